@@ -1,0 +1,60 @@
+"""Parametric equaliser: a low shelf, four peaks, a high shelf."""
+
+from . import _biquad as biquad
+from ._spec import Effect, Param
+
+SECTIONS = 6
+
+
+def design(
+    sample_rate,
+    low_shelf_hz, low_shelf_db, low_shelf_q,
+    peak_1_hz, peak_1_db, peak_1_q,
+    peak_2_hz, peak_2_db, peak_2_q,
+    peak_3_hz, peak_3_db, peak_3_q,
+    peak_4_hz, peak_4_db, peak_4_q,
+    high_shelf_hz, high_shelf_db, high_shelf_q,
+):  # fmt: skip
+    return (
+        biquad.low_shelf(sample_rate, low_shelf_hz, low_shelf_db, low_shelf_q)
+        + biquad.peak(sample_rate, peak_1_hz, peak_1_db, peak_1_q)
+        + biquad.peak(sample_rate, peak_2_hz, peak_2_db, peak_2_q)
+        + biquad.peak(sample_rate, peak_3_hz, peak_3_db, peak_3_q)
+        + biquad.peak(sample_rate, peak_4_hz, peak_4_db, peak_4_q)
+        + biquad.high_shelf(sample_rate, high_shelf_hz, high_shelf_db, high_shelf_q)
+    )
+
+
+def kernel(x, state, start, coef, step, tape):
+    biquad.run(x, state, start, coef, step, tape, SECTIONS)
+
+
+def adjoint(g, state, start, coef, step, tape, gcoef, gstep):
+    biquad.run_adjoint(g, state, start, coef, step, tape, gcoef, gstep, SECTIONS)
+
+
+def _band(name: str, low_hz: float, high_hz: float, hz: float, gain_db: float, q: tuple[float, float, float]):
+    return (
+        Param(f"{name}_hz", low_hz, high_hz, hz, "corner or centre frequency", curve="log"),
+        Param(f"{name}_db", -gain_db, gain_db, 0.0, "boost or cut", neutral=0.0),
+        Param(f"{name}_q", *q, "quality factor: bandwidth or shelf steepness", curve="log"),
+    )
+
+
+# Shelves go to 24 dB because telephone and lo-fi sounds need it; their Q stops at 1, where the
+# shelf begins to overshoot by more than it is asked for.
+effect = Effect(
+    params=(
+        *_band("low_shelf", 30.0, 450.0, 100.0, 24.0, (0.4, 1.0, 0.707)),
+        *_band("peak_1", 60.0, 800.0, 220.0, 18.0, (0.3, 8.0, 1.0)),
+        *_band("peak_2", 200.0, 2500.0, 700.0, 18.0, (0.3, 8.0, 1.0)),
+        *_band("peak_3", 800.0, 7000.0, 2400.0, 18.0, (0.3, 8.0, 1.0)),
+        *_band("peak_4", 2500.0, 14000.0, 6000.0, 18.0, (0.3, 8.0, 1.0)),
+        *_band("high_shelf", 1500.0, 16000.0, 8000.0, 24.0, (0.4, 1.0, 0.707)),
+    ),
+    design=design,
+    kernel=kernel,
+    adjoint=adjoint,
+    state_size=lambda sample_rate, channels: 2 * SECTIONS * channels,
+    tape_size=lambda channels: (SECTIONS + 1) * channels,
+)
