@@ -10,7 +10,7 @@ from functools import cache
 
 from ._spec import Effect, Param
 
-__all__ = ["Effect", "Param", "load", "names"]
+__all__ = ["CANONICAL", "Chain", "Effect", "Param", "Rack", "Settings", "Step", "load", "names"]
 
 
 @cache
@@ -25,3 +25,7 @@ def load(name: str) -> Effect:
     if name not in names():
         raise KeyError(f"{name!r} is not an effect; there are {', '.join(names())}")
     return importlib.import_module(f".{name}", __name__).effect
+
+
+from ._chain import CANONICAL, Chain, Settings, Step  # noqa: E402  they look effects up by `load`
+from ._rack import Rack  # noqa: E402

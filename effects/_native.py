@@ -142,6 +142,15 @@ def jacobian_wrapper(values, sample_rate, jac):
 # --- calls by address -----------------------------------------------------------------------------
 
 
+def _pass(context, builder, value, have, want):
+    """Hand a value over; a row of a record's nested array differs from an array in name only."""
+    if isinstance(want, types.Array):
+        if (have.dtype, have.ndim, have.layout) != (want.dtype, want.ndim, "C"):
+            raise TypeError(f"a compiled call wants {want}, got {have}")
+        return value
+    return context.cast(builder, value, have, want)
+
+
 def _caller(signature: Any) -> Any:
     @intrinsic
     def call(typingctx, address, arguments):
@@ -150,7 +159,7 @@ def _caller(signature: Any) -> Any:
 
         def codegen(context, builder, sig, args):
             values = [
-                context.cast(builder, builder.extract_value(args[1], i), sig.args[1].types[i], want)
+                _pass(context, builder, builder.extract_value(args[1], i), sig.args[1].types[i], want)
                 for i, want in enumerate(signature.args)
             ]
             function_type = ir.FunctionType(ir.VoidType(), [context.get_value_type(t) for t in signature.args])

@@ -85,6 +85,9 @@ class Effect:
         The transpose of the kernel: runs backwards in time, turns the gradient g (frames, channels)
         of the output into that of the input in place, and adds to the gradients of coef and step.
 
+    meter
+        Where in `state` a gain reduction in dB can be read, for effects that have one.
+
     Kernels allocate nothing, raise nothing and call no Python: they run in the audio callback, and
     the same compiled code runs in training.
     """
@@ -95,6 +98,7 @@ class Effect:
     adjoint: Callable[..., None]
     state_size: Callable[[float, int], int]
     tape_size: Callable[[int], int]
+    meter: int | None = None
 
     def __post_init__(self) -> None:
         wanted = ["sample_rate", *(p.name for p in self.params)]

@@ -63,8 +63,6 @@ def kernel(x, state, start, coef, step, tape):
             gain = math.exp(gain_db / DB)
             for c in range(channels):
                 x[n, c] *= gain
-    if s > -1e-12:  # a release ends, it does not fade into denormals
-        s = 0.0
     state[0] = s
 
 
@@ -123,4 +121,5 @@ effect = Effect(
     adjoint=adjoint,
     state_size=lambda sample_rate, channels: 1,
     tape_size=lambda channels: 5 + channels,
+    meter=0,
 )
