@@ -188,6 +188,17 @@ def at_address(typingctx, address):
     return types.voidptr(types.int64), codegen
 
 
+@intrinsic
+def fence(typingctx):
+    """Let no read or write of memory move across this point."""
+
+    def codegen(context, builder, sig, args):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
 # --- denormals ------------------------------------------------------------------------------------
 # A decaying reverb ends in denormal numbers, which cost up to a hundred times a normal one on some
 # processors. Audio threads do not flush them by themselves (MXCSR read 0x1fa0 under JACK).

@@ -1,0 +1,301 @@
+"""Reverb: early taps, then a feedback delay network of eight lines.
+
+Jot and Chaigne, "Digital delay networks for designing artificial reverberators", AES 90, 1991: an
+orthogonal matrix between the lines, here Householder's I - (2/N) 11', and in each line of length L
+a one-pole damper that is exact at both ends of the spectrum:
+
+    H(z) = g0 (1 - p) / (1 - p / z),   p = (g0 - gN) / (g0 + gN),   g = 10^(-3 L / (fs T60))
+
+with T60 = rt60_s at DC (g0) and rt60_s * hf_ratio at Nyquist (gN). As |H| <= g0 < 1 and the matrix
+turns without stretching, it is stable wherever the parameters go, and while they move.
+
+The wet path is low cut -> pre-delay -> taps + lines, and has about unit energy gain for white noise
+at any setting, so that `mix` means what it says. A mono signal is a stereo one whose channels agree,
+of which the left output is heard.
+"""
+
+import numpy as np
+from numba.cpython.unsafe.tuple import tuple_setitem
+
+from . import _biquad as biquad
+from ._native import loop
+from ._spec import Effect, Param
+
+LINES = 8
+LENGTHS = (1031, 1327, 1523, 1871, 2053, 2311, 2539, 2803)  # frames at 48 kHz: 21 to 58 ms
+MAX_RATE = 192000
+PREDELAY_S = 0.1
+
+_SIEVE = np.arange(LENGTHS[-1] * MAX_RATE // 48000 + 100)
+PRIMES = np.array([n for n in _SIEVE[2:] if np.all(n % np.arange(2, int(n**0.5) + 1))])
+
+# Each line enters and leaves in one of eight directions, 45 degrees apart and off every axis: left,
+# right, mid and side all reach all lines. sum(sin 2a) = sum(cos 2a) = 0 makes left and right orthogonal
+# and equally loud. Long and short lines are dealt out in Thue-Morse order, which keeps them so when
+# long lines have decayed more; signs do not matter to that, and are mixed.
+_ANGLES = np.radians([22.5, 112.5, -67.5, -157.5, 67.5, 157.5, -22.5, -112.5])
+_SIGNS = np.array([1.0, -1.0, -1.0, 1.0, -1.0, -1.0, 1.0, -1.0])
+IN_LEFT, IN_RIGHT = np.cos(_ANGLES), np.sin(_ANGLES)
+OUT_LEFT, OUT_RIGHT = _SIGNS * IN_LEFT, _SIGNS * IN_RIGHT
+
+# Early reflections: five for each ear, before the first line answers. Two come from the other side.
+LEFT_S = np.array([2.3, 6.1, 10.9, 15.1, 19.3]) * 1e-3
+RIGHT_S = np.array([3.7, 7.3, 12.1, 16.7, 20.3]) * 1e-3
+CROSS = np.array([0, 1, 0, 1, 0])
+TAPS = len(CROSS)
+TAP = np.array([1.0, -0.9, -0.8, 0.7, 0.6])
+TAP /= np.sqrt(np.sum(TAP**2))
+
+# coefficients
+RATE, PREDELAY, LOW_CUT, DRY, MID, SIDE, EARLY, LATE = 0, 1, 2, 5, 6, 7, 8, 9
+LENGTH, GAIN, POLE = 10, 10 + LINES, 10 + 2 * LINES
+# state: ring positions, low cut, dampers, then the rings of pre-delay, taps, and each line
+PREDELAY_AT, TAPS_AT, LINE_AT, CUT, DAMPER, RINGS = 0, 1, 2, 10, 14, 14 + LINES
+# tape: early and late outputs, line outputs, dampers before the frame, then for each channel three
+T_EARLY, T_LATE, T_LINE, T_DAMPER, T_CHANNEL = 0, 2, 4, 4 + LINES, 4 + 2 * LINES
+
+
+@loop
+def _ring_sizes(sample_rate):
+    """Frames in the rings of the pre-delay and of the taps."""
+    return int(PREDELAY_S * sample_rate) + 3, int(RIGHT_S[-1] * sample_rate) + 1
+
+
+@loop
+def _lines(sample_rate, rt60_s, hf_ratio):
+    """Length, gain and pole of each line, and the energy they give out for white noise of 1.
+
+    Lines of different prime lengths are uncorrelated, so powers add. With G = |H|^2 and
+    (I - 2/N 11')^2 = 1/2 I + 1/16 11' elementwise for N = 8, the power in line i is
+    P_i = 1 / ((1 - G_i / 2)(1 - a / 16)), a = sum G / (1 - G / 2). Over frequency, for lines of one
+    length, P - 1 = G / (1 - G) has as its mean exactly the geometric mean of its two ends.
+    """
+    rate = -3.0 * np.log(10.0) / (sample_rate * rt60_s)
+    zero = 0.0 * rate
+    lengths = gains = poles = (zero, zero, zero, zero, zero, zero, zero, zero)
+    prime, at_dc, at_nyquist = -1, zero, zero
+    for i in range(LINES):
+        prime = max(prime + 1, np.searchsorted(PRIMES, LENGTHS[i] * sample_rate / 48000.0))
+        length = float(PRIMES[prime])
+        low, high = np.exp(rate * length), np.exp(rate * length / hf_ratio)
+        lengths = tuple_setitem(lengths, i, length + zero)
+        gains = tuple_setitem(gains, i, low)
+        poles = tuple_setitem(poles, i, (low - high) / (low + high))
+        at_dc += low * low / (1.0 - 0.5 * low * low)
+        at_nyquist += high * high / (1.0 - 0.5 * high * high)
+    energy = zero
+    for i in range(LINES):
+        low, high = gains[i], gains[i] * (1.0 - poles[i]) / (1.0 + poles[i])
+        more_dc = 1.0 / ((1.0 - 0.5 * low * low) * (1.0 - at_dc / 16.0)) - 1.0
+        more_nyquist = 1.0 / ((1.0 - 0.5 * high * high) * (1.0 - at_nyquist / 16.0)) - 1.0
+        energy += low * low * (1.0 + np.sqrt(more_dc * more_nyquist))
+    return lengths, gains, poles, 0.5 * energy
+
+
+def design(sample_rate, rt60_s, hf_ratio, predelay_ms, low_cut_hz, width, mix):
+    lengths, gains, poles, energy = _lines(sample_rate, rt60_s, hf_ratio)
+    cut = biquad.high_pass(sample_rate, low_cut_hz, np.sqrt(0.5))
+    # The taps have the energy that the decay has before the first line answers, the lines the rest.
+    rest = np.exp(-6.0 * np.log(10.0) * lengths[0] / (sample_rate * rt60_s))
+    mid = 0.5 * mix * np.sqrt(2.0 / (1.0 + width * width))  # as loud at any width
+    return (
+        sample_rate + 0.0 * mix,  # all of one type, which may be complex
+        predelay_ms * (1e-3 * sample_rate),
+        cut[0],
+        cut[3],
+        cut[4],
+        1.0 - mix,
+        mid,
+        mid * width,
+        np.sqrt(1.0 - rest),
+        np.sqrt(rest / energy),
+    ) + (lengths + gains + poles)
+
+
+def kernel(x, state, start, coef, step, tape):
+    frames, channels = x.shape
+    right = channels - 1
+    record = tape.shape[0] > 0
+    rate = coef[RATE]
+    predelay_size, taps_size = _ring_sizes(rate)
+    predelay, taps = RINGS, RINGS + channels * predelay_size
+    now, tap = int(state[PREDELAY_AT]), int(state[TAPS_AT])
+    for n in range(frames):
+        t = start + n
+        b, a1 = coef[LOW_CUT] + t * step[LOW_CUT], coef[LOW_CUT + 1] + t * step[LOW_CUT + 1]
+        a2 = coef[LOW_CUT + 2] + t * step[LOW_CUT + 2]
+        delay = coef[PREDELAY] + t * step[PREDELAY]
+        whole = int(delay)
+        near = now - whole if now >= whole else now - whole + predelay_size
+        far = near - 1 if near > 0 else predelay_size - 1
+        for c in range(channels):
+            s = CUT + 2 * c
+            v = b * x[n, c] + state[s]
+            state[s] = -2.0 * b * x[n, c] - a1 * v + state[s + 1]
+            state[s + 1] = b * x[n, c] - a2 * v
+            state[predelay + channels * now + c] = v
+            u = state[predelay + channels * near + c]
+            slope = state[predelay + channels * far + c] - u
+            state[taps + channels * tap + c] = u + (delay - whole) * slope
+            if record:
+                tape[n, T_CHANNEL + 3 * c], tape[n, T_CHANNEL + 3 * c + 1] = x[n, c], v
+                tape[n, T_CHANNEL + 3 * c + 2] = slope
+
+        early_left = early_right = 0.0
+        for k in range(TAPS):
+            i = tap - int(LEFT_S[k] * rate)
+            i = taps + channels * (i if i >= 0 else i + taps_size)
+            early_left += TAP[k] * state[i + right * CROSS[k]]
+            i = tap - int(RIGHT_S[k] * rate)
+            i = taps + channels * (i if i >= 0 else i + taps_size)
+            early_right += TAP[k] * state[i + right * (1 - CROSS[k])]
+
+        late_left = late_right = total = 0.0
+        ring = taps + channels * taps_size
+        for i in range(LINES):
+            z = state[ring + int(state[LINE_AT + i])]
+            ring += int(coef[LENGTH + i])
+            v = (coef[GAIN + i] + t * step[GAIN + i]) * z
+            if record:
+                tape[n, T_LINE + i], tape[n, T_DAMPER + i] = z, state[DAMPER + i]
+            h = v + (coef[POLE + i] + t * step[POLE + i]) * (state[DAMPER + i] - v)
+            state[DAMPER + i] = h
+            late_left += OUT_LEFT[i] * v
+            late_right += OUT_RIGHT[i] * v
+            total += h
+        left, other = state[taps + channels * tap], state[taps + channels * tap + right]
+        ring = taps + channels * taps_size
+        for i in range(LINES):
+            at, length = int(state[LINE_AT + i]), int(coef[LENGTH + i])
+            state[ring + at] = IN_LEFT[i] * left + IN_RIGHT[i] * other + state[DAMPER + i] - (2.0 / LINES) * total
+            state[LINE_AT + i] = at + 1 if at + 1 < length else 0
+            ring += length
+
+        if record:
+            tape[n, T_EARLY], tape[n, T_EARLY + 1] = early_left, early_right
+            tape[n, T_LATE], tape[n, T_LATE + 1] = late_left, late_right
+        early, late = coef[EARLY] + t * step[EARLY], coef[LATE] + t * step[LATE]
+        left, other = early * early_left + late * late_left, early * early_right + late * late_right
+        dry = coef[DRY] + t * step[DRY]
+        mid, side = (coef[MID] + t * step[MID]) * (left + other), (coef[SIDE] + t * step[SIDE]) * (left - other)
+        x[n, 0] = dry * x[n, 0] + (mid + side)
+        if right:
+            x[n, 1] = dry * x[n, 1] + (mid - side)
+        now = now + 1 if now + 1 < predelay_size else 0
+        tap = tap + 1 if tap + 1 < taps_size else 0
+    state[PREDELAY_AT], state[TAPS_AT] = now, tap
+
+
+@loop
+def _add(gcoef, gstep, i, t, value):
+    gcoef[i] += value
+    gstep[i] += t * value
+
+
+def adjoint(g, state, start, coef, step, tape, gcoef, gstep):
+    # The transpose of reading a ring at a distance is adding to it at that distance.
+    frames, channels = g.shape
+    right = channels - 1
+    rate = coef[RATE]
+    predelay_size, taps_size = _ring_sizes(rate)
+    predelay, taps = RINGS, RINGS + channels * predelay_size
+    now, tap = int(state[PREDELAY_AT]), int(state[TAPS_AT])
+    for n in range(frames - 1, -1, -1):
+        t = start + n
+        early, late = coef[EARLY] + t * step[EARLY], coef[LATE] + t * step[LATE]
+        early_left, early_right = tape[n, T_EARLY], tape[n, T_EARLY + 1]
+        late_left, late_right = tape[n, T_LATE], tape[n, T_LATE + 1]
+        left, other = early * early_left + late * late_left, early * early_right + late * late_right
+        mid = g[n, 0] + g[n, 1] if right else g[n, 0]
+        side = g[n, 0] - g[n, 1] if right else g[n, 0]
+        _add(gcoef, gstep, MID, t, mid * (left + other))
+        _add(gcoef, gstep, SIDE, t, side * (left - other))
+        mid *= coef[MID] + t * step[MID]
+        side *= coef[SIDE] + t * step[SIDE]
+        left, other = mid + side, mid - side
+        _add(gcoef, gstep, EARLY, t, left * early_left + other * early_right)
+        _add(gcoef, gstep, LATE, t, left * late_left + other * late_right)
+        early_left, early_right, late_left, late_right = early * left, early * other, late * left, late * other
+
+        total = left = other = 0.0
+        ring = taps + channels * taps_size
+        for i in range(LINES):
+            s = state[ring + int(state[LINE_AT + i])]
+            ring += int(coef[LENGTH + i])
+            left += IN_LEFT[i] * s
+            other += IN_RIGHT[i] * s
+            total += s
+        ring = taps + channels * taps_size
+        for i in range(LINES):
+            at, length = int(state[LINE_AT + i]), int(coef[LENGTH + i])
+            gain, pole = coef[GAIN + i] + t * step[GAIN + i], coef[POLE + i] + t * step[POLE + i]
+            h = state[DAMPER + i] + state[ring + at] - (2.0 / LINES) * total
+            _add(gcoef, gstep, POLE + i, t, h * (tape[n, T_DAMPER + i] - gain * tape[n, T_LINE + i]))
+            state[DAMPER + i] = pole * h
+            v = (1.0 - pole) * h + OUT_LEFT[i] * late_left + OUT_RIGHT[i] * late_right
+            _add(gcoef, gstep, GAIN + i, t, v * tape[n, T_LINE + i])
+            state[ring + at] = gain * v
+            state[LINE_AT + i] = at + 1 if at + 1 < length else 0
+            ring += length
+
+        state[taps + channels * tap] += left
+        state[taps + channels * tap + right] += other
+        for k in range(TAPS):
+            i = tap + int(LEFT_S[k] * rate)
+            i = taps + channels * (i if i < taps_size else i - taps_size)
+            state[i + right * CROSS[k]] += TAP[k] * early_left
+            i = tap + int(RIGHT_S[k] * rate)
+            i = taps + channels * (i if i < taps_size else i - taps_size)
+            state[i + right * (1 - CROSS[k])] += TAP[k] * early_right
+
+        b, a1 = coef[LOW_CUT] + t * step[LOW_CUT], coef[LOW_CUT + 1] + t * step[LOW_CUT + 1]
+        a2 = coef[LOW_CUT + 2] + t * step[LOW_CUT + 2]
+        dry, delay = coef[DRY] + t * step[DRY], coef[PREDELAY] + t * step[PREDELAY]
+        whole = int(delay)
+        near = now + whole if now + whole < predelay_size else now + whole - predelay_size
+        far = near + 1 if near + 1 < predelay_size else 0
+        for c in range(channels):
+            x, v, slope = tape[n, T_CHANNEL + 3 * c], tape[n, T_CHANNEL + 3 * c + 1], tape[n, T_CHANNEL + 3 * c + 2]
+            u = state[taps + channels * tap + c]
+            state[taps + channels * tap + c] = 0.0
+            _add(gcoef, gstep, PREDELAY, t, u * slope)
+            state[predelay + channels * near + c] += (1.0 - (delay - whole)) * u
+            state[predelay + channels * far + c] += (delay - whole) * u
+            s = CUT + 2 * c
+            g1, g2 = state[s], state[s + 1]
+            w = state[predelay + channels * now + c] - a1 * g1 - a2 * g2
+            state[predelay + channels * now + c] = 0.0
+            d_x = w - 2.0 * g1 + g2
+            _add(gcoef, gstep, LOW_CUT, t, d_x * x)
+            _add(gcoef, gstep, LOW_CUT + 1, t, -g1 * v)
+            _add(gcoef, gstep, LOW_CUT + 2, t, -g2 * v)
+            _add(gcoef, gstep, DRY, t, g[n, c] * x)
+            state[s], state[s + 1] = w, g1
+            g[n, c] = dry * g[n, c] + b * d_x
+        now = now + 1 if now + 1 < predelay_size else 0
+        tap = tap + 1 if tap + 1 < taps_size else 0
+    state[PREDELAY_AT], state[TAPS_AT] = now, tap
+
+
+def state_size(sample_rate: float, channels: int) -> int:
+    if sample_rate > MAX_RATE:
+        raise ValueError(f"reverb: {sample_rate:g} Hz is over {MAX_RATE} Hz")
+    rings = sum(_ring_sizes(float(sample_rate))) * channels
+    return RINGS + rings + int(sum(_lines(float(sample_rate), 1.0, 1.0)[0]))
+
+
+effect = Effect(
+    params=(
+        Param("rt60_s", 0.15, 6.0, 1.2, "time in which lows decay by 60 dB", "log"),
+        Param("hf_ratio", 0.1, 1.0, 0.5, "decay time of the highest highs, as a part of that of lows"),
+        Param("predelay_ms", 0.0, 100.0, 10.0, "silence before the first reflections"),
+        Param("low_cut_hz", 20.0, 500.0, 80.0, "corner of the wet path's high-pass", "log"),
+        Param("width", 0.0, 1.0, 1.0, "0 is a mono wet signal, 1 full stereo"),
+        Param("mix", 0.0, 1.0, 0.25, "part of the wet signal", neutral=0.0),
+    ),
+    design=design,
+    kernel=kernel,
+    adjoint=adjoint,
+    state_size=state_size,
+    tape_size=lambda channels: T_CHANNEL + 3 * channels,
+)
