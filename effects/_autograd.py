@@ -10,7 +10,16 @@ import numpy as np
 import torch
 from numba import prange
 
-from ._native import COEFS, call_adjoint, call_design, call_jacobian, call_kernel, loop
+from ._native import (
+    COEFS,
+    call_adjoint,
+    call_design,
+    call_jacobian,
+    call_kernel,
+    flush_denormals,
+    loop,
+    restore_denormals,
+)
 from ._spec import Effect
 
 SEGMENT = 64
@@ -75,6 +84,7 @@ def _forward(design, kernel, x, values, sample_rate, coef, tape, state_size):
     batch, channels, frames = x.shape
     edge_count = values.shape[1]
     for b in prange(batch):
+        mode = flush_denormals()
         for e in range(edge_count):
             call_design(design, (values[b, e], sample_rate, coef[b, e]))
         block = np.empty((frames, channels))
@@ -91,6 +101,7 @@ def _forward(design, kernel, x, values, sample_rate, coef, tape, state_size):
             call_kernel(kernel, (block[first:last], state, 0, coef[b, k], step, rows))
         for c in range(channels):
             x[b, c] = block[:, c]
+        restore_denormals(mode)
 
 
 @loop(parallel=True)
@@ -98,6 +109,7 @@ def _backward(jacobian, adjoint, g, values, sample_rate, coef, tape, gvalues, st
     batch, channels, frames = g.shape
     edge_count, count = values.shape[1], values.shape[2]
     for b in prange(batch):
+        mode = flush_denormals()
         block = np.empty((frames, channels))
         for c in range(channels):
             block[:, c] = g[b, c]
@@ -123,3 +135,41 @@ def _backward(jacobian, adjoint, g, values, sample_rate, coef, tape, gvalues, st
                     gvalues[b, e, p] += jac[p, i] * gcoef[e, i]
         for c in range(channels):
             g[b, c] = block[:, c]
+        restore_denormals(mode)
+
+
+def coefficients(effect: Effect, values: torch.Tensor, sample_rate: float) -> torch.Tensor:
+    """Give the kernel's coefficients, differentiable: values (batch, params) to float64 (batch, coefs).
+
+    For what can be said of an effect without playing it: a filter's curve, a static gain.
+    """
+    return _Design.apply(values, effect, float(sample_rate))  # pyright: ignore[reportReturnType]
+
+
+class _Design(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor, effect: Effect, sample_rate: float) -> torch.Tensor:
+        table = np.ascontiguousarray(values.detach().cpu().double().numpy())
+        ctx.arguments, coef = (table, effect, sample_rate), np.zeros((len(table), COEFS))
+        _design(effect.design_c.address, table, sample_rate, coef)
+        return torch.from_numpy(coef).to(values.device)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> Any:
+        table, effect, sample_rate = ctx.arguments
+        jac = np.zeros((*table.shape, COEFS))
+        _jacobian(effect.jacobian_c.address, table, sample_rate, jac)
+        gradient = torch.from_numpy(jac).to(grads[0].device) @ grads[0][..., None]
+        return gradient[..., 0].to(grads[0]), None, None
+
+
+@loop
+def _design(design, values, sample_rate, coef):
+    for b in range(values.shape[0]):
+        call_design(design, (values[b], sample_rate, coef[b]))
+
+
+@loop
+def _jacobian(jacobian, values, sample_rate, jac):
+    for b in range(values.shape[0]):
+        call_jacobian(jacobian, (values[b], sample_rate, jac[b]))

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import load, names
 from ._chain import MOST_STEPS, Settings, kinds
-from ._native import COEFS, call_design, call_kernel, loop
+from ._native import COEFS, call_design, call_kernel, flush_denormals, loop, restore_denormals
 
 SEGMENT = 64
 GLIDE_S = 0.020
@@ -209,7 +209,9 @@ def play(rack, state, x, clock, address, log, params, size, sample_rate):
                 for m in range(count):
                     for c in range(channels):
                         rack.dry[m, c] = block[m, c]
-            call_kernel(address[rack.kind[i], 1], (block, state[i], offset, rack.coef[i], rack.step[i], no_tape))
+            kind = rack.kind[i]
+            mine = state[i, : size[kind]]
+            call_kernel(address[kind, 1], (block, mine, offset, rack.coef[i], rack.step[i], no_tape))
             if fading:
                 for m in range(count):
                     if rack.mix[i] < rack.mix_aim[i]:
@@ -220,6 +222,13 @@ def play(rack, state, x, clock, address, log, params, size, sample_rate):
                         for c in range(channels):
                             block[m, c] = rack.dry[m, c] + rack.mix[i] * (block[m, c] - rack.dry[m, c])
         n += count
+
+
+@loop
+def _play_alone(rack, state, x, clock, address, log, params, size, sample_rate):
+    mode = flush_denormals()
+    play(rack, state, x, clock, address, log, params, size, sample_rate)
+    restore_denormals(mode)
 
 
 # --- from Python ----------------------------------------------------------------------------------
@@ -255,6 +264,6 @@ class Rack:
     def play(self, block: np.ndarray) -> np.ndarray:
         """Play a block (frames, channels); returns float64 of the same shape."""
         x = np.array(block, np.float64, order="C")
-        play(self._rack[0], self._state, x, self._clock, *self._table.arrays, self._rate)
+        _play_alone(self._rack[0], self._state, x, self._clock, *self._table.arrays, self._rate)
         self._clock += len(x)
         return x

@@ -7,7 +7,8 @@ a one-pole damper that is exact at both ends of the spectrum:
     H(z) = g0 (1 - p) / (1 - p / z),   p = (g0 - gN) / (g0 + gN),   g = 10^(-3 L / (fs T60))
 
 with T60 = rt60_s at DC (g0) and rt60_s * hf_ratio at Nyquist (gN). As |H| <= g0 < 1 and the matrix
-turns without stretching, it is stable wherever the parameters go, and while they move.
+turns without stretching, it is stable wherever the parameters go, and while they move. A line is heard
+after its gain g0 and before its low-pass, else level made good for dark settings would boom.
 
 The wet path is low cut -> pre-delay -> taps + lines, and has about unit energy gain for white noise
 at any setting, so that `mix` means what it says. A mono signal is a stereo one whose channels agree,
@@ -29,14 +30,14 @@ PREDELAY_S = 0.1
 _SIEVE = np.arange(LENGTHS[-1] * MAX_RATE // 48000 + 100)
 PRIMES = np.array([n for n in _SIEVE[2:] if np.all(n % np.arange(2, int(n**0.5) + 1))])
 
-# Each line enters and leaves in one of eight directions, 45 degrees apart and off every axis: left,
-# right, mid and side all reach all lines. sum(sin 2a) = sum(cos 2a) = 0 makes left and right orthogonal
-# and equally loud. Long and short lines are dealt out in Thue-Morse order, which keeps them so when
-# long lines have decayed more; signs do not matter to that, and are mixed.
-_ANGLES = np.radians([22.5, 112.5, -67.5, -157.5, 67.5, 157.5, -22.5, -112.5])
-_SIGNS = np.array([1.0, -1.0, -1.0, 1.0, -1.0, -1.0, 1.0, -1.0])
-IN_LEFT, IN_RIGHT = np.cos(_ANGLES), np.sin(_ANGLES)
-OUT_LEFT, OUT_RIGHT = _SIGNS * IN_LEFT, _SIGNS * IN_RIGHT
+# A line enters and leaves in a direction off every axis, so that left, right, mid and side all reach
+# all lines. sum(cos 2a) = sum(sin 2a) = 0 makes left and right equally loud, and orthogonal. The lines
+# near an axis are dealt out in Thue-Morse order (0, 3, 5, 6 to left), so that the balance holds when the
+# long lines have decayed more. Lines near mid on the way in are not all near it on the way out. That
+# leaves signs, searched for energies nearest to 1 in left, right and mid.
+_IN = np.radians([22.5, 67.5, -67.5, 157.5, -67.5, 157.5, 22.5, 67.5])
+_OUT = np.radians([22.5, 112.5, -67.5, 22.5, 67.5, -22.5, 157.5, 67.5])
+IN_LEFT, IN_RIGHT, OUT_LEFT, OUT_RIGHT = np.cos(_IN), np.sin(_IN), np.cos(_OUT), np.sin(_OUT)
 
 # Early reflections: five for each ear, before the first line answers. Two come from the other side.
 LEFT_S = np.array([2.3, 6.1, 10.9, 15.1, 19.3]) * 1e-3
@@ -71,14 +72,15 @@ def _lines(sample_rate, rt60_s, hf_ratio):
     length, P - 1 = G / (1 - G) has as its mean exactly the geometric mean of its two ends.
     """
     rate = -3.0 * np.log(10.0) / (sample_rate * rt60_s)
-    zero = 0.0 * rate
+    kind = type(rate)  # a tuple of one type, float or complex; not 0 * rate, which can be nan
+    zero = kind(0.0)
     lengths = gains = poles = (zero, zero, zero, zero, zero, zero, zero, zero)
     prime, at_dc, at_nyquist = -1, zero, zero
     for i in range(LINES):
         prime = max(prime + 1, np.searchsorted(PRIMES, LENGTHS[i] * sample_rate / 48000.0))
         length = float(PRIMES[prime])
         low, high = np.exp(rate * length), np.exp(rate * length / hf_ratio)
-        lengths = tuple_setitem(lengths, i, length + zero)
+        lengths = tuple_setitem(lengths, i, kind(length))
         gains = tuple_setitem(gains, i, low)
         poles = tuple_setitem(poles, i, (low - high) / (low + high))
         at_dc += low * low / (1.0 - 0.5 * low * low)
@@ -99,7 +101,7 @@ def design(sample_rate, rt60_s, hf_ratio, predelay_ms, low_cut_hz, width, mix):
     rest = np.exp(-6.0 * np.log(10.0) * lengths[0] / (sample_rate * rt60_s))
     mid = 0.5 * mix * np.sqrt(2.0 / (1.0 + width * width))  # as loud at any width
     return (
-        sample_rate + 0.0 * mix,  # all of one type, which may be complex
+        type(mix)(sample_rate),
         predelay_ms * (1e-3 * sample_rate),
         cut[0],
         cut[3],
@@ -125,7 +127,7 @@ def kernel(x, state, start, coef, step, tape):
         b, a1 = coef[LOW_CUT] + t * step[LOW_CUT], coef[LOW_CUT + 1] + t * step[LOW_CUT + 1]
         a2 = coef[LOW_CUT + 2] + t * step[LOW_CUT + 2]
         delay = coef[PREDELAY] + t * step[PREDELAY]
-        whole = int(delay)
+        whole = min(max(int(delay), 0), predelay_size - 2)  # memory is safe from any number, nan too
         near = now - whole if now >= whole else now - whole + predelay_size
         far = near - 1 if near > 0 else predelay_size - 1
         for c in range(channels):
@@ -251,7 +253,7 @@ def adjoint(g, state, start, coef, step, tape, gcoef, gstep):
         b, a1 = coef[LOW_CUT] + t * step[LOW_CUT], coef[LOW_CUT + 1] + t * step[LOW_CUT + 1]
         a2 = coef[LOW_CUT + 2] + t * step[LOW_CUT + 2]
         dry, delay = coef[DRY] + t * step[DRY], coef[PREDELAY] + t * step[PREDELAY]
-        whole = int(delay)
+        whole = min(max(int(delay), 0), predelay_size - 2)
         near = now + whole if now + whole < predelay_size else now + whole - predelay_size
         far = near + 1 if near + 1 < predelay_size else 0
         for c in range(channels):

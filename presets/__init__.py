@@ -333,10 +333,9 @@ def _known(data: Mapping[str, Any], keys: tuple[str, ...], what: str, where: str
     """Refuse a key that is none of `keys`; PresetError with the nearest one."""
     for key in data:
         if key not in keys:
-            shown = key if key.isascii() and key.isidentifier() and len(key) <= 60 else _show(key)
-            value = _show(data[key])
-            near = _nearest(key, keys)
-            raise PresetError(f"{where}{shown} = {value}: {what} has no such key{near}; it has {', '.join(keys)}")
+            plain = isinstance(key, str) and key.isascii() and key.isidentifier() and len(key) <= 60
+            shown = f"{where}{key if plain else _show(key)} = {_show(data[key])}"
+            raise PresetError(f"{shown}: {what} has no such key{_nearest(key, keys)}; it has {', '.join(keys)}")
 
 
 def _object(value: Any, where: str) -> dict[str, Any]:

@@ -157,7 +157,7 @@ def play(m, indata, outdata, rate):
     """Play a block. indata (frames, inputs) and outdata (frames, outputs) are float32.
 
     `m.source` names the two input channels (twice the same for mono, which goes to both ears) and
-    `m.sink` the two outputs; a single output gets the mean of both ears.
+    `m.sink` the two outputs; twice the same output gets the mean of both ears. Others are silent.
     """
     mode = flush_denormals()
     core, meters, command = m.core[0], m.meters[0], m.command[0]
@@ -221,11 +221,11 @@ def play(m, indata, outdata, rate):
         meter(core.wet[:count], m.loud_out)
         outputs = outdata.shape[1]
         for n in range(count):
-            if outputs == 1:
-                outdata[done + n, 0] = 0.5 * (core.wet[n, 0] + core.wet[n, 1])
+            for c in range(outputs):
+                outdata[done + n, c] = 0.0
+            if m.sink[0] == m.sink[1]:
+                outdata[done + n, m.sink[0]] = 0.5 * (core.wet[n, 0] + core.wet[n, 1])
             else:
-                for c in range(outputs):
-                    outdata[done + n, c] = 0.0
                 outdata[done + n, m.sink[0]] = core.wet[n, 0]
                 outdata[done + n, m.sink[1]] = core.wet[n, 1]
         done += count
@@ -269,8 +269,8 @@ class Engine:
             raise ValueError(f"channels: {channels} is not 1 or 2")
         self.shared = Shared.create(None, sample_rate)
         self.shared.play(settings)
-        source = (0, 0) if channels == 1 else (0, 1)
-        self._memory = memory(self.shared, sample_rate, source, fade_in=fade_in)
+        places = (0, 0) if channels == 1 else (0, 1)
+        self._memory = memory(self.shared, sample_rate, places, places, fade_in=fade_in)
         self._rate, self._channels = float(sample_rate), channels
 
     def process(self, block: np.ndarray) -> np.ndarray:

@@ -63,7 +63,7 @@ def table() -> str:
 
 def table_markdown() -> str:
     """Write the addresses as a Markdown table."""
-    rows = [f"| `{path}` | {values} | {doc} |" for path, values, doc in _rows()]
+    rows = ["| `{}` | {} | {} |".format(*(text.replace("|", r"\|") for text in row)) for row in _rows()]
     return "\n".join(["| address | value | what it sets |", "|---|---|---|", *rows, "", *_notes("`")]) + "\n"
 
 

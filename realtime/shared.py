@@ -121,6 +121,12 @@ class Shared:
         draft["bypass"], draft["muted"], draft["dry_gain"] = bypass, muted, 10 ** (dry_gain_db / 20)
         _publish(self.meters, self.commands, self._draft)
 
+    def mute(self) -> None:
+        """Ask for silence, in 5 ms; any process that maps the block may, while no other writes."""
+        self._draft[:] = self.commands[int(self.meters[0]["sequence"]) % 2]
+        self._draft["muted"] = 1.0
+        _publish(self.meters, self.commands, self._draft)
+
     def read(self) -> Mapping[str, Any]:
         """Give every counter and meter by name."""
         row = self.meters[0].copy()

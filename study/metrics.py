@@ -24,7 +24,7 @@ MATCHED_LUFS = -23.0
 MEL_BANDS = 64
 """Bands of the mel error, 30 Hz to 16 kHz."""
 _POWER_FLOOR = 1e-8  # auraloss' eps: no bin's magnitude is under 1e-4
-_MEL_FLOOR = 1e-8  # of a band's power, where 1 is a full-scale sine's: -80 dB
+_MEL_FLOOR = 1e-8  # of the power in the middle bin of a full-scale sine: -80 dB
 _RMS_FLOOR = 1e-6  # -120 dBFS
 _LUFS_FLOOR = -70.0  # BS.1770's absolute gate
 _CHUNK = 1 << 16  # samples transformed at once: what a processor's cache holds
@@ -115,8 +115,8 @@ def _mel_bands(size: int, sample_rate: float) -> Audio:
 def log_mel_error(result: ArrayLike, truth: ArrayLike, sample_rate: float) -> float:
     """Measure the mean difference of 64 mel bands in dB, both clips at -23 LUFS.
 
-    Frames of 100 ms, hop 50 ms, Hann; band powers in dB, held at or above -80 dB of a full-scale
-    sine's. Coarse in time and frequency, it follows tone and envelope and not the fine structure of
+    Frames of 100 ms, hop 50 ms, Hann; band powers in dB, held at or above -80 dB, where 0 dB is the
+    middle bin of a full-scale sine. Coarse in time and frequency, it follows tone and envelope and not the fine structure of
     noise. Raises ValueError for less than 100 ms.
     """
     result, truth = _pair(result, truth)

@@ -250,7 +250,7 @@ def _notices(root: Path, skipped: list[tuple[Path, str]], stem_files: int) -> It
         streams = " ".join(f"-map 0:a:{i} {stem}.wav" for i, stem in enumerate(STEMS))
         yield (
             f"skipped {stem_files} .stem.mp4 of MUSDB18, which libsndfile can't read: use MUSDB18-HQ "
-            f"(https://zenodo.org/record/3338373), or turn each song into a folder with: ffmpeg -i SONG.stem.mp4 {streams}"
+            f"(https://zenodo.org/record/3338373), or turn each song into a folder by ffmpeg -i SONG.stem.mp4 {streams}"
         )
 
 
@@ -375,8 +375,9 @@ def stretch(recording: Recording, seconds: float, rng: np.random.Generator, trie
     is logged: take another recording.
     """
     length = min(seconds, recording.seconds)
-    for _ in range(tries):
-        place = Stretch(_on_frame(rng.uniform(0.0, recording.seconds - length), recording), length)
+    room = recording.seconds - length
+    for _ in range(tries if room > 0.0 else 1):
+        place = Stretch(_on_frame(rng.uniform(0.0, room), recording), length)
         active = _is_active(recording, place)
         if active is not False:
             return place if active else None
@@ -399,7 +400,7 @@ def two_stretches(
         )
     length = min(seconds, _on_frame(recording.seconds / 2.0, recording))
     room = recording.seconds - 2.0 * length
-    for _ in range(tries):
+    for _ in range(tries if room > 0.0 else 1):
         early, late = sorted(rng.uniform(0.0, room, size=2))
         pair = [Stretch(_on_frame(early, recording), length), Stretch(_on_frame(late, recording) + length, length)]
         if rng.random() < 0.5:
@@ -443,7 +444,7 @@ class Variation:
     gain_db: float = 0.0
     inverted: bool = False
 
-    SPEEDS = (0.85, 1.18)  # a fifth of an octave either way: a voice stays a voice
+    SPEEDS = (0.85, 1.18)  # three semitones either way: a voice stays a voice
     GAINS_DB = (-6.0, 6.0)
 
     @classmethod

@@ -1,0 +1,235 @@
+"""The network: waveform → statistics → embedding; two of each → parameters of the chain.
+
+`Encoder` becomes encoder.onnx and `Controller` becomes controller.onnx: features live inside the
+graph, so nothing on the live side can fall out of step with training. All clips are mono, 48 kHz,
+5 s, and brought to -23 LUFS before they come here.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torchaudio
+from torch import nn
+
+SAMPLE_RATE = 48000
+WINDOW_S = 5.0
+WINDOW = int(SAMPLE_RATE * WINDOW_S)
+LUFS = -23.0
+BANDS = 64
+FFT, HOP = 2048, 512
+FINE = SAMPLE_RATE // 200  # 5 ms
+FRAME = SAMPLE_RATE // 50  # 20 ms
+
+
+def band_centres() -> torch.Tensor:
+    """Give the centre frequencies of the bands in Hz, mel-spaced from 30 Hz to 20 kHz."""
+    mel = torch.linspace(_mel(30.0), _mel(20000.0), BANDS + 2)[1:-1]
+    return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
+
+
+def _mel(hz: float) -> float:
+    return 2595.0 * math.log10(1.0 + hz / 700.0)
+
+
+def _db(power: torch.Tensor) -> torch.Tensor:
+    return 10.0 * torch.log10(power + 1e-10)
+
+
+class FrontEnd(nn.Module):
+    """What a mix engineer's meters would say of a clip, in about 600 numbers. Nothing is learned here.
+
+    Spectrum (how loud, how steady and how noisy each band is), decay (how fast bands rise and fall:
+    reverb and release), dynamics (level histogram, crest, rise and fall at lags of 5 to 160 ms) and
+    the shape of the waveform inside 20-ms frames (clipping and asymmetry).
+    Input (batch, 240000) at -23 LUFS; output (batch, size).
+    """
+
+    window: torch.Tensor
+    bands: torch.Tensor
+    levels: torch.Tensor
+    crests: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("window", torch.hann_window(FFT), persistent=False)
+        bank = torchaudio.functional.melscale_fbanks(FFT // 2 + 1, 30.0, 20000.0, BANDS, SAMPLE_RATE, norm=None)
+        narrow = bank.sum(0) < 1.0  # below 200 Hz a band is narrower than a bin: it takes the nearest bin
+        nearest = (band_centres() * FFT / SAMPLE_RATE).round().long()
+        bank[nearest[narrow], narrow.nonzero()[:, 0]] = 1.0
+        self.register_buffer("bands", (bank / bank.sum(0)).T.contiguous(), persistent=False)
+        self.register_buffer("levels", torch.arange(-45.0, 12.0, 3.0), persistent=False)
+        self.register_buffer("crests", torch.arange(2.0, 18.0, 2.0), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([*self._spectrum(x), *self._dynamics(x), *self._shape(x)], dim=1)
+
+    def _spectrum(self, x: torch.Tensor) -> list[torch.Tensor]:
+        spectrum = torch.view_as_real(
+            torch.stft(x, FFT, HOP, FFT, self.window, center=False, return_complex=True)
+        )
+        power = spectrum.square().sum(-1) / self.window.square().sum()  # (batch, bins, frames)
+        bands = self.bands @ power
+        level = _db(bands)
+        whole = _db(power.mean(1))  # (batch, frames)
+        mean = _db(power.mean((1, 2)))[:, None]
+        active = torch.sigmoid((whole - mean + 15.0) / 2.0)
+        active = (active / active.sum(1, keepdim=True))[:, None]
+        average = _db((active * bands).sum(2))
+        typical = (active * level).sum(2)
+        spread = ((active * (level - typical[..., None]).square()).sum(2) + 1e-4).sqrt()
+        floor = -20.0 * torch.log10(torch.exp(-0.5 * math.log(10.0) / 10.0 * level.clamp(min=-70.0)).mean(2))
+        flat = (active * ((self.bands @ _db(power)) - level)).sum(2)
+        coarse = level.unflatten(1, (16, BANDS // 16)).mean(2)
+        slopes = []
+        for lag in (2, 4, 8, 16):  # 21 to 171 ms
+            step = coarse[..., lag:] - coarse[..., :-lag]
+            weight = active[..., :-lag]
+            weight = weight / weight.sum(2, keepdim=True)
+            fall, rise = torch.relu(-step), torch.relu(step)
+            slopes += [(weight * fall).sum(2), (weight * rise).sum(2)]
+            slopes += [6.0 * torch.log((weight * torch.exp((fall / 6.0).clamp(max=12.0))).sum(2))]
+        return [average, typical - average, spread, floor, flat, *slopes]
+
+    def _dynamics(self, x: torch.Tensor) -> list[torch.Tensor]:
+        frames = x[:, : x.shape[1] // FINE * FINE].unflatten(1, (-1, FINE))
+        level = _db(frames.square().mean(2))
+        crest = 20.0 * torch.log10(frames.abs().amax(2) + 1e-6) - level
+        mean = _db(x.square().mean(1))[:, None]
+        relative = level - mean
+        active = torch.sigmoid((relative + 15.0) / 2.0)
+        active = active / active.sum(1, keepdim=True)
+        histogram = torch.exp(-0.5 * ((relative[..., None] - self.levels) / 3.0).square()).mean(1)
+        crests = (active[..., None] * torch.exp(-0.5 * ((crest[..., None] - self.crests) / 2.0).square())).sum(1)
+        steps = []
+        for lag in (1, 2, 4, 8, 16, 32):
+            step = (level[:, lag:] - level[:, :-lag]).clamp(-40.0, 40.0)
+            steps += [(torch.relu(step) * active[:, lag:]).sum(1), (torch.relu(-step) * active[:, :-lag]).sum(1)]
+            steps += [(step.square() * active[:, lag:]).sum(1).sqrt()]
+        peak = 20.0 * torch.log10(x.abs().amax(1) + 1e-6)
+        return [histogram, crests, torch.stack([*steps, mean[:, 0], peak], 1)]
+
+    def _shape(self, x: torch.Tensor) -> list[torch.Tensor]:
+        frames = x[:, : x.shape[1] // FRAME * FRAME].unflatten(1, (-1, FRAME))
+        peak = frames.abs().amax(2, keepdim=True)
+        active = torch.sigmoid((_db(frames.square().mean(2)) - _db(x.square().mean(1))[:, None] + 15.0) / 2.0)
+        active = active / active.sum(1, keepdim=True)
+        u = frames / (peak + 1e-6)
+        size = u.abs()
+        moments = [size.mean(2), size.square().mean(2), size.pow(4).mean(2), size.pow(8).mean(2)]
+        moments += [torch.sigmoid((size - at) * 40.0).mean(2) for at in (0.5, 0.7, 0.85, 0.95)]
+        top, bottom = frames.amax(2), -frames.amin(2)
+        moments += [(top - bottom) / (top + bottom + 1e-6), (u * size).mean(2), u.pow(3).mean(2)]
+        table = torch.stack(moments, 2)  # (batch, frames, moments)
+        mean = (active[..., None] * table).sum(1)
+        spread = ((active[..., None] * (table - mean[:, None]).square()).sum(1) + 1e-8).sqrt()
+        whole = x / (x.abs().amax(1, keepdim=True) + 1e-6)
+        overall = [whole.abs().mean(1), whole.square().mean(1), whole.pow(4).mean(1)]
+        return [mean, spread, torch.stack(overall, 1)]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How wide the network is; the defaults make about 1.5 M parameters."""
+
+    embedding: int = 128
+    encoder: int = 256
+    controller: int = 384
+    dropout: float = 0.1
+
+
+class Encoder(nn.Module):
+    """A clip as numbers: `FrontEnd` statistics, normalised, and a learned embedding of them."""
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        self.front_end = FrontEnd()
+        with torch.no_grad():
+            self.statistics = self.front_end(torch.randn(1, WINDOW) * 0.1).shape[1]
+        self.register_buffer("mean", torch.zeros(self.statistics))
+        self.register_buffer("scale", torch.ones(self.statistics))
+        self.embed = nn.Sequential(
+            nn.Linear(self.statistics, size.encoder), nn.GELU(), nn.Dropout(size.dropout),
+            nn.Linear(size.encoder, size.embedding), nn.GELU(),
+        )  # fmt: skip
+
+    def normalise_by(self, statistics: torch.Tensor) -> None:
+        """Set the normalisation from many raw statistics (clips, size)."""
+        self.mean.copy_(statistics.mean(0))
+        self.scale.copy_(statistics.std(0) + 1e-3)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Map clips (batch, 240000) to normalised statistics (batch, size) and embeddings."""
+        return self.describe(self.front_end(x))
+
+    def describe(self, raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Do the same from raw statistics, which training keeps on disk."""
+        statistics = ((raw - self.mean) / self.scale).clamp(-6.0, 6.0)
+        return statistics, self.embed(statistics)
+
+
+class Controller(nn.Module):
+    """Input and reference → how the chain must be set.
+
+    The equaliser's head sees what a match equaliser sees, the difference of the two long-term
+    spectra, through a learned gate per band: how much of the difference is tone, and how much only
+    other notes and another voice.
+    Outputs: unit parameters (batch, params) in (0, 1); logits that each effect is on (batch,
+    effects); the equaliser's curve in dB at `band_centres` (batch, 64).
+    """
+
+    def __init__(self, statistics: int, spans: list[int], size: Size) -> None:
+        super().__init__()
+        self.spans = spans  # parameters of each effect, the equaliser first
+        wide = 3 * statistics + 2 * size.embedding + BANDS
+        self.trunk = nn.Sequential(
+            nn.Linear(wide, size.controller), nn.GELU(), nn.Dropout(size.dropout),
+            nn.Linear(size.controller, size.controller), nn.GELU(), nn.Dropout(size.dropout),
+        )  # fmt: skip
+        self.on = nn.Linear(size.controller, len(spans))
+        self.gate = nn.Linear(size.controller, BANDS)
+        self.residual = nn.Linear(size.controller, BANDS)
+        self.bands = nn.Sequential(nn.Linear(BANDS + size.controller, 256), nn.GELU(), nn.Linear(256, spans[0]))
+        self.rest = nn.Sequential(nn.Linear(size.controller, 256), nn.GELU(), nn.Linear(256, sum(spans[1:])))
+
+    def forward(
+        self,
+        input_statistics: torch.Tensor,
+        input_embedding: torch.Tensor,
+        reference_statistics: torch.Tensor,
+        reference_embedding: torch.Tensor,
+        difference_db: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        difference = reference_statistics - input_statistics
+        seen = [input_statistics, reference_statistics, difference, input_embedding, reference_embedding]
+        hidden = self.trunk(torch.cat([*seen, difference_db.abs() / 6.0], 1))
+        curve = torch.sigmoid(self.gate(hidden)) * difference_db + 3.0 * self.residual(hidden)
+        bands = self.bands(torch.cat([curve / 6.0, hidden], 1))
+        unit = torch.sigmoid(torch.cat([bands, self.rest(hidden)], 1))
+        return unit, self.on(hidden), curve
+
+
+class Predictor(nn.Module):
+    """Encoder and controller together, on raw statistics."""
+
+    def __init__(self, spans: list[int], size: Size | None = None) -> None:
+        super().__init__()
+        size = size or Size()
+        self.encoder = Encoder(size)
+        self.controller = Controller(self.encoder.statistics, spans, size)
+
+    def forward(self, raw_input: torch.Tensor, raw_reference: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        ins, ine = self.encoder.describe(raw_input)
+        refs, refe = self.encoder.describe(raw_reference)
+        return self.control(ins, ine, refs, refe)
+
+    def control(
+        self, ins: torch.Tensor, ine: torch.Tensor, refs: torch.Tensor, refe: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        """Predict from described clips; what controller.onnx does."""
+        scale = self.encoder.scale[:BANDS]
+        difference_db = (refs - ins)[:, :BANDS] * scale
+        return self.controller(ins, ine, refs, refe, difference_db)

@@ -1,0 +1,218 @@
+"""From recordings to pairs: input B, reference f(A), and the settings f that a model must find.
+
+A *take* is two stretches A and B of one recording and several random chains played on A. Rendering
+and listening are the costly part, so their results (front-end statistics, a few hundred numbers a
+clip) are kept on disk; pairs are drawn from them anew in every epoch, from one take or from two.
+"""
+
+import hashlib
+import json
+import logging
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import soxr
+import torch
+
+from ..effects import CANONICAL, Chain, Rack, Settings
+from ..effects._loudness import integrated_loudness
+from .model import LUFS, SAMPLE_RATE, WINDOW, WINDOW_S, FrontEnd
+from .recordings import Recording, Variation, mix, read, stretch, two_stretches, usable_for_pairs
+from .styles import draw
+
+log = logging.getLogger(__name__)
+
+STYLES = 6
+"""Random chains played on each take."""
+TAKES = 50
+"""Takes in a file of the cache: what is lost if a render is cut off."""
+
+
+@dataclass(frozen=True)
+class Take:
+    """Two stretches of one recording, mono float64 at 48 kHz and -23 LUFS, and where they come from."""
+
+    a: np.ndarray
+    b: np.ndarray
+    recording: int
+
+
+def level(x: np.ndarray) -> np.ndarray:
+    """Bring a clip to the loudness that models are trained at; silence stays as it is."""
+    loudness = integrated_loudness(x, SAMPLE_RATE)
+    return x if loudness == -np.inf else x * 10 ** ((LUFS - loudness) / 20)
+
+
+def window(x: np.ndarray) -> np.ndarray:
+    """Make a clip exactly 5 s long: the first 5 s, or itself again and again."""
+    return np.resize(x, WINDOW)
+
+
+def render(x: np.ndarray, settings: Settings) -> np.ndarray:
+    """Play a mono clip (frames,) through a chain, by the live code, and level the result."""
+    return level(Rack(settings, SAMPLE_RATE, 1).play(x[:, None])[:, 0])
+
+
+def draw_take(recordings: Sequence[Recording], rng: np.random.Generator, vary: bool = True) -> Take:
+    """Draw a recording and two stretches of it; `vary` changes speed and sometimes mixes another in.
+
+    Raises ValueError if no recording has two audible stretches of 2 s.
+    """
+    usable = [i for i, r in enumerate(recordings) if usable_for_pairs(r)]
+    for _ in range(100 if usable else 0):
+        index = usable[rng.integers(len(usable))]
+        variation = Variation.draw(rng) if vary and rng.random() < 0.7 else Variation()
+        places = two_stretches(recordings[index], WINDOW_S * variation.speed, rng)
+        if places is None:
+            continue
+        a, b = (_read(recordings[index], p.start_s, p.seconds, variation) for p in places)
+        if vary and rng.random() < 0.15:
+            a, b = _mixed(recordings[usable[rng.integers(len(usable))]], a, b, rng)
+        if min(integrated_loudness(a, SAMPLE_RATE), integrated_loudness(b, SAMPLE_RATE)) > -60.0:
+            return Take(level(window(a)), level(window(b)), index)
+    raise ValueError("no recording has two audible stretches of 2 s; see `afx_live.training.recordings.find`")
+
+
+def _read(recording: Recording, start_s: float, seconds: float, variation: Variation) -> np.ndarray:
+    """Read mono: half of the time one channel would lose what the other has, so the mean."""
+    x = read(recording, start_s, seconds, SAMPLE_RATE).mean(1, keepdims=True)
+    return variation.apply(x, SAMPLE_RATE)[:, 0].astype(np.float64)
+
+
+def _mixed(
+    other: Recording, a: np.ndarray, b: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    place = stretch(other, 2 * WINDOW_S, rng)
+    if place is None:
+        return a, b
+    whole = np.concatenate([a, b])[:, None].astype(np.float32)
+    second = np.resize(_read(other, place.start_s, place.seconds, Variation()), len(whole))[:, None]
+    whole = mix(whole, second.astype(np.float32), rng)[:, 0].astype(np.float64)
+    return whole[: len(a)], whole[len(a) :]
+
+
+# --- the cache -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Rendered takes as the front end heard them.
+
+    dry (takes, 2, size): A and B; wet (takes, styles, size): f(A); values (takes, styles, params)
+    and on (takes, styles, effects): f; recording (takes,); kind (takes,) numbers the recordings' kinds.
+    """
+
+    dry: np.ndarray
+    wet: np.ndarray
+    values: np.ndarray
+    on: np.ndarray
+    recording: np.ndarray
+    kind: np.ndarray
+
+
+def _render_file(job: tuple[Path, list[Recording], int, bool]) -> Path:
+    path, recordings, seed, vary = job
+    if path.exists():
+        return path
+    torch.set_num_threads(1)
+    front_end, rng, chain = FrontEnd(), np.random.default_rng(seed), Chain(CANONICAL)
+    kinds = sorted({r.kind for r in recordings})
+
+    def hear(x: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return front_end(torch.from_numpy(x.astype(np.float32))[None])[0].numpy()
+
+    rows: dict[str, list] = {k: [] for k in Statistics.__annotations__}
+    for _ in range(TAKES):
+        take = draw_take(recordings, rng, vary)
+        settings = [draw(rng) for _ in range(STYLES)]
+        rows["dry"].append([hear(take.a), hear(take.b)])
+        rows["wet"].append([hear(render(take.a, s)) for s in settings])
+        rows["values"].append([vector(chain, s) for s in settings])
+        rows["on"].append([[step.on for step in s.steps] for s in settings])
+        rows["recording"].append(take.recording)
+        rows["kind"].append(kinds.index(recordings[take.recording].kind))
+    arrays = {k: np.array(v, np.float32 if k in ("dry", "wet", "values") else None) for k, v in rows.items()}
+    partial = path.with_suffix(".part.npz")
+    np.savez(partial, **arrays)
+    partial.replace(path)
+    return path
+
+
+def vector(chain: Chain, settings: Settings) -> np.ndarray:
+    """Write settings as the chain's value vector."""
+    return np.array([settings.step(effect).values[p.name] for effect, p in chain.params])
+
+
+def render_statistics(
+    recordings: Sequence[Recording], folder: Path, takes: int, seed: int, workers: int, vary: bool = True
+) -> Path:
+    """Render takes into a folder of its own inside `folder`; what is there already is kept.
+
+    The folder's name is a hash of all that the numbers depend on, so another set of recordings or
+    another chain never meets an old cache. Returns it.
+    """
+    made_of = {
+        "recordings": [(str(r.path), r.seconds) for r in recordings],
+        "params": [(e, asdict(p)) for e, p in Chain(CANONICAL).params],
+        "sources": [Path(__file__).with_name(f"{m}.py").read_text() for m in ("pairs", "styles", "model")],
+        "seed": seed,
+        "vary": vary,
+    }
+    name = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
+    home = folder / name
+    home.mkdir(parents=True, exist_ok=True)
+    jobs = [
+        (home / f"{i:05d}.npz", list(recordings), seed * 1_000_003 + i, vary) for i in range(-(-takes // TAKES))
+    ]
+    missing = [job for job in jobs if not job[0].exists()]
+    if missing:
+        from rich.progress import track
+
+        # spawn: numba's thread pool does not survive a fork
+        with ProcessPoolExecutor(max(1, workers), multiprocessing.get_context("spawn")) as pool:
+            for _ in track(pool.map(_render_file, missing), "Rendering references", total=len(missing)):
+                pass
+    return home
+
+
+def load_statistics(home: Path, takes: int) -> Statistics:
+    """Read a rendered folder."""
+    files = [home / f"{i:05d}.npz" for i in range(-(-takes // TAKES))]
+    parts = [dict(np.load(f)) for f in files]
+    return Statistics(**{k: np.concatenate([p[k] for p in parts])[:takes] for k in Statistics.__annotations__})
+
+
+class Pairs(torch.utils.data.Dataset):
+    """Pairs from statistics: raw statistics of input and reference, values and on-flags of f.
+
+    Half of the pairs take the input from the reference's own recording (B of the same take), a
+    quarter from another recording of its kind, a quarter from anywhere.
+    """
+
+    def __init__(self, statistics: Statistics, seed: int | None = None) -> None:
+        self._s, self._seed = statistics, seed
+        self._of_kind = {k: np.flatnonzero(statistics.kind == k) for k in np.unique(statistics.kind)}
+
+    def __len__(self) -> int:
+        return self._s.wet.shape[0] * self._s.wet.shape[1]
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
+        s = self._s
+        take, style = divmod(index, s.wet.shape[1])
+        rng = np.random.default_rng(None if self._seed is None else self._seed + index)
+        chance, which = rng.random(), 1
+        other = take
+        if chance > 0.5:
+            pool = self._of_kind[s.kind[take]] if chance < 0.75 else np.arange(len(s.kind))
+            other, which = pool[rng.integers(len(pool))], rng.integers(2)
+        return s.dry[other, which], s.wet[take, style], s.values[take, style], s.on[take, style].astype(np.float32)
+
+
+def resample(x: np.ndarray, rate: float) -> np.ndarray:
+    """Bring audio (frames, ...) to the model's rate."""
+    return x if rate == SAMPLE_RATE else soxr.resample(x, rate, SAMPLE_RATE, quality="HQ")

@@ -1,0 +1,100 @@
+"""Losses in the space of what settings do: curves in dB, decay times, not knob positions.
+
+Many settings give one sound, so an error in knobs says little. None of this renders audio: a step
+costs what the small network costs.
+"""
+
+import torch
+
+from ..effects import Chain, load
+from ..effects._autograd import coefficients
+from .model import SAMPLE_RATE, band_centres
+
+LEVELS_DB = torch.arange(-50.0, 1.0, 5.0)
+
+
+def equaliser_curve(values: torch.Tensor) -> torch.Tensor:
+    """Give the magnitude in dB at the model's bands: (batch, 18) to (batch, 64), differentiable."""
+    coef = coefficients(load("equaliser"), values, SAMPLE_RATE)[:, :30].unflatten(1, (6, 5))
+    w = 2.0 * torch.pi * band_centres().to(coef) / SAMPLE_RATE
+    b0, b1, b2, a1, a2 = (c[..., None] for c in coef.unbind(-1))
+
+    def power(c0, c1, c2):
+        real = c0 + c1 * torch.cos(w) + c2 * torch.cos(2 * w)
+        imaginary = c1 * torch.sin(w) + c2 * torch.sin(2 * w)
+        return real.square() + imaginary.square()
+
+    ratio = power(b0, b1, b2) / power(torch.ones_like(a1), a1, a2)
+    return 10.0 * torch.log10(ratio.clamp(min=1e-12)).sum(1).to(values)
+
+
+def compressor_curve(values: torch.Tensor) -> torch.Tensor:
+    """Give the static gain in dB at levels of -50 to 0 dB: (batch, 6) to (batch, 11)."""
+    threshold, ratio, _, _, knee, _ = (v[:, None] for v in values.unbind(1))
+    over = LEVELS_DB.to(values) - threshold
+    bent = (over + knee / 2).clamp(min=0).minimum(knee)
+    return (1 / ratio - 1) * (bent.square() / (2 * knee) + (over - knee / 2).clamp(min=0))
+
+
+def distortion_curve(values: torch.Tensor) -> torch.Tensor:
+    """Give the gain in dB of both half-waves at peaks of -50 to 0 dB: (batch, 4) to (batch, 22)."""
+    drive_db, bias, _, mix = (v[:, None] for v in values.unbind(1))
+    drive, peak = 10 ** (drive_db / 20), 10 ** (LEVELS_DB.to(values) / 20)
+    unity = 0.1 / torch.tanh(0.1 * drive)
+    halves = []
+    for sign in (1.0, -1.0):
+        wet = sign * unity * (torch.tanh(sign * drive * peak + bias) - torch.tanh(bias))
+        halves.append(20 * torch.log10(((1 - mix) * peak + mix * wet) / peak + 1e-4))
+    return torch.cat(halves, 1)
+
+
+def equaliser_error(p: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """Mean error of the curve, in units of 3 dB; (batch,)."""
+    return (equaliser_curve(p) - equaliser_curve(t)).abs().mean(1) / 3.0
+
+
+def compressor_error(p: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """Error of the static curve in units of 3 dB, and of the time constants where they can be heard."""
+    curve = compressor_curve(t)
+    depth = (-curve[:, -3] / 6.0).clamp(0.0, 1.0)
+    times = (p[:, 2:4].log() - t[:, 2:4].log()).abs().sum(1)
+    return (compressor_curve(p) - curve).abs().mean(1) / 3.0 + 0.25 * depth * times
+
+
+def distortion_error(p: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """Error of the curve in units of 2 dB, and of the tone control in octaves."""
+    tone = (p[:, 2].log2() - t[:, 2].log2()).abs()
+    return (distortion_curve(p) - distortion_curve(t)).abs().mean(1) / 2.0 + 0.5 * t[:, 3] * tone
+
+
+def reverb_error(p: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """Error of decay time in octaves, wet share in sixths, and the rest by how well it is heard."""
+    rt60 = (p[:, 0].log2() - t[:, 0].log2()).abs()
+    damping = 2.0 * (p[:, 1] - t[:, 1]).abs()
+    before = (p[:, 2] - t[:, 2]).abs() / 40.0
+    low_cut = 0.1 * (p[:, 3].log2() - t[:, 3].log2()).abs()
+    return rt60 + damping + before + low_cut + 6.0 * (p[:, 5] - t[:, 5]).abs()
+
+
+ERRORS = {
+    "equaliser": equaliser_error,
+    "compressor": compressor_error,
+    "distortion": distortion_error,
+    "reverb": reverb_error,
+}
+
+
+def errors(chain: Chain, predicted: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+    """Give each effect's error: values (batch, params) twice, to (batch, effects).
+
+    An effect without a response of its own is judged by its knobs, in (0, 1).
+    """
+    rows = []
+    for effect in chain.effects:
+        p, t = predicted[:, chain.columns(effect.name)], true[:, chain.columns(effect.name)]
+        if effect.name in ERRORS:
+            rows.append(ERRORS[effect.name](p, t))
+        else:
+            span = torch.tensor([q.high - q.low for q in effect.params]).to(p)
+            rows.append(((p - t) / span).abs().sum(1))
+    return torch.stack(rows, 1)
