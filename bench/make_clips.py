@@ -318,26 +318,29 @@ def through(x: np.ndarray, chain: Settings) -> np.ndarray:
     return Rack(chain, RATE, 1).play(at_loudness(x, CHAIN_LUFS)[:, None])[:, 0]
 
 
-def clips() -> dict[str, np.ndarray]:
-    """Make every clip, by name: (frames,) at 48 kHz."""
-    dry = {
+def dry_clips() -> dict[str, np.ndarray]:
+    """Make the clips that nothing was done to, by name: (frames,) at 48 kHz and -26 LUFS."""
+    made = {
         "voice": voice(DRY_VOICE, 168.0, 1.08, 1, 1.1),
         "guitar": guitar(_arpeggio(), 7.6, 2),
         "drums": drums(3),
     }
-    wet = {
+    return {name: at_loudness(x, DRY_LUFS) for name, x in made.items()}
+
+
+def references() -> dict[str, np.ndarray]:
+    """Make the clips to be matched, by name: (frames,) at 48 kHz and -16 LUFS."""
+    made = {
         "voice_reference": through(voice(REFERENCE_VOICE, 104.0, 0.96, 4, 1.08), RADIO),
         "guitar_reference": through(guitar(_riff(), 8.0, 5), STAGE),
     }
-    return {name: at_loudness(x, DRY_LUFS) for name, x in dry.items()} | {
-        name: at_loudness(x, WET_LUFS) for name, x in wet.items()
-    }
+    return {name: at_loudness(x, WET_LUFS) for name, x in made.items()}
 
 
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent / "presets" / "clips"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, x in clips().items():
+    for name, x in (dry_clips() | references()).items():
         path = folder / f"{name}.flac"
         soundfile.write(path, x, RATE, subtype="PCM_16")
         lufs, size = integrated_loudness(x, RATE), path.stat().st_size

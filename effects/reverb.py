@@ -2,11 +2,12 @@
 
 Jot and Chaigne, "Digital delay networks for designing artificial reverberators", AES 90, 1991: an
 orthogonal matrix between the lines, here Householder's I - (2/N) 11', and in each line of length L
-a one-pole damper that is exact at both ends of the spectrum:
+a one-pole damper that is exact at DC and at 16 kHz (so a setting decays alike at every sample rate):
 
-    H(z) = g0 (1 - p) / (1 - p / z),   p = (g0 - gN) / (g0 + gN),   g = 10^(-3 L / (fs T60))
+    H(z) = g0 (1 - p) / (1 - p / z),   g = 10^(-3 L / (fs T60)),   r = (gw / g0)^2
+    p = (1 - r) / (q + sqrt(q^2 - (1 - r)^2)),   q = 1 - r cos w,   w = 2 pi 16000 / fs, at most pi
 
-with T60 = rt60_s at DC (g0) and rt60_s * hf_ratio at Nyquist (gN). As |H| <= g0 < 1 and the matrix
+with T60 = rt60_s at DC (g0) and rt60_s * hf_ratio at 16 kHz (gw). As |H| <= g0 < 1 and the matrix
 turns without stretching, it is stable wherever the parameters go, and while they move. A line is heard
 after its gain g0 and before its low-pass, else level made good for dark settings would boom.
 
@@ -26,6 +27,7 @@ LINES = 8
 LENGTHS = (1031, 1327, 1523, 1871, 2053, 2311, 2539, 2803)  # frames at 48 kHz: 21 to 58 ms
 MAX_RATE = 192000
 PREDELAY_S = 0.1
+DAMPED_HZ = 16000.0
 
 _SIEVE = np.arange(LENGTHS[-1] * MAX_RATE // 48000 + 100)
 PRIMES = np.array([n for n in _SIEVE[2:] if np.all(n % np.arange(2, int(n**0.5) + 1))])
@@ -75,14 +77,19 @@ def _lines(sample_rate, rt60_s, hf_ratio):
     kind = type(rate)  # a tuple of one type, float or complex; not 0 * rate, which can be nan
     zero = kind(0.0)
     lengths = gains = poles = (zero, zero, zero, zero, zero, zero, zero, zero)
+    cos = np.cos(2.0 * np.pi * min(DAMPED_HZ / sample_rate, 0.5))
     prime, at_dc, at_nyquist = -1, zero, zero
     for i in range(LINES):
         prime = max(prime + 1, np.searchsorted(PRIMES, LENGTHS[i] * sample_rate / 48000.0))
         length = float(PRIMES[prime])
-        low, high = np.exp(rate * length), np.exp(rate * length / hf_ratio)
+        low = np.exp(rate * length)
+        r = np.exp(2.0 * rate * length * (1.0 / hf_ratio - 1.0))
+        q = 1.0 - r * cos
+        pole = (1.0 - r) / (q + np.sqrt(q * q - (1.0 - r) * (1.0 - r)))
+        high = low * (1.0 - pole) / (1.0 + pole)
         lengths = tuple_setitem(lengths, i, kind(length))
         gains = tuple_setitem(gains, i, low)
-        poles = tuple_setitem(poles, i, (low - high) / (low + high))
+        poles = tuple_setitem(poles, i, pole)
         at_dc += low * low / (1.0 - 0.5 * low * low)
         at_nyquist += high * high / (1.0 - 0.5 * high * high)
     energy = zero
@@ -289,7 +296,7 @@ def state_size(sample_rate: float, channels: int) -> int:
 effect = Effect(
     params=(
         Param("rt60_s", 0.15, 6.0, 1.2, "time in which lows decay by 60 dB", "log"),
-        Param("hf_ratio", 0.1, 1.0, 0.5, "decay time of the highest highs, as a part of that of lows"),
+        Param("hf_ratio", 0.2, 1.0, 0.5, "decay time at 16 kHz, as a part of that of lows"),
         Param("predelay_ms", 0.0, 100.0, 10.0, "silence before the first reflections"),
         Param("low_cut_hz", 20.0, 500.0, 80.0, "corner of the wet path's high-pass", "log"),
         Param("width", 0.0, 1.0, 1.0, "0 is a mono wet signal, 1 full stereo"),

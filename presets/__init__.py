@@ -165,15 +165,15 @@ def load(name_or_path: str | Path) -> Preset:
 def _read(path: Path) -> bytes:
     """Read a regular file of at most 1 MB; PresetError for anything else."""
     try:
-        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+        with open(path, "rb", opener=lambda p, flags: os.open(p, flags | getattr(os, "O_NONBLOCK", 0))) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise PresetError(f"{path}: is not a regular file")
             return file.read(MOST_BYTES + 1)
     except FileNotFoundError:
         raise PresetError(f"{path}: there is no such file") from None
-    except (OSError, ValueError) as error:
-        if isinstance(error, PresetError):
-            raise
+    except PresetError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise PresetError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 

@@ -54,9 +54,7 @@ def _now(typingctx):
     def codegen(context, builder, sig, args):
         i32, i64 = ir.IntType(32), ir.IntType(64)
         spec = cgutils.alloca_once(builder, ir.ArrayType(i64, 2))  # struct timespec
-        read = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(i32, [i32, spec.type]), "clock_gettime"
-        )
+        read = cgutils.get_or_insert_function(builder.module, ir.FunctionType(i32, [i32, spec.type]), "clock_gettime")
         builder.call(read, [i32(_CLOCK), spec])
         seconds, rest = (builder.load(cgutils.gep_inbounds(builder, spec, 0, i)) for i in (0, 1))
         return builder.add(builder.mul(seconds, i64(1_000_000_000)), rest)

@@ -20,6 +20,7 @@ INSTALL = (
     "PortAudio is missing: {error}. Debian and Ubuntu: sudo apt install libportaudio2. Fedora: sudo dnf install "
     "portaudio. macOS and Windows: pip install --force-reinstall sounddevice brings it."
 )
+NOTHING = "No audio device found. Looked at: {apis}. Try: afx-live doctor · no sound card? afx-live demo"
 
 Kind = Literal["input", "output"]
 
@@ -52,6 +53,11 @@ class Device:
     input_latency: float
     output_latency: float
     rates: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> "Device":
+        """Make one of what `dataclasses.asdict` and JSON left of it."""
+        return cls(**{**plain, "rates": tuple(plain["rates"])})
 
     def channels(self, kind: Kind) -> int:
         return self.inputs if kind == "input" else self.outputs
@@ -101,9 +107,9 @@ def query(env: Mapping[str, str] | None = None, rates: bool = False) -> Listing:
     except (IndexError, ValueError):
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
         raise DeviceError("E307", f"Asking for devices ended with code {done.returncode}: {last}") from None
-    if "error" in answer:
-        raise DeviceError("E300", answer["error"])
-    devices = tuple(Device(**{**d, "rates": tuple(d["rates"])}) for d in answer["devices"])
+    if "code" in answer:
+        raise DeviceError(answer["code"], answer["message"])
+    devices = tuple(Device.of(d) for d in answer["devices"])
     return Listing(devices, {name: (pair[0], pair[1]) for name, pair in answer["apis"].items()})
 
 
@@ -145,11 +151,13 @@ def offered(sd: Any, number: int, device: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def load_sounddevice() -> Any:
-    """Import sounddevice, which starts PortAudio; DeviceError E300 if the library is not there."""
+    """Import sounddevice, which starts PortAudio; DeviceError E300 if the library is not there, E307 if it fails."""
     try:
         import sounddevice
     except OSError as error:
         raise DeviceError("E300", INSTALL.format(error=str(error).rstrip("."))) from error
+    except Exception as error:  # sounddevice.PortAudioError, which has no name as long as its import fails
+        raise DeviceError("E307", f"PortAudio does not start: {error}") from error
     return sounddevice
 
 
@@ -162,11 +170,7 @@ def choose(found: Listing, kind: Kind, want: int | str | None, api: str | None =
     `api` leaves only that host API; `near` is the one to look at first. Raises DeviceError E301 to E304.
     """
     if not found.devices:
-        raise DeviceError(
-            "E301",
-            f"No audio device found. Looked at: {', '.join(found.apis) or 'no host API'}. "
-            "Try: afx-live doctor · no sound card? afx-live demo",
-        )
+        raise DeviceError("E301", NOTHING.format(apis=", ".join(found.apis) or "no host API"))
     if api is not None:
         api = _api(found, api)
     usable = [d for d in found.usable(kind) if api in (None, d.api)]
@@ -178,6 +182,12 @@ def choose(found: Listing, kind: Kind, want: int | str | None, api: str | None =
     if isinstance(want, int) or want.strip().isdecimal():
         return _by_number(found, kind, int(want))
     return _by_name(usable, kind, want, near or usable[0].api)
+
+
+def again(found: Listing, device: Device) -> Device | None:
+    """Find the device of an earlier list by name and host API; of twins, the one with the same number."""
+    twins = [d for d in found.devices if (d.name, d.api) == (device.name, device.api)]
+    return next((d for d in twins if d.number == device.number), twins[0] if twins else None)
 
 
 def _api(found: Listing, api: str) -> str:
@@ -233,37 +243,49 @@ def choose_pair(
     return input, output
 
 
+def check_channels(device: Device, kind: Kind, channels: Sequence[int]) -> None:
+    """Raise DeviceError E304 unless the device has all these channels, which count from 1."""
+    there = device.channels(kind)
+    if missing := [c for c in channels if not 1 <= c <= there]:
+        plural = "" if there == 1 else "s"
+        raise DeviceError(
+            "E304", f"{device.name} has {there} {kind} channel{plural}; there is no channel {missing[0]}."
+        )
+
+
 # --- showing --------------------------------------------------------------------------------------
 
 
 def table(found: Listing) -> str:
-    """Write the devices as text for people, the default pair marked; DeviceError E301 if there are none."""
-    default_in, default_out = choose(found, "input", None), choose(found, "output", None)
+    """Write the devices as text for people, the default pair marked; needs `query(rates=True)`.
+
+    Raises DeviceError E301 if there are none.
+    """
+    if not found.devices:
+        raise DeviceError("E301", NOTHING.format(apis=", ".join(found.apis) or "no host API"))
     width = max(len(d.name) for d in found.devices)
-    lines = [f"   #  {'name':{width}}  {'API':11} in out  {'rates (kHz)':14} latency (low)"]
-    unusable = []
-    for d in found.devices:
-        if found_nothing := not (d.inputs or d.outputs):
-            unusable.append(f"{d.number} {d.name} (no channels)")
-        elif found_nothing := not d.rates:
-            unusable.append(f"{d.number} {d.name} (busy, or none of the usual rates)")
-        if found_nothing:
-            continue
-        rates = " ".join(f"{r / 1000:g}" for r in d.rates)
-        delay = [f"{k} {s * 1000:.1f}" for k, s, n in _delays(d) if n]
-        roles = [k for k, chosen in (("input", default_in), ("output", default_out)) if chosen == d]
-        mark = f"   ← default {' and '.join(roles)}" if roles else ""
-        lines.append(
-            f"{'>' if roles else ' '} {d.number:2}  {d.name:{width}}  {d.api:11} {d.inputs:2} {d.outputs:3}"
-            f"  {rates:14} {' '.join(delay)} ms{mark}"
-        )
-    if unusable:
-        lines.append(f"not usable: {' · '.join(unusable)}")
+    head = f"   #  {'name':{width}}  {'API':11} in out  {'rates (kHz)':14} latency (low)"
+    idle = [f"{d} {why}" for d in found.devices if (why := _why_not(d))]
+    lines = [head, *(_row(found, d, width) for d in found.devices if not _why_not(d))]
+    if idle:
+        lines.append(f"not usable: {' · '.join(idle)}")
     return "\n".join([*lines, "Pick by number or part of the name:  -i scarlett -o scarlett"])
 
 
-def _delays(d: Device) -> tuple[tuple[str, float, int], ...]:
-    return ("in", d.input_latency, d.inputs), ("out", d.output_latency, d.outputs)
+def _why_not(device: Device) -> str:
+    if not (device.inputs or device.outputs):
+        return "has no channels"
+    return "" if device.rates else "is busy, or offers none of the usual rates"
+
+
+def _row(found: Listing, d: Device, width: int) -> str:
+    rates = " ".join(f"{r / 1000:g}" for r in d.rates)
+    ways = (("in", d.input_latency, d.inputs), ("out", d.output_latency, d.outputs))
+    delays = " ".join(f"{way} {delay * 1000:.1f}" for way, delay, channels in ways if channels)
+    kinds: tuple[Kind, Kind] = ("input", "output")
+    roles = " and ".join(kind for kind in kinds if found.default(kind) == d)
+    left = f"{'>' if roles else ' '} {d.number:2}  {d.name:{width}}  {d.api:11} {d.inputs:2} {d.outputs:3}"
+    return f"{left}  {rates:14} {delays} ms" + (f"   ← default {roles}" if roles else "")
 
 
 def main() -> None:
@@ -271,7 +293,7 @@ def main() -> None:
     try:
         print(json.dumps(asdict(listing(load_sounddevice(), "--rates" in sys.argv))), flush=True)
     except DeviceError as error:
-        print(json.dumps({"error": error.message}), flush=True)
+        print(json.dumps({"code": error.code, "message": error.message}), flush=True)
     os._exit(0)  # PortAudio's clean-up may hang when a sound server has just died
 
 

@@ -180,9 +180,7 @@ def play(m, indata, outdata, rate):
         meter(core.wet[:count], m.loud_in)
 
         now = core.playing
-        play_rack(
-            m.racks[now], m.state[now], core.wet[:count], clock + done, m.address, m.log, m.params, m.size, rate
-        )
+        play_rack(m.racks[now], m.state[now], core.wet[:count], clock + done, m.address, m.log, m.params, m.size, rate)
         if core.crossing > 0:
             play_rack(
                 m.racks[1 - now], m.state[1 - now], core.other[:count], clock + done,
@@ -239,7 +237,11 @@ def play(m, indata, outdata, rate):
 
 
 def memory(
-    shared: Shared, sample_rate: float, source: Sequence[int] = (0, 1), sink: Sequence[int] = (0, 1), fade_in: bool = True
+    shared: Shared,
+    sample_rate: float,
+    source: Sequence[int] = (0, 1),
+    sink: Sequence[int] = (0, 1),
+    fade_in: bool = True,
 ) -> Memory:
     """Allocate all that the audio thread will ever need at this rate."""
     t = table(float(sample_rate), 2)

@@ -300,9 +300,11 @@ def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
     if not 0 <= port <= 65535:
         raise ValueError(f"OSC: port {port} is not in 0 to 65535")
     try:
-        family, _, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
     except (socket.gaierror, UnicodeError):
         raise ValueError(f"OSC: {host!r} is not the name or address of a machine") from None
+    # `localhost` is both; nearly everything that speaks OSC sends to 127.0.0.1.
+    family, _, _, _, where = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     return family, where
 
 
@@ -315,8 +317,7 @@ def _bind(family: socket.AddressFamily, where: Any, host: str, port: int) -> soc
         sock.close()
         if error.errno == errno.EADDRINUSE:
             text = f"UDP port {port} on {host} is in use by another program, perhaps another afx-live."
-            raise PortBusy(error.errno, f"{text} Use --osc {host}:{port % 65535 + 1} or --osc off.") from None
-        raise PortError(
-            error.errno, f"UDP port {port} on {host} can not be opened: {error.strerror}. Use --osc HOST:PORT or off."
-        ) from None
+            raise PortBusy(f"{text} Use --osc {host}:{port % 65535 + 1} or --osc off.") from None
+        text = f"UDP port {port} on {host} can not be opened: {error.strerror}."
+        raise PortError(f"{text} Use --osc HOST:PORT or --osc off.") from None
     return sock

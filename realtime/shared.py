@@ -22,7 +22,10 @@ RING_S = 20
 
 COMMAND = np.dtype(
     [
-        *((name, *AIM.fields[name][0].subdtype) if AIM.fields[name][0].subdtype else (name, "i8") for name in AIM.names),
+        *(
+            (name, *AIM.fields[name][0].subdtype) if AIM.fields[name][0].subdtype else (name, "i8")
+            for name in AIM.names
+        ),
         ("generation", "i8"),  # another number asks for a cross-over to a fresh chain
         ("bypass", "f8"),
         ("dry_gain", "f8"),  # brings the bypassed signal to the loudness of the processed one
@@ -101,6 +104,10 @@ class Shared:
         a = METERS.itemsize
         b = a + 2 * COMMAND.itemsize
         return cls(raw[:a].view(METERS), raw[a:b].view(COMMAND), raw[b:].view(np.float32), path)
+
+    def copy(self) -> "Shared":
+        """Give a block of its own to this process, as this one is now; the ring is empty."""
+        return Shared(self.meters.copy(), self.commands.copy(), np.zeros_like(self.ring))
 
     def play(
         self,

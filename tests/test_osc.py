@@ -225,6 +225,8 @@ def test_the_ends_of_a_range_are_in_it(client):
             client.send(message(address.path, "f", address.low))
             client.send(message(address.path, "f", address.high))
             client.sync()
+    client.send(message("/afx/amount", "d", 1.0 + 1e-7))
+    client.sync()
 
 
 def test_a_trigger_ignores_the_button_let_go(client):
@@ -496,8 +498,13 @@ def test_wrong_settings_are_told(controls, wrong):
         osc.OscServer(controls, **{"port": 0, **wrong})
 
 
+def test_localhost_is_the_one_clients_send_to(controls):
+    with osc.OscServer(controls, host="localhost", port=0) as server:
+        assert server.address[0] == "127.0.0.1"
+
+
 def test_busy_port(server, controls):
-    with pytest.raises(osc.PortBusy, match=rf"{server.address[1]} on 127\.0\.0\.1 is in use.*--osc off"):
+    with pytest.raises(osc.PortBusy, match=rf"^UDP port {server.address[1]} on 127\.0\.0\.1 is in use.*--osc off"):
         osc.OscServer(controls, port=server.address[1])
 
 

@@ -6,6 +6,7 @@ clip) are kept on disk; pairs are drawn from them anew in every epoch, from one 
 """
 
 import hashlib
+import inspect
 import json
 import logging
 import multiprocessing
@@ -15,13 +16,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import soxr
 import torch
 
 from ..effects import CANONICAL, Chain, Rack, Settings
 from ..effects._loudness import integrated_loudness
 from .model import LUFS, SAMPLE_RATE, WINDOW, WINDOW_S, FrontEnd
-from .recordings import Recording, Variation, mix, read, stretch, two_stretches, usable_for_pairs
+from . import styles
+from .recordings import Recording, Variation, mix, read_mono, stretch, two_stretches, usable_for_pairs
 from .styles import draw
 
 log = logging.getLogger(__name__)
@@ -78,8 +79,7 @@ def draw_take(recordings: Sequence[Recording], rng: np.random.Generator, vary: b
 
 
 def _read(recording: Recording, start_s: float, seconds: float, variation: Variation) -> np.ndarray:
-    """Read mono: half of the time one channel would lose what the other has, so the mean."""
-    x = read(recording, start_s, seconds, SAMPLE_RATE).mean(1, keepdims=True)
+    x = read_mono(recording, start_s, seconds, SAMPLE_RATE)[:, None]
     return variation.apply(x, SAMPLE_RATE)[:, 0].astype(np.float64)
 
 
@@ -159,7 +159,7 @@ def render_statistics(
     made_of = {
         "recordings": [(str(r.path), r.seconds) for r in recordings],
         "params": [(e, asdict(p)) for e, p in Chain(CANONICAL).params],
-        "sources": [Path(__file__).with_name(f"{m}.py").read_text() for m in ("pairs", "styles", "model")],
+        "sources": [inspect.getsource(part) for part in (FrontEnd, styles, draw_take, render, level, window)],
         "seed": seed,
         "vary": vary,
     }
@@ -211,8 +211,3 @@ class Pairs(torch.utils.data.Dataset):
             pool = self._of_kind[s.kind[take]] if chance < 0.75 else np.arange(len(s.kind))
             other, which = pool[rng.integers(len(pool))], rng.integers(2)
         return s.dry[other, which], s.wet[take, style], s.values[take, style], s.on[take, style].astype(np.float32)
-
-
-def resample(x: np.ndarray, rate: float) -> np.ndarray:
-    """Bring audio (frames, ...) to the model's rate."""
-    return x if rate == SAMPLE_RATE else soxr.resample(x, rate, SAMPLE_RATE, quality="HQ")

@@ -67,7 +67,7 @@ def _distortion(rng: np.random.Generator, _: str) -> dict[str, float]:
 def _reverb(rng: np.random.Generator, _: str) -> dict[str, float]:
     return {
         "rt60_s": _log(rng, 0.2, 4.0),
-        "hf_ratio": rng.uniform(0.15, 0.9),
+        "hf_ratio": rng.uniform(0.2, 0.9),
         "predelay_ms": rng.uniform(0.0, 60.0),
         "low_cut_hz": _log(rng, 20.0, 400.0),
         "mix": rng.uniform(0.05, 0.6),

@@ -1,0 +1,75 @@
+"""The data side of training: recordings in, batches of pairs out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning
+import platformdirs
+import torch
+from torch.utils.data import DataLoader
+
+from .pairs import STYLES, Pairs, Statistics, load_statistics, render_statistics
+from .recordings import Recording, find, split
+
+
+class References(lightning.LightningDataModule):
+    """Pairs from any folder of recordings, and from LibriTTS, VCTK and MUSDB18 as they come.
+
+    folder: where the recordings are; layout: auto, folder, folders, libritts, vctk or musdb18.
+    held_out: patterns of recordings kept out of training (for validation); without any, a tenth.
+    takes: stretches drawn from the recordings, each played through 6 random chains once and kept
+    in `cache`; a cut-off render goes on where it stopped. workers: processes that render.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        layout: str = "auto",
+        held_out: Sequence[str] = (),
+        takes: int = 6000,
+        validation_takes: int = 300,
+        batch_size: int = 256,
+        workers: int = 2,
+        seed: int = 1,
+        cache: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.folder, self.layout, self.held_out = folder, layout, tuple(held_out)
+        self.takes, self.validation_takes = takes, validation_takes
+        self.batch_size, self.workers, self.seed = batch_size, workers, seed
+        self.cache = Path(cache) if cache else Path(platformdirs.user_cache_dir("afx-live")) / "statistics"
+
+    def recordings(self) -> tuple[list[Recording], list[Recording]]:
+        """Give the recordings to train on and those kept out."""
+        return split(find(self.folder, self.layout), self.held_out)
+
+    def prepare_data(self) -> None:
+        """Render what the cache lacks. Lightning calls this on one process of each node."""
+        train, held_out = self.recordings()
+        self._homes = (
+            render_statistics(train, self.cache, self.takes, self.seed, self.workers),
+            render_statistics(held_out, self.cache, self.validation_takes, self.seed + 1, self.workers, vary=False),
+        )
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load the statistics on every process."""
+        self.prepare_data()  # all there by now: finds the folders
+        self.train = load_statistics(self._homes[0], self.takes)
+        self.validation = load_statistics(self._homes[1], self.validation_takes)
+
+    @property
+    def statistics(self) -> Statistics:
+        """The training statistics, for the model's normalisation."""
+        return self.train
+
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(Pairs(self.train), self.batch_size, shuffle=True, drop_last=len(self.train.wet) * STYLES > 512)
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(Pairs(self.validation, self.seed), self.batch_size)
+
+
+def as_tensor(x) -> torch.Tensor:
+    """Give an array as a float32 tensor."""
+    return torch.as_tensor(x, dtype=torch.float32)
