@@ -131,17 +131,13 @@ def voice(text: str, pitch_hz: float, size: float, seed: int, pace: float = 1.0)
     same = np.ones(len(source))
     x = voiced * (source + 0.05 * noise * gate) + 0.25 * breath * noise
     x = _resonate(x, 0 * same, 9500 * same, True)  # the voice's spectral tilt
-    for hz, width in (
-        (f1, 70 + 0.04 * f1),
-        (f2, 90 + 0.0 * f2),
-        (f3, 130 * same),
-        (3500 * size, 220),
-        (4500 * size, 300),
-    ):
-        x = _resonate(x, hz * same, width * same, True)
+    moving = [(f1, 70 + 0.04 * f1), (f2, 90 * same), (f3, 130 * same)]
+    fixed = [(hz * size * same, (0.04 * hz + 90) * same) for hz in range(3500, 11000, 1000)]
+    for hz, width in moving + fixed:
+        x = _resonate(x, hz, width, True)
     x = np.diff(x, prepend=0.0) * 2.2 + 0.35 * x  # lips
-    x += 0.3 * _resonate(noise * hiss, hiss_hz, hiss_width, False)
-    x += 0.012 * _resonate(noise * gate * voiced, 9000 * same, 6000 * same, False)  # air
+    x += 0.22 * _resonate(noise * hiss, hiss_hz, hiss_width, False)
+    x += 0.005 * _resonate(noise * gate * voiced, 9000 * same, 6000 * same, False)  # air
     x /= np.max(np.abs(x))
     return x + 10 ** (-72 / 20) * rng.standard_normal(len(x))
 

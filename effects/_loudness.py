@@ -131,10 +131,19 @@ def metered(state, hops):
 
 
 @loop
-def _meter_all(x, state):
+def meter_all(x, state):
+    """Do what `meter` does outside the callback, where nobody has set the flushing of denormals."""
     mode = flush_denormals()  # pyright: ignore[reportCallIssue]
     meter(x, state)
     restore_denormals(mode)  # pyright: ignore[reportCallIssue]
+
+
+def hops_of(state: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the mean squares of the hops that a meter has heard, oldest first, as many as its ring holds."""
+    ring = _LANES + _LANE * int(state[_CHANNELS])
+    size, count = len(state) - ring, int(state[_COUNT])
+    first = max(0, count - size)
+    return state[ring + np.arange(first, count) % size]
 
 
 def gated_loudness(powers: ArrayLike) -> float:
@@ -170,7 +179,7 @@ def integrated_loudness(x: ArrayLike, sample_rate: float) -> float:
     hops = len(x) // round(sample_rate / 10) if sample_rate > 0 else 0
     channels = x.shape[1]
     state = meter_state(sample_rate, channels, max(hops, 1))
-    _meter_all(x, state)
+    meter_all(x, state)
     if hops >= 4:
         return gated_loudness(state[-hops:])
     # Under 400 ms: the whole hops and the open one.

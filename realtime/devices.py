@@ -122,7 +122,7 @@ def child_env(env: Mapping[str, str] | None) -> dict[str, str]:
 def listing(sd: Any, rates: bool = False) -> Listing:
     """Read the list out of the sounddevice module of this process."""
     hosts = sd.query_hostapis()
-    names = [SHORT_API.get(h["name"], h["name"]) for h in hosts]
+    names = [SHORT_API.get(str(h["name"]), str(h["name"])) for h in hosts]
     devices = tuple(
         Device(
             number, str(d["name"]), names[d["hostapi"]], d["max_input_channels"], d["max_output_channels"],

@@ -180,6 +180,12 @@ def play(m, indata, outdata, rate):
         meter(core.wet[:count], m.loud_in)
 
         now = core.playing
+        if core.crossing > 0:  # a sound that began at once would click in the fresh chain's echoes
+            total = float(int(CROSS_S * rate))
+            for n in range(count):
+                rise = min(3.0 * (1.0 - (core.crossing - n) / total), 1.0)
+                core.wet[n, 0] *= rise
+                core.wet[n, 1] *= rise
         play_rack(m.racks[now], m.state[now], core.wet[:count], clock + done, m.address, m.log, m.params, m.size, rate)
         if core.crossing > 0:
             play_rack(

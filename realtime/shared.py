@@ -22,17 +22,14 @@ RING_S = 20
 
 COMMAND = np.dtype(
     [
-        *(
-            (name, *AIM.fields[name][0].subdtype) if AIM.fields[name][0].subdtype else (name, "i8")
-            for name in AIM.names
-        ),
+        *AIM.descr,
         ("generation", "i8"),  # another number asks for a cross-over to a fresh chain
         ("bypass", "f8"),
         ("dry_gain", "f8"),  # brings the bypassed signal to the loudness of the processed one
         ("muted", "f8"),
     ],
     align=True,
-)  # pyright: ignore[reportOptionalSubscript, reportOptionalIterable, reportGeneralTypeIssues]
+)
 
 METERS = np.dtype(
     [

@@ -109,7 +109,8 @@ def _find(sd: Any, config: Config) -> tuple[Device, Device]:
         if device is None:
             raise DeviceError("E303", f'waiting for "{asked.name}" ({asked.api})')
     input, output = pair
-    assert input is not None and output is not None
+    assert input is not None
+    assert output is not None
     check_channels(input, "input", config.input_channels)
     check_channels(output, "output", config.output_channels)
     return input, output
@@ -163,11 +164,9 @@ def _explain(sd: Any, error: Exception, pair: tuple[Device, Device], rate: float
     rates = [offered(sd, d.number, info[d.number]) for d in pair]
     device, mine = next(((d, r) for d, r in zip(pair, rates, strict=True) if rate not in r), (pair[0], rates[0]))
     common = sorted(set(rates[0]) & set(rates[1]))
+    offers = " ".join(map(str, mine)) or "none of the usual"
     advice = f" Use --samplerate {common[-1]}." if common else ""
-    return DeviceError(
-        "E305",
-        f"{device.name} does not run at {rate:g} Hz (offers {' '.join(map(str, mine)) or 'none of the usual'}).{advice}",
-    )
+    return DeviceError("E305", f"{device.name} does not run at {rate:g} Hz (offers {offers}).{advice}")
 
 
 def _priority() -> int:

@@ -312,7 +312,9 @@ class LiveEngine:
 
     def _replace(self) -> bool:
         """Kill the stream process and start others until one runs; False if we close first."""
-        assert self._child is not None and self._config is not None and self._folder is not None
+        assert self._child
+        assert self._config
+        assert self._folder
         config = replace(self._config, wait=True)
         while not self._closing.is_set():
             self._child.kill()

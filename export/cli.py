@@ -1,0 +1,59 @@
+"""`afx-export`: from a checkpoint to a model folder, proved before it is written."""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    p = argparse.ArgumentParser(
+        prog="afx-export",
+        allow_abbrev=False,
+        description="Write a trained model as ONNX with its chain's spec and proof clips, or prove one again.",
+        epilog="Exit codes: 0 done, 1 the proof failed, 2 usage, 5 the checkpoint or folder is not what it must be.",
+    )
+    p.add_argument("--checkpoint", type=Path, metavar="FILE", help="what afx-train wrote (runs/…/best.ckpt)")
+    p.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="model folder to write")
+    p.add_argument("--name", help="the model's name (default: the folder's)")
+    p.add_argument("--licence", default="Apache-2.0", help="SPDX id of the weights' licence (default: %(default)s)")
+    p.add_argument("--force", action="store_true", help="write over an existing model folder")
+    p.add_argument("--check", type=Path, metavar="FOLDER", help="run the proof clips of a model folder again")
+    p.add_argument("--provider", default="cpu", choices=("cpu", "cuda"), help="where --check runs (default: cpu)")
+    return p
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run `afx-export --checkpoint C -o FOLDER` or `afx-export --check FOLDER`."""
+    p = parser()
+    a = p.parse_args(arguments)
+    if a.check and not a.checkpoint:
+        from .proof import ProofError, check
+
+        try:
+            print(check(a.check, a.provider))
+        except ProofError as error:
+            _stop(1, error)
+        except (ValueError, OSError) as error:
+            _stop(5, error)
+        return
+    if not (a.checkpoint and a.output) or a.check:
+        p.error("give --checkpoint FILE -o FOLDER, or --check FOLDER")
+    from .proof import ProofError
+    from .write import write
+
+    try:
+        print(write(a.checkpoint, a.output, a.name or a.output.name, a.licence, a.force))
+    except ProofError as error:
+        _stop(1, error)
+    except (ValueError, OSError) as error:
+        _stop(5, error)
+
+
+def _stop(code: int, error: Exception) -> None:
+    print(f"afx-export: {error}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

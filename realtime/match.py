@@ -1,0 +1,79 @@
+"""Matching: from what was heard to settings whose level is solved, not predicted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..effects import Rack, Settings
+from ..effects._loudness import integrated_loudness
+from .predictor import Description, Prediction, Predictor
+
+QUIETEST_LUFS = -60.0
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference clip as the predictor heard it, and how loud it is."""
+
+    name: str
+    description: Description
+    lufs: float
+    seconds: float
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Match:
+    """What to play, and what it was decided on."""
+
+    settings: Settings
+    prediction: Prediction | None
+    input_lufs: float
+    target_lufs: float | None
+
+
+def target_of(references: Sequence[Reference], input_lufs: float, amount: float) -> float:
+    """Give the loudness to reach: the references' mean, or as far towards it as the amount goes."""
+    goal = float(np.mean([r.lufs for r in references]))
+    return input_lufs + amount * (goal - input_lufs)
+
+
+def solve_level(
+    settings: Settings, x: np.ndarray, sample_rate: float, target_lufs: float | None, trained_lufs: float
+) -> Settings:
+    """Set both gains: in, to the loudness the chain was trained at; out, to the target.
+
+    x (frames,) or (frames, channels) is a stretch of the input. Closed form: the output gain comes
+    after everything that is not linear. Without a target the loudness stays the input's. Silence
+    changes nothing.
+    """
+    x = x[:, None] if x.ndim == 1 else x[:, :2]
+    heard = integrated_loudness(x, sample_rate)
+    if not heard > QUIETEST_LUFS:
+        return settings
+    ready = replace(settings, input_gain_db=_gain(trained_lufs - heard), output_gain_db=0.0)
+    played = integrated_loudness(Rack(ready, sample_rate, x.shape[1]).play(x), sample_rate)
+    if not played > -np.inf:
+        return ready
+    return replace(ready, output_gain_db=_gain((heard if target_lufs is None else target_lufs) - played))
+
+
+def _gain(gain_db: float) -> float:
+    return float(np.clip(gain_db, -48.0, 48.0))
+
+
+def match(
+    predictor: Predictor,
+    heard: Description,
+    x: np.ndarray,
+    sample_rate: float,
+    references: Sequence[Reference],
+    amount: float = 1.0,
+) -> Match:
+    """Predict settings for an input that was `heard`, scale them by `amount`, and solve their level on x."""
+    prediction = predictor.predict(heard, [r.description for r in references])
+    lufs = integrated_loudness(x, sample_rate)
+    target = target_of(references, lufs, amount)
+    settings = predictor.settings(prediction).at_amount(amount)
+    return Match(solve_level(settings, x, sample_rate, target, predictor.lufs), prediction, lufs, target)

@@ -1,0 +1,39 @@
+"""`afx-train`: Lightning's own command line over our model and data."""
+
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run `afx-train fit|validate … --data.folder RECORDINGS [--config FILE] [--trainer.… …]`.
+
+    Devices, nodes, strategy, precision, checkpoints and logger are Lightning's flags. Defaults come
+    from afx.yaml beside this file. Exit codes: 0 done, 2 usage, 4 recordings, 1 anything else.
+    """
+    try:
+        from lightning.pytorch.cli import LightningCLI
+    except ImportError as error:
+        sys.exit(f"afx-train: {error.name} is missing. Install the training side: pip install 'afx-live[train]'")
+
+    from .data import References
+    from .system import System
+
+    defaults = [str(Path(str(files(__package__))) / "afx.yaml")]
+    try:
+        LightningCLI(
+            System,
+            References,
+            args=arguments,
+            parser_kwargs={command: {"default_config_files": defaults} for command in ("fit", "validate")},
+            save_config_kwargs={"overwrite": True},
+        )
+    except (FileNotFoundError, ValueError) as error:
+        if "recording" not in str(error) and not isinstance(error, FileNotFoundError):
+            raise
+        print(f"afx-train: {error}", file=sys.stderr)
+        sys.exit(4)
+
+
+if __name__ == "__main__":
+    main()

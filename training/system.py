@@ -1,0 +1,110 @@
+"""The LightningModule: what a step is, what is measured, how it is optimised."""
+
+import lightning
+import torch
+from torch import nn
+
+from ..effects import CANONICAL, Chain
+from .model import Predictor, Size
+from .responses import equaliser_curve, errors, strengths
+from .styles import NOT_LEARNED
+
+CURVE_WEIGHT = 0.5
+ON_WEIGHT = 1.0
+
+
+class System(lightning.LightningModule):
+    """Learns the chain's settings from input and reference, judged by what the settings do.
+
+    Each effect's parameters are trained only where the effect is on; that it is on is learned as a
+    probability of its own.
+    """
+
+    def __init__(
+        self,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-2,
+        embedding: int = 128,
+        encoder: int = 256,
+        controller: int = 384,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.chain = Chain(CANONICAL)
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        spans = [len(e.params) for e in self.chain.effects]
+        self.predictor = Predictor(spans, Size(embedding, encoder, controller, dropout))
+        fixed = [(e, p.name) in NOT_LEARNED for e, p in self.chain.params]
+        self.register_buffer("fixed", torch.tensor(fixed), persistent=False)
+        defaults = [p.default for _, p in self.chain.params]
+        self.register_buffer("defaults", torch.tensor(defaults), persistent=False)
+        neutral = [p.default if p.neutral is None else p.neutral for _, p in self.chain.params]
+        self.register_buffer("neutral", torch.tensor(neutral), persistent=False)
+        self.register_buffer("threshold", torch.full((len(spans),), 0.5))  # calibrated; part of the checkpoint
+        self._seen: list[tuple[torch.Tensor, ...]] = []
+
+    def values(self, unit: torch.Tensor) -> torch.Tensor:
+        """Map unit parameters (batch, params) to values in the parameters' own units."""
+        columns = [p.value(unit[:, i]) for i, (_, p) in enumerate(self.chain.params)]
+        return torch.where(self.fixed, self.defaults, torch.stack(columns, 1))
+
+    def on_fit_start(self) -> None:
+        """Take the normalisation from the data, unless a checkpoint brought it."""
+        if not bool((self.predictor.encoder.scale != 1.0).any()):
+            statistics = self.trainer.datamodule.statistics  # pyright: ignore[reportAttributeAccessIssue]
+            rows = torch.from_numpy(statistics.wet.reshape(-1, statistics.wet.shape[-1]))
+            self.predictor.encoder.normalise_by(rows.to(self.device))
+
+    def _losses(self, batch: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
+        raw_input, raw_reference, true, on = batch
+        unit, logits, curve = self.predictor(raw_input, raw_reference)
+        error = errors(self.chain, self.values(unit), true)
+        each = (error * on).sum(0) / on.sum(0).clamp(min=1.0)
+        tone = on[:, :1] * equaliser_curve(true[:, self.chain.columns("equaliser")])
+        losses = dict(zip(self.chain.order, each, strict=True))
+        losses["curve"] = (curve - tone).abs().mean() / 3.0
+        losses["on"] = nn.functional.binary_cross_entropy_with_logits(logits, on, reduction="none").sum(1).mean()
+        losses["loss"] = each.sum() + CURVE_WEIGHT * losses["curve"] + ON_WEIGHT * losses["on"]
+        losses["accuracy"] = ((logits > 0) == (on > 0.5)).float().mean()
+        return losses
+
+    def training_step(self, batch: tuple[torch.Tensor, ...], index: int) -> torch.Tensor:
+        losses = self._losses(batch)
+        self.log_dict({f"train/{k}": v for k, v in losses.items()}, prog_bar=False)
+        self.log("loss", losses["loss"], prog_bar=True, logger=False)
+        return losses["loss"]
+
+    def validation_step(self, batch: tuple[torch.Tensor, ...], index: int) -> None:
+        losses = self._losses(batch)
+        self._seen.append(self._stakes(batch))
+        self.log_dict({f"validation/{k}": v for k, v in losses.items()}, sync_dist=True, batch_size=len(batch[0]))
+        self.log("held-out", losses["loss"], prog_bar=True, logger=False, sync_dist=True, batch_size=len(batch[0]))
+
+    def _stakes(self, batch: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        """For each effect: how probable it looks, what applying it costs, and what leaving it out costs."""
+        raw_input, raw_reference, true, on = batch
+        unit, logits, _ = self.predictor(raw_input, raw_reference)
+        nothing = self.neutral.expand_as(true)
+        spans = [self.chain.columns(e) for e in self.chain.order]
+        truth = torch.cat([torch.where(on[:, i : i + 1] > 0.5, true[:, s], nothing[:, s]) for i, s in enumerate(spans)], 1)
+        applied, left_out = strengths(self.chain, self.values(unit), truth), strengths(self.chain, nothing, truth)
+        return logits.sigmoid(), applied, left_out
+
+    def on_validation_epoch_end(self) -> None:
+        """Choose for each effect the probability from which applying it does more good than harm."""
+        probability, applied, left_out = (torch.cat(rows) for rows in zip(*self._seen, strict=True))
+        self._seen.clear()
+        choices = torch.linspace(0.2, 0.9, 36, device=probability.device)
+        used = probability[None] > choices[:, None, None]
+        # Harm weighs double: a wrong effect is worse than a missing one.
+        cost = torch.where(used, applied + torch.relu(applied - left_out), left_out).mean(1)
+        if self.trainer.world_size > 1:
+            cost = self.all_gather(cost).mean(0)
+        self.threshold.copy_(choices[cost.argmin(0)])
+
+    def configure_optimizers(self):
+        optimiser = torch.optim.AdamW(self.parameters(), self.learning_rate, weight_decay=self.weight_decay)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.learning_rate, max(steps, 2), pct_start=0.1)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
