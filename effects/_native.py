@@ -94,6 +94,18 @@ def cacheable() -> bool:
     return _OurCache.from_function(cacheable, __file__) is not None
 
 
+def first_start() -> bool:
+    """Tell whether this version has never been compiled on this machine; True only once."""
+    locator = _OurCache.from_function(cacheable, __file__)
+    if locator is None:
+        return True
+    mark = Path(locator.get_cache_path()) / f"{_stamp()[:16]}.compiled"
+    if mark.exists():
+        return False
+    mark.touch()
+    return True
+
+
 def loop(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """Compile a function for use inside other compiled code, and cache it."""
     if function is None:

@@ -22,15 +22,13 @@ SLOTS = MOST_STEPS + 2
 PARAMS = 24
 """Room for the parameters of any one effect."""
 
-AIM = np.dtype(
-    [
-        ("count", "i8"),
-        ("kind", "i8", (SLOTS,)),
-        ("on", "f8", (SLOTS,)),
-        ("values", "f8", (SLOTS, PARAMS)),
-    ],
-    align=True,
+AIM_FIELDS = (
+    ("count", "i8"),
+    ("kind", "i8", (SLOTS,)),
+    ("on", "f8", (SLOTS,)),
+    ("values", "f8", (SLOTS, PARAMS)),
 )
+AIM = np.dtype([*AIM_FIELDS], align=True)
 """Settings as numbers: what a rack is to play."""
 
 RACK = np.dtype(

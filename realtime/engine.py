@@ -164,6 +164,7 @@ def play(m, indata, outdata, rate):
     frames = indata.shape[0]
     _latch(m, rate)
     fade, release = 1.0 / (FADE_S * rate), 1.0 - math.exp(-1.0 / (0.1 * rate))
+    total = float(int(CROSS_S * rate))
     clock = meters.clock
     done = 0
     while done < frames:
@@ -181,7 +182,6 @@ def play(m, indata, outdata, rate):
 
         now = core.playing
         if core.crossing > 0:  # a sound that began at once would click in the fresh chain's echoes
-            total = float(int(CROSS_S * rate))
             for n in range(count):
                 rise = min(3.0 * (1.0 - (core.crossing - n) / total), 1.0)
                 core.wet[n, 0] *= rise
@@ -192,7 +192,6 @@ def play(m, indata, outdata, rate):
                 m.racks[1 - now], m.state[1 - now], core.other[:count], clock + done,
                 m.address, m.log, m.params, m.size, rate,
             )  # fmt: skip
-            total = float(int(CROSS_S * rate))
             for n in range(count):
                 old = max(core.crossing - n, 0) / total
                 for c in range(2):

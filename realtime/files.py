@@ -4,7 +4,6 @@ Everything streams: memory does not grow with a file's length.
 """
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -107,11 +106,7 @@ def reference(path: str | os.PathLike[str], predictor: Predictor) -> Reference:
     """Listen to a reference clip of any rate, channel count and length. Raises ClipError."""
     heard = listen(path)
     description = predictor.describe(heard.stretches, heard.sample_rate, str(path))
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return Reference(Path(path).name, description, heard.lufs, heard.seconds, digest.hexdigest())
+    return Reference(Path(path), description, heard.lufs, heard.seconds)
 
 
 def match_file(heard: Heard, predictor: Predictor, references: list[Reference], amount: float = 1.0) -> Match:

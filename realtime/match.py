@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -16,11 +17,10 @@ QUIETEST_LUFS = -60.0
 class Reference:
     """A reference clip as the predictor heard it, and how loud it is."""
 
-    name: str
+    path: Path
     description: Description
     lufs: float
     seconds: float
-    sha256: str = ""
 
 
 @dataclass(frozen=True)

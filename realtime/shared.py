@@ -15,21 +15,22 @@ import numpy as np
 
 from ..effects import Settings
 from ..effects._native import fence, loop
-from ..effects._rack import AIM, SLOTS, aim_of
+from ..effects._rack import AIM_FIELDS, SLOTS, aim_of
 
 RING_S = 20
 """Seconds of input kept for listening to."""
 
 COMMAND = np.dtype(
     [
-        *AIM.descr,
         ("generation", "i8"),  # another number asks for a cross-over to a fresh chain
         ("bypass", "f8"),
         ("dry_gain", "f8"),  # brings the bypassed signal to the loudness of the processed one
         ("muted", "f8"),
+        *AIM_FIELDS,
     ],
     align=True,
 )
+"""What is to be played: a rack's aim, and what concerns the whole engine."""
 
 METERS = np.dtype(
     [

@@ -184,6 +184,14 @@ def _name_client() -> None:
         ctypes.CDLL(ctypes.util.find_library("portaudio")).PaJack_SetClientName(CLIENT)
 
 
+def _hurry(sd: Any, stream: Any, api: str) -> None:
+    """Ask for real-time priority under ALSA; the other hosts do so by themselves. Refusal is no error."""
+    if api == "ALSA":
+        with suppress(OSError, AttributeError):
+            hurry = ctypes.CDLL(ctypes.util.find_library("portaudio")).PaAlsa_EnableRealtimeScheduling
+            hurry(ctypes.c_void_p(int(sd._ffi.cast("intptr_t", stream._ptr))), 1)
+
+
 # --- running --------------------------------------------------------------------------------------
 
 
@@ -236,6 +244,7 @@ def run(config: Config, voice: Voice, leash: Leash) -> None:
     stream, bound = opened
     gc.collect()
     gc.freeze()
+    _hurry(sd, stream, config.input.api)
     stream.start()
     delays = dict(zip(("input_latency", "output_latency"), stream.latency, strict=True))
     names = {"input": config.input.name, "output": config.output.name, "api": config.input.api}

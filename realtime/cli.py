@@ -1,0 +1,207 @@
+"""`afx-live`: the command line. It only parses here; numba, onnxruntime and devices load when used."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+COMMANDS = ("run", "render", "demo", "devices", "preset", "osc")
+EXIT = {"done": 0, "bug": 1, "usage": 2, "device": 3, "clip": 4, "preset": 5, "port": 6}
+
+EPILOG = """\
+exit codes: 0 done · 1 a bug · 2 usage · 3 audio device · 4 audio file · 5 preset or model · 6 port
+more: afx-live COMMAND --help, with COMMAND one of run, render, demo, devices, preset, osc"""
+
+EXAMPLES = """\
+  afx-live --reference ref.wav                          live: the input sounds like ref.wav
+  afx-live render in.wav --reference ref.wav -o out.wav the same for a file
+  afx-live demo                                         no sound card needed"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT["usage"], f"{self.prog}: {message}\nTry: {self.prog} --help\n")
+
+
+def _amount(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not in 0..1")
+    return value
+
+
+def _device(text: str) -> int | str:
+    return int(text) if text.isdigit() else text
+
+
+def _channels(text: str) -> list[int]:
+    try:
+        found = [int(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if len(found) not in (1, 2) or min(found, default=0) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not one or two channel numbers, counted from 1: 2 or 1,2")
+    return found
+
+
+def _host_port(text: str) -> tuple[str, int] | None:
+    if text == "off":
+        return None
+    host, _, port = text.rpartition(":")
+    if not port.isdigit() or not 0 < int(port) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT or off")
+    return host or "127.0.0.1", int(port)
+
+
+def _parsers() -> tuple[argparse.ArgumentParser, ...]:
+    sound = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    g = sound.add_argument_group("sound")
+    g.add_argument("-r", "--reference", action="append", default=[], type=Path, metavar="FILE",
+                   help="recording to sound like; give several to blend them")
+    g.add_argument("--preset", metavar="NAME", help="play this preset (name or file) instead of matching")
+    g.add_argument("--amount", type=_amount, default=None, metavar="0..1", help="how far to go (default: 1)")
+    g.add_argument("--model", type=Path, metavar="FOLDER", help="model folder (default: the one that is shipped)")
+
+    words = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    words.add_argument("-q", "--quiet", action="store_true", help="only results and errors")
+    words.add_argument("-v", "--verbose", action="store_true", help="say more; tracebacks for bugs")
+    words.add_argument("--json", action="store_true", help="results as JSON on standard output")
+    return sound, words
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the whole command line."""
+    sound, words = _parsers()
+    root = _Parser(
+        prog="afx-live", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="afx-live [--reference FILE …] [options]\n       afx-live COMMAND …",
+        description="Make a live signal sound like a reference recording.\n\n" + EXAMPLES, epilog=EPILOG,
+    )  # fmt: skip
+    root.add_argument("--version", action="version", version=f"afx-live {_version()}")
+    commands = root.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+
+    def add(name: str, help: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=help, description=help, parents=parents, allow_abbrev=False)
+
+    run = add("run", "play live (the default command)", sound, words)
+    run.add_argument("--freeze", action="store_true", help="match once, on the first seconds, and keep it")
+    g = run.add_argument_group("devices")
+    g.add_argument("-l", "--list-devices", action="store_true", help="list devices and exit")
+    g.add_argument("-i", "--input-device", type=_device, metavar="DEV", help="number or part of the name")
+    g.add_argument("-o", "--output-device", type=_device, metavar="DEV", help="number or part of the name")
+    g.add_argument("-c", "--input-channels", type=_channels, metavar="N[,M]", help="which inputs (one goes to both ears)")
+    g.add_argument("--output-channels", type=_channels, metavar="N[,M]", help="which outputs")
+    g.add_argument("--samplerate", type=float, metavar="HZ", help="default: the device's")
+    g.add_argument("--blocksize", type=int, default=128, metavar="FRAMES", help="default: 128; 0 leaves it to the host")
+    g.add_argument("--latency", default="low", metavar="S", help="low, high, or seconds (default: low)")
+    g = run.add_argument_group("control")
+    g.add_argument("--osc", type=_host_port, default=("127.0.0.1", 9123), metavar="HOST:PORT",
+                   help="where OSC is heard, or off (default: 127.0.0.1:9123)")
+    g.add_argument("--osc-allow", action="append", default=[], metavar="IP", help="peer that may send, for other hosts")
+    g.add_argument("--clips", action="append", default=[], type=Path, metavar="FOLDER",
+                   help="folder from which /afx/reference may read, beside those of the references given here")
+    g.add_argument("--save-preset", type=Path, metavar="FILE", help="write the settings here at the end")
+    g.add_argument("--force", action="store_true", help="replace a file that exists")
+
+    render = add("render", "play files through the engine into files", sound, words)
+    render.add_argument("input", nargs="+", type=Path, metavar="IN")
+    render.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="file, or folder for several inputs")
+    render.add_argument("--save-preset", type=Path, metavar="FILE", help="write the settings as a preset")
+    render.add_argument("--force", action="store_true", help="replace files that exist")
+
+    demo = add("demo", "render a bundled clip towards a bundled reference; no sound card needed", words)
+    demo.add_argument("--clip", choices=("voice", "guitar", "drums"), default="voice", help="what is played (default: voice)")
+    demo.add_argument("--folder", type=Path, default=Path("afx-demo"), help="where to write (default: %(default)s)")
+    demo.add_argument("--model", type=Path, metavar="FOLDER", help="model folder (default: the one that is shipped)")
+
+    add("devices", "list audio devices", words)
+
+    preset = add("preset", "list, show or check presets", words)
+    preset.add_argument("action", choices=("list", "show", "check"))
+    preset.add_argument("name", nargs="*", help="name or file")
+
+    osc = add("osc", "the OSC addresses, made from the effects' own specs", words)
+    osc.add_argument("--list", action="store_true", help="print the table (as does afx-live osc alone)")
+    osc.add_argument("--markdown", action="store_true", help="as Markdown")
+    return root
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("afx-live")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run afx-live. Every failure has a message and a documented exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help", "--version")):
+        words.insert(0, "run") if words else words.append("--help")
+    a = parser().parse_args(words)
+    try:
+        sys.exit(_run(a))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception as error:
+        code = _code(error)
+        if code == EXIT["bug"] and a.verbose:
+            raise
+        print(f"afx-live: {_text(error, code)}", file=sys.stderr)
+        sys.exit(code)
+
+
+def _run(a: argparse.Namespace) -> int:
+    if a.command == "run":
+        from .live import run
+
+        return run(a)
+    from . import commands
+
+    return getattr(commands, a.command)(a)
+
+
+def _code(error: Exception) -> int:
+    """Give the exit code of an error, by its kind; the kinds are loaded already if they were raised."""
+    kinds = {
+        "DeviceError": "device",
+        "ClipError": "clip",
+        "PresetError": "preset",
+        "ModelError": "preset",
+        "PortError": "port",
+        "PortBusy": "port",
+        "UsageError": "usage",
+    }
+    for kind in type(error).__mro__:
+        if kind.__name__ in kinds:
+            return EXIT[kinds[kind.__name__]]
+    return EXIT["clip"] if isinstance(error, OSError) else EXIT["bug"]
+
+
+def _text(error: Exception, code: int) -> str:
+    if code == EXIT["bug"]:
+        return f"a bug: {error!r}. Run again with -v and report it, please."
+    return str(error)
+
+
+class UsageError(ValueError):
+    """Words that do not fit together (exit code 2)."""
+
+
+def result(a: argparse.Namespace, data: Any, text: str) -> None:
+    """Print a result on standard output: text for people, JSON for programs."""
+    print(json.dumps(data, indent=2) if a.json else text)
+
+
+if __name__ == "__main__":
+    main()

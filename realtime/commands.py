@@ -1,0 +1,215 @@
+"""What every command but `run` does. Results go to standard output, progress to standard error."""
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from .. import presets
+from ..effects import Settings
+from .cli import UsageError, result
+from .files import Heard, fixed, listen, match_file, reference, render as play_file
+from .match import Match, Reference
+from .predictor import Predictor
+from .report import picture, sentences
+
+SHIPPED = Path(presets.__file__).parent / "models" / "afx-1"
+
+
+def predictor(a: argparse.Namespace) -> Predictor:
+    """Load the model that was asked for, or the shipped one."""
+    return Predictor(a.model or SHIPPED)
+
+
+def sources(a: argparse.Namespace) -> tuple[Predictor | None, list[Reference], presets.Preset | None]:
+    """Load what a sound is made from: references with a model, or a preset; exactly one of the two."""
+    if bool(a.reference) == bool(a.preset):
+        raise UsageError("give --reference FILE (one or more) or --preset NAME")
+    if a.preset:
+        return None, [], presets.load(a.preset)
+    model = predictor(a)
+    return model, [reference(path, model) for path in a.reference], None
+
+
+def found_for(
+    heard: Heard, model: Predictor | None, references: list[Reference], preset: presets.Preset | None, amount: float | None
+) -> Match:
+    """Match a file to references, or put a preset on it."""
+    if preset is not None:
+        share = preset.amount if amount is None else amount
+        goal = heard.lufs if preset.target_lufs is None else heard.lufs + share * (preset.target_lufs - heard.lufs)
+        return fixed(heard, preset.settings.at_amount(share), goal)
+    assert model is not None
+    return match_file(heard, model, references, 1.0 if amount is None else amount)
+
+
+def render(a: argparse.Namespace) -> int:
+    """Render one file or several."""
+    outs = _outputs(a)
+    for out in (*outs, *([a.save_preset] if a.save_preset else [])):
+        if out.exists() and not a.force:
+            raise UsageError(f"{out} exists; add --force to replace it, or choose another name")
+    model, references, preset = sources(a)
+    rows = []
+    for path, out in zip(a.input, outs, strict=True):
+        with progress(a, path) as step:
+            rows.append(_render_one(path, out, model, references, preset, a, step))
+    if a.save_preset:
+        name, settings, goal = a.save_preset.stem, rows[-1]["settings"], rows[-1]["target_lufs"]
+        files = {r.path: r.lufs for r in references}
+        made = presets.provenance(files, model.name if model else "") if references else {}
+        presets.save(presets.Preset(name, settings, 1.0, goal, made), a.save_preset, force=a.force)
+    shown = [{**row, "settings": plain(row["settings"])} for row in rows]
+    result(a, shown, "\n".join(_said(row) for row in rows))
+    return 0
+
+
+def _outputs(a: argparse.Namespace) -> list[Path]:
+    if len(a.input) == 1 and not a.output.is_dir():
+        a.output.parent.mkdir(parents=True, exist_ok=True)
+        return [a.output]
+    if a.output.exists() and not a.output.is_dir():
+        raise UsageError(f"{a.output} is a file; several inputs need a folder as OUT")
+    a.output.mkdir(parents=True, exist_ok=True)
+    outs = [a.output / f"{p.stem}.wav" for p in a.input]
+    if len(set(outs)) < len(outs):
+        raise UsageError("two inputs have the same name; render them one at a time")
+    return outs
+
+
+def _render_one(
+    path: Path,
+    out: Path,
+    model: Predictor | None,
+    references: list[Reference],
+    preset: presets.Preset | None,
+    a: argparse.Namespace,
+    step: Callable[[int, int], None],
+) -> dict[str, Any]:
+    begin = perf_counter()
+    done = 0
+
+    def on(frames: int) -> None:
+        nonlocal done
+        done += frames
+        step(done, 0)
+
+    heard = listen(path)
+    step(0, 2 * heard.frames)
+    found = found_for(heard, model, references, preset, a.amount)
+    settings, lufs = play_file(heard, found, out, on, a.force)
+    took = perf_counter() - begin
+    return {
+        "input": str(path),
+        "output": str(out),
+        "seconds": round(heard.seconds, 3),
+        "x_real_time": round(heard.seconds / took, 1),
+        "lufs_before": round(heard.lufs, 2),
+        "lufs_after": round(lufs, 2),
+        "target_lufs": None if found.target_lufs is None else round(found.target_lufs, 2),
+        "probability": _probabilities(model, found),
+        "settings": settings,
+    }
+
+
+def _probabilities(model: Predictor | None, found: Match) -> dict[str, float] | None:
+    if model is None or found.prediction is None:
+        return None
+    return {e: round(float(p), 3) for e, p in zip(model.chain.order, found.prediction.probability, strict=True)}
+
+
+def plain(settings: Settings) -> dict[str, Any]:
+    """Write settings as plain data, units in the key names."""
+    chain = [{"effect": s.effect, "on": s.on, **{k: round(v, 4) for k, v in s.values.items()}} for s in settings.steps]
+    gains = {"input_gain_db": round(settings.input_gain_db, 2), "output_gain_db": round(settings.output_gain_db, 2)}
+    return {**gains, "chain": chain}
+
+
+def _said(row: dict[str, Any]) -> str:
+    return "\n".join([
+        f"{row['input']} → {row['output']}",
+        f"  loudness   {row['lufs_before']:.1f} → {row['lufs_after']:.1f} LUFS   {row['x_real_time']:g} × real time",
+        *(f"  {line}" for line in sentences(row["settings"])),
+    ])  # fmt: skip
+
+
+@contextmanager
+def progress(a: argparse.Namespace, path: Path) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on standard error, unless it is not a terminal or words are unwanted."""
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"), TimeElapsedColumn(),
+        console=console, disable=a.quiet or a.json or not console.is_terminal, transient=True,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task(path.name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, **({"total": total} if total else {}))
+
+
+def demo(a: argparse.Namespace) -> int:
+    """Render a bundled clip towards a bundled reference; write sound, preset and picture."""
+    a.folder.mkdir(parents=True, exist_ok=True)
+    model = predictor(a)
+    source = presets.clip(a.clip)
+    ref = reference(presets.clip("guitar_reference" if a.clip == "guitar" else "voice_reference"), model)
+    heard = listen(source)
+    found = match_file(heard, model, [ref])
+    begin = perf_counter()
+    out = a.folder / "out.wav"
+    settings, lufs = play_file(heard, found, out, lambda frames: None, force=True)
+    took = perf_counter() - begin
+    made = presets.provenance({ref.path: ref.lufs}, model.name)
+    presets.save(presets.Preset("demo", settings, 1.0, found.target_lufs, made), a.folder / "preset.json", force=True)
+    (a.folder / "picture.svg").write_text(picture(source, out, ref.path, settings), encoding="utf-8")
+    text = "\n".join([
+        f"Reference  {ref.path.name}  {ref.seconds:.1f} s  {ref.lufs:.1f} LUFS",
+        f"Input      {source.name}  {heard.seconds:.1f} s  {heard.lufs:.1f} LUFS",
+        *(f"{'Chain' if i == 0 else '':<11}{line}" for i, line in enumerate(sentences(settings))),
+        f"Loudness   {heard.lufs:.1f} → {lufs:.1f} LUFS   rendered twice at {2 * heard.seconds / took:.0f} × real time",
+        f"Wrote      {out}  {a.folder / 'preset.json'}  {a.folder / 'picture.svg'}",
+        "Next       afx-live devices      then      afx-live --reference YOUR.wav",
+    ])  # fmt: skip
+    data = {"lufs_before": heard.lufs, "lufs_after": lufs, "reference_lufs": ref.lufs, "settings": plain(settings)}
+    result(a, data, text)
+    return 0
+
+
+def devices(a: argparse.Namespace) -> int:
+    """List audio devices."""
+    from dataclasses import asdict
+
+    from .devices import query, table
+
+    found = query(rates=True)
+    result(a, [asdict(d) for d in found.devices], table(found))
+    return 0
+
+
+def preset(a: argparse.Namespace) -> int:
+    """List, show or check presets."""
+    if a.action == "list":
+        all_of_them = {name: presets.load(name) for name in presets.names()}
+        result(a, sorted(all_of_them), "\n".join(f"{n:<16}{p.notes}" for n, p in all_of_them.items()))
+        return 0
+    if not a.name:
+        raise UsageError(f"preset {a.action} needs a name or a file; there are {', '.join(presets.names())}")
+    for name in a.name:
+        loaded = presets.load(name)
+        text = presets.to_json(loaded) if a.action == "show" else f"{name}: fits"
+        print(text.rstrip())
+    return 0
+
+
+def osc(a: argparse.Namespace) -> int:
+    """Print the OSC addresses."""
+    from .osc_table import addresses, table, table_markdown
+
+    data = [{"path": x.path, "kind": x.kind, "low": x.low, "high": x.high, "unit": x.unit, "doc": x.doc} for x in addresses()]
+    result(a, data, (table_markdown() if a.markdown else table()).rstrip())
+    return 0
+

@@ -1,0 +1,330 @@
+"""A live session: what is played, what may change it, and the loop that keeps matching.
+
+Settings live here once, as they are at amount 1. OSC, keys and the matching loop change them;
+every change goes to the engine as one command. Matching listens to the last seconds of input,
+pools what it has heard so far, and moves only what has clearly changed, so settings settle.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .. import presets
+from ..effects import Settings, load
+from ..effects._loudness import integrated_loudness
+from .files import reference
+from .match import Reference, solve_level
+from .predictor import ClipError, Description, Prediction, Predictor
+
+if TYPE_CHECKING:
+    from .supervisor import LiveEngine
+
+log = logging.getLogger(__name__)
+
+LISTEN_S = 5.0
+LOOK_S = 2.0
+LEVEL_S = 12.0
+"""Input on which the level is solved: long enough that a phrase does not move it."""
+SILENT_LUFS = -55.0
+MOST_WINDOWS = 24.0
+"""What was heard earlier weighs as much as this many windows at most: an old song is forgotten."""
+MARGIN = 0.1
+"""An effect is switched only when its probability has passed the threshold by this much."""
+STEP = 0.02
+"""Unit parameters that moved less stay where they are."""
+LEVEL_STEP_LU = 0.5
+
+
+class Session:
+    """Everything that can be asked of a running afx-live; safe to call from any thread.
+
+    `clip_folders` are the only places from which a name that came over the network is read, beside
+    the bundled clips and the preset folder.
+    """
+
+    def __init__(
+        self,
+        engine: "LiveEngine",
+        predictor: Predictor | None,
+        settings: Settings,
+        references: Sequence[Reference] = (),
+        amount: float = 1.0,
+        target_lufs: float | None = None,
+        clip_folders: Sequence[Path] = (),
+    ) -> None:
+        self._engine, self._predictor = engine, predictor
+        self._lock = threading.RLock()
+        self._base, self._amount, self._target = settings, amount, target_lufs
+        self._references = list(references)
+        self._reference_name = ", ".join(str(r.path) for r in references)
+        self._preset_name = ""
+        self._bypass = self._muted = self._frozen = False
+        self._dry_gain_db = 0.0
+        self._locked: set[tuple[str, str]] = set()  # set by hand: the model leaves it alone
+        self._heard: Description | None = None
+        self._prediction: Prediction | None = None
+        self._clip_folders = [p.resolve() for p in clip_folders]
+        self._work: queue.Queue[tuple[str, str] | None] = queue.Queue(maxsize=16)
+        self._thread = threading.Thread(target=self._run, name="matching", daemon=True)
+        self.error = ""
+
+    # --- life -----------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Send the settings to the engine and begin to listen."""
+        with self._lock:
+            self._send(cross_over=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening; the engine plays on."""
+        self._work.put(None)
+        if self._thread.is_alive():
+            self._thread.join(5.0)
+
+    @property
+    def playing(self) -> Settings:
+        """What the engine was last asked to play."""
+        with self._lock:
+            return self._scaled()
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """The last prediction, if there was one."""
+        with self._lock:
+            return self._prediction
+
+    def preset(self, name: str) -> presets.Preset:
+        """Give the session as a preset, with where it came from."""
+        with self._lock:
+            files = {r.path: r.lufs for r in self._references}
+            model = self._predictor.name if self._predictor and files else ""
+            return presets.Preset(
+                name, self._base, self._amount, self._goal_lufs(), presets.provenance(files, model)
+            )
+
+    # --- OSC: the `Controls` of osc.py ------------------------------------------------------------------
+
+    def apply(self, values: dict[str, float]) -> None:
+        """Set any number of values at once; they reach the sound in one audio block."""
+        with self._lock:
+            for path, value in values.items():
+                self._set(path, value)
+            self._send()
+
+    def _set(self, path: str, value: float) -> None:
+        _, _, stage, *rest = path.split("/")
+        if not rest and stage in ("bypass", "panic", "freeze"):
+            setattr(self, {"bypass": "_bypass", "panic": "_muted", "freeze": "_frozen"}[stage], value >= 0.5)
+        elif path == "/afx/amount":
+            self._amount = value
+        elif stage in ("input", "output"):
+            self._base = replace(self._base, **{f"{stage}_gain_db": value})
+            self._locked.add((stage, "gain_db"))
+        elif stage in {s.effect for s in self._base.steps}:
+            if rest[0] == "bypass":
+                self._base = self._base.with_step(stage, on=value < 0.5)
+            else:
+                self._base = self._base.with_step(stage, **{rest[0]: load(stage).param(rest[0]).clip(value)})
+            self._locked.add((stage, rest[0]))
+
+    def value(self, path: str) -> float | str | bool:
+        """Give the current value of an address; 0 for an effect that is not in the chain."""
+        with self._lock:
+            _, _, stage, *rest = path.split("/")
+            plain = {
+                "amount": self._amount,
+                "bypass": self._bypass,
+                "panic": self._muted,
+                "freeze": self._frozen,
+                "reference": self._reference_name,
+            }
+            if not rest and stage in plain:
+                return plain[stage]
+            if stage == "preset":
+                return self._preset_name
+            if stage in ("input", "output"):
+                return getattr(self._base, f"{stage}_gain_db")
+            for step in self._base.steps:
+                if step.effect == stage:
+                    return not step.on if rest[0] == "bypass" else step.values[rest[0]]
+            return rest == ["bypass"]
+
+    def command(self, path: str, text: str) -> None:
+        """Queue what takes time: a new reference, a preset. Never blocks."""
+        try:
+            self._work.put_nowait((path, text))
+        except queue.Full:
+            self.error = f"{path}: too many at once"
+
+    # --- work that takes time, on a thread of its own -----------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            try:
+                job = self._work.get(timeout=LOOK_S)
+                if job is None:
+                    return
+                self._do(*job)
+            except queue.Empty:
+                self._guarded(self.look)
+
+    def _do(self, path: str, text: str) -> None:
+        if path == "/afx/reference":
+            self._guarded(lambda: self.use_reference(self._allowed(text)))
+        elif path == "/afx/preset/load":
+            self._guarded(lambda: self.use_preset(self._allowed_preset(text)))
+
+    def _guarded(self, work) -> None:
+        try:
+            work()
+            self.error = ""
+        except (ClipError, presets.PresetError, OSError, ValueError) as error:
+            self.error = str(error)
+            log.warning("%s", error)
+        except Exception as error:  # a bug in matching must not end the session
+            self.error = f"matching failed: {error!r}"
+            log.exception("matching failed")
+
+    def _allowed(self, text: str) -> Path:
+        """Find a clip by name, only where clips may be read from."""
+        if text in presets.clips():
+            return presets.clip(text)
+        for folder in self._clip_folders:
+            path = (folder / text).resolve()
+            if folder in path.parents and path.is_file():
+                return path
+        raise ClipError(f"{text!r} is neither a bundled clip nor in {', '.join(map(str, self._clip_folders)) or 'a clip folder'}")
+
+    def _allowed_preset(self, text: str) -> presets.Preset:
+        if text not in presets.names():
+            raise presets.PresetError(f"{text!r} is not a preset; there are {', '.join(presets.names())}")
+        return presets.load(text)
+
+    def use_reference(self, path: Path) -> None:
+        """Match this clip from now on. Raises ClipError."""
+        if self._predictor is None:
+            raise ValueError("no model is loaded, so a reference cannot be matched")
+        found = reference(path, self._predictor)
+        with self._lock:
+            self._references, self._reference_name, self._preset_name = [found], path.name, ""
+            self._locked.clear()
+            self._frozen, self._prediction = False, None
+            order = [s.effect for s in self._base.steps]
+            if order != list(self._predictor.chain.order):
+                self._base = Settings.default(self._predictor.chain.order)
+        self.look()
+
+    def use_preset(self, preset: presets.Preset) -> None:
+        """Play a preset instead of matching."""
+        with self._lock:
+            self._references, self._reference_name, self._preset_name = [], "", preset.name
+            self._locked.clear()
+            self._base, self._amount, self._target = preset.settings, preset.amount, preset.target_lufs
+            self._prediction = None
+            self._level(first=True)
+            self._send(cross_over=True)
+
+    def look(self) -> bool:
+        """Listen once: follow the level, and the style unless frozen. True if there was anything to hear."""
+        if self._engine.meters()["in_lufs"] < SILENT_LUFS:
+            return False
+        rate = self._engine.sample_rate
+        x = self._engine.heard(LISTEN_S)
+        if len(x) < LISTEN_S * rate * 0.5 or not integrated_loudness(x, rate) > SILENT_LUFS:
+            return False
+        with self._lock:
+            follow = bool(self._references) and self._predictor is not None and not self._frozen
+        if follow:
+            self._follow(x, rate)
+        elif not self._frozen:
+            with self._lock:
+                if self._level(first=False):
+                    self._send()
+        return True
+
+    def _follow(self, x: np.ndarray, rate: float) -> None:
+        assert self._predictor is not None
+        new = self._predictor.describe(x, rate, "the input")
+        if self._heard is None:
+            self._heard = new
+        else:
+            old = replace(self._heard, windows=min(self._heard.windows, MOST_WINDOWS))
+            self._heard = old + replace(new, windows=LOOK_S / LISTEN_S)
+        prediction = self._predictor.predict(self._heard, [r.description for r in self._references])
+        with self._lock:
+            first = self._prediction is None
+            steady = self._steadied(prediction)
+            self._base = self._unlocked(self._predictor.settings(steady, self._switched(steady, first)))
+            self._prediction = steady
+            self._level(first)
+            self._send(cross_over=first)
+
+    def _steadied(self, prediction: Prediction) -> Prediction:
+        """Keep every unit parameter that has hardly moved."""
+        if self._prediction is None:
+            return prediction
+        old = self._prediction.unit
+        unit = np.where(np.abs(prediction.unit - old) < STEP, old, prediction.unit)
+        return replace(prediction, unit=unit)
+
+    def _switched(self, prediction: Prediction, first: bool) -> list[bool]:
+        """Switch an effect only when its probability is well past the threshold."""
+        assert self._predictor is not None
+        if first:
+            return self._predictor.probable(prediction)
+        margin = [MARGIN if s.on else -MARGIN for s in self._base.steps]
+        return self._predictor.probable(prediction, margin)
+
+    def _unlocked(self, new: Settings) -> Settings:
+        """Take new settings, but for what was set by hand."""
+        for stage, name in self._locked:
+            if stage in ("input", "output"):
+                continue
+            old = self._base.step(stage)
+            new = new.with_step(stage, on=old.on) if name == "bypass" else new.with_step(stage, **{name: old.values[name]})
+        return replace(new, input_gain_db=self._base.input_gain_db, output_gain_db=self._base.output_gain_db)
+
+    # --- level ---------------------------------------------------------------------------------------------
+
+    def _goal_lufs(self) -> float | None:
+        return float(np.mean([r.lufs for r in self._references])) if self._references else self._target
+
+    def _level(self, first: bool) -> bool:
+        """Solve both gains on the last seconds of input; True if they moved by more than half an LU."""
+        x, rate = self._engine.heard(LEVEL_S), self._engine.sample_rate
+        heard = integrated_loudness(x, rate) if len(x) else -np.inf
+        if not heard > SILENT_LUFS:
+            return False
+        goal = self._goal_lufs()
+        trained = self._predictor.lufs if self._predictor else -23.0
+        scaled = self._base.at_amount(self._amount)
+        target = heard if goal is None else heard + self._amount * (goal - heard)
+        solved = solve_level(scaled, x, rate, target, trained)
+        gains = {}
+        for stage in ("input", "output"):
+            name = f"{stage}_gain_db"
+            moved = abs(getattr(solved, name) - getattr(self._base, name)) > LEVEL_STEP_LU
+            if (first or moved) and (stage, "gain_db") not in self._locked:
+                gains[name] = getattr(solved, name)
+        self._base = replace(self._base, **gains)
+        self._dry_gain_db = target - heard
+        return bool(gains)
+
+    def _scaled(self) -> Settings:
+        return self._base.at_amount(self._amount)
+
+    def _send(self, cross_over: bool = False) -> None:
+        self._engine.play(
+            self._scaled(),
+            bypass=self._bypass,
+            muted=self._muted,
+            dry_gain_db=self._dry_gain_db,
+            cross_over=cross_over,
+        )

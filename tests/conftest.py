@@ -1,0 +1,73 @@
+"""Fixtures for all tests."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+
+class Jack:
+    """A JACK server of our own, without a sound card; `env` is for the processes that are to find it.
+
+    AFX_JACK_REALTIME=1 asks for real-time priority, where the system allows it, as a musician's has.
+    """
+
+    def __init__(self):
+        self.name = f"afx-live-test-{os.getpid()}"
+        self.env = {"JACK_DEFAULT_SERVER": self.name, "JACK_NO_AUDIO_RESERVATION": "1"}
+        self.process = None
+
+    def start(self):
+        """Start it, and return once it answers."""
+        urgent = ["-R", "-P", "20"] if os.environ.get("AFX_JACK_REALTIME") else ["-r"]
+        command = ["jackd", "-n", self.name, *urgent, "-d", "dummy", "-r", "48000", "-p", "128"]
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen(command, env={**os.environ, **self.env}, **quiet)
+        deadline = time.monotonic() + 10
+        while not self.ports():
+            assert self.process.poll() is None, f"jackd ended with code {self.process.returncode}"
+            assert time.monotonic() < deadline, "jackd does not answer"
+            time.sleep(0.05)
+
+    def kill(self):
+        """End it as a crash would."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def tool(self, *command):
+        """Run one of JACK's tools; returns its output, or nothing if it fails."""
+        done = subprocess.run(command, env={**os.environ, **self.env}, capture_output=True, text=True, timeout=10)
+        return done.stdout if done.returncode == 0 else ""
+
+    def ports(self):
+        return self.tool("jack_lsp").split()
+
+    def connect(self, source, sink):
+        """Make `source` the only thing that `sink` hears."""
+        lines = self.tool("jack_lsp", "-c", sink).splitlines()
+        for line in lines[1:]:
+            self.tool("jack_disconnect", line.strip(), sink)
+        self.tool("jack_connect", source, sink)
+
+
+@pytest.fixture(scope="session")
+def jack():
+    if not shutil.which("jackd"):
+        why = "no jackd here (Debian: jackd2)"
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
+    server = Jack()
+    server.start()
+    yield server
+    server.stop()
