@@ -136,5 +136,3 @@ def _describe(system: System, name: str, licence: str, folder: Path) -> dict:
         "sha256": {f: hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in files},
         "opset": OPSET,
     }
-
-

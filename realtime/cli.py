@@ -61,8 +61,15 @@ def _host_port(text: str) -> tuple[str, int] | None:
 def _parsers() -> tuple[argparse.ArgumentParser, ...]:
     sound = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     g = sound.add_argument_group("sound")
-    g.add_argument("-r", "--reference", action="append", default=[], type=Path, metavar="FILE",
-                   help="recording to sound like; give several to blend them")
+    g.add_argument(
+        "-r",
+        "--reference",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="recording to sound like; give several to blend them",
+    )
     g.add_argument("--preset", metavar="NAME", help="play this preset (name or file) instead of matching")
     g.add_argument("--amount", type=_amount, default=None, metavar="0..1", help="how far to go (default: 1)")
     g.add_argument("--model", type=Path, metavar="FOLDER", help="model folder (default: the one that is shipped)")
@@ -94,28 +101,45 @@ def parser() -> argparse.ArgumentParser:
     g.add_argument("-l", "--list-devices", action="store_true", help="list devices and exit")
     g.add_argument("-i", "--input-device", type=_device, metavar="DEV", help="number or part of the name")
     g.add_argument("-o", "--output-device", type=_device, metavar="DEV", help="number or part of the name")
-    g.add_argument("-c", "--input-channels", type=_channels, metavar="N[,M]", help="which inputs (one goes to both ears)")
+    g.add_argument(
+        "-c", "--input-channels", type=_channels, metavar="N[,M]", help="which inputs (one goes to both ears)"
+    )
     g.add_argument("--output-channels", type=_channels, metavar="N[,M]", help="which outputs")
     g.add_argument("--samplerate", type=float, metavar="HZ", help="default: the device's")
     g.add_argument("--blocksize", type=int, default=128, metavar="FRAMES", help="default: 128; 0 leaves it to the host")
     g.add_argument("--latency", default="low", metavar="S", help="low, high, or seconds (default: low)")
     g = run.add_argument_group("control")
-    g.add_argument("--osc", type=_host_port, default=("127.0.0.1", 9123), metavar="HOST:PORT",
-                   help="where OSC is heard, or off (default: 127.0.0.1:9123)")
+    g.add_argument(
+        "--osc",
+        type=_host_port,
+        default=("127.0.0.1", 9123),
+        metavar="HOST:PORT",
+        help="where OSC is heard, or off (default: 127.0.0.1:9123)",
+    )
     g.add_argument("--osc-allow", action="append", default=[], metavar="IP", help="peer that may send, for other hosts")
-    g.add_argument("--clips", action="append", default=[], type=Path, metavar="FOLDER",
-                   help="folder from which /afx/reference may read, beside those of the references given here")
+    g.add_argument(
+        "--clips",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FOLDER",
+        help="folder from which /afx/reference may read, beside those of the references given here",
+    )
     g.add_argument("--save-preset", type=Path, metavar="FILE", help="write the settings here at the end")
     g.add_argument("--force", action="store_true", help="replace a file that exists")
 
     render = add("render", "play files through the engine into files", sound, words)
     render.add_argument("input", nargs="+", type=Path, metavar="IN")
-    render.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="file, or folder for several inputs")
+    render.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT", help="file, or folder for several inputs"
+    )
     render.add_argument("--save-preset", type=Path, metavar="FILE", help="write the settings as a preset")
     render.add_argument("--force", action="store_true", help="replace files that exist")
 
     demo = add("demo", "render a bundled clip towards a bundled reference; no sound card needed", words)
-    demo.add_argument("--clip", choices=("voice", "guitar", "drums"), default="voice", help="what is played (default: voice)")
+    demo.add_argument(
+        "--clip", choices=("voice", "guitar", "drums"), default="voice", help="what is played (default: voice)"
+    )
     demo.add_argument("--folder", type=Path, default=Path("afx-demo"), help="where to write (default: %(default)s)")
     demo.add_argument("--model", type=Path, metavar="FOLDER", help="model folder (default: the one that is shipped)")
 

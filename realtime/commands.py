@@ -37,7 +37,11 @@ def sources(a: argparse.Namespace) -> tuple[Predictor | None, list[Reference], p
 
 
 def found_for(
-    heard: Heard, model: Predictor | None, references: list[Reference], preset: presets.Preset | None, amount: float | None
+    heard: Heard,
+    model: Predictor | None,
+    references: list[Reference],
+    preset: presets.Preset | None,
+    amount: float | None,
 ) -> Match:
     """Match a file to references, or put a preset on it."""
     if preset is not None:
@@ -209,7 +213,9 @@ def osc(a: argparse.Namespace) -> int:
     """Print the OSC addresses."""
     from .osc_table import addresses, table, table_markdown
 
-    data = [{"path": x.path, "kind": x.kind, "low": x.low, "high": x.high, "unit": x.unit, "doc": x.doc} for x in addresses()]
+    data = [
+        {"path": x.path, "kind": x.kind, "low": x.low, "high": x.high, "unit": x.unit, "doc": x.doc}
+        for x in addresses()
+    ]
     result(a, data, (table_markdown() if a.markdown else table()).rstrip())
     return 0
-

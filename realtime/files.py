@@ -163,7 +163,9 @@ def _write(sound: soundfile.SoundFile, settings: Settings, out: Path, progress: 
     return lufs
 
 
-def _play(sound: soundfile.SoundFile, settings: Settings, progress: Progress, target: soundfile.SoundFile | None) -> float:
+def _play(
+    sound: soundfile.SoundFile, settings: Settings, progress: Progress, target: soundfile.SoundFile | None
+) -> float:
     """Play a whole file, without the engine's delay, into `target`; returns the loudness of the result."""
     rate = sound.samplerate
     engine = Engine(settings, rate, sound.channels)

@@ -71,7 +71,9 @@ class Predictor:
         self.chain = Chain(tuple(step["effect"] for step in self.spec["chain"]))
         self.rate, self.lufs = int(self.spec["sample_rate"]), float(self.spec["lufs"])
         self._window = int(self.rate * self.spec["window_s"])
-        self._encoder, self._controller = (_session(self.folder / f"{n}.onnx", provider) for n in ("encoder", "controller"))
+        self._encoder, self._controller = (
+            _session(self.folder / f"{n}.onnx", provider) for n in ("encoder", "controller")
+        )
 
     def describe(self, clip: np.ndarray, sample_rate: float, what: str = "clip") -> Description:
         """Listen to a clip (frames,) or (frames, channels) of any length.
@@ -169,7 +171,9 @@ def _read_spec(folder: Path) -> dict[str, Any]:
             raise ModelError(f"{path}: {spec['format']} version {spec['version']}; this program reads version 1")
         for name, digest in spec["sha256"].items():
             if Path(name).name != name or hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
-                raise ModelError(f"{folder / name} is not the file that model.json was written for; copy the folder again")
+                raise ModelError(
+                    f"{folder / name} is not the file that model.json was written for; copy the folder again"
+                )
         for step in spec["chain"]:
             _same_params(path, step)
         return spec
@@ -190,6 +194,10 @@ def _same_params(path: Path, step: dict[str, Any]) -> None:
     theirs = [{k: v for k, v in p.items() if k != "doc"} for p in step["params"]]
     for mine, other in zip(ours, theirs, strict=False):
         if mine != other:
-            raise ModelError(f"{path}: {step['effect']} {other.get('name')} is {other} there and {mine} here; export again")
+            raise ModelError(
+                f"{path}: {step['effect']} {other.get('name')} is {other} there and {mine} here; export again"
+            )
     if len(ours) != len(theirs):
-        raise ModelError(f"{path}: {step['effect']} has {len(theirs)} parameters there and {len(ours)} here; export again")
+        raise ModelError(
+            f"{path}: {step['effect']} has {len(theirs)} parameters there and {len(ours)} here; export again"
+        )

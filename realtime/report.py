@@ -26,9 +26,7 @@ def _equaliser(v) -> str:
 
 
 def _compressor(v) -> str:
-    return (
-        f"{v['threshold_db']:.0f} dB {v['ratio']:.1f}:1, attack {v['attack_ms']:.1f} ms, release {v['release_ms']:.0f} ms"
-    )
+    return f"{v['threshold_db']:.0f} dB {v['ratio']:.1f}:1, attack {v['attack_ms']:.1f} ms, release {v['release_ms']:.0f} ms"
 
 
 def _distortion(v) -> str:
@@ -58,7 +56,9 @@ def equaliser_db(settings: Settings, hz: np.ndarray, sample_rate: float) -> np.n
     for step in settings.steps:
         if step.effect == "equaliser" and step.on:
             effect, coef = load("equaliser"), np.zeros(COEFS)
-            _coefficients(effect.design_c.address, np.array([step.values[p.name] for p in effect.params]), sample_rate, coef)
+            _coefficients(
+                effect.design_c.address, np.array([step.values[p.name] for p in effect.params]), sample_rate, coef
+            )
             z = np.exp(-2j * np.pi * hz / sample_rate)
             b0, b1, b2, a1, a2 = coef[:30].reshape(6, 5).T[..., None]
             return 20 * np.log10(np.abs((b0 + b1 * z + b2 * z**2) / (1 + a1 * z + a2 * z**2)) + 1e-9).sum(0)
@@ -120,5 +120,7 @@ def picture(before: Path, after: Path, reference: Path, settings: Settings) -> s
     for i, (name, colour) in enumerate(legend):
         parts.append(f'<text x="{LEFT + 120 * i}" y="20" fill="{colour}">— {name}</text>')
     title = "Third-octave spectra at equal loudness"
-    parts.append(f'<text x="{LEFT + plot_w / 2}" y="{HEIGHT - 8}" text-anchor="middle" fill="#5f6368">{title}</text></svg>')
+    parts.append(
+        f'<text x="{LEFT + plot_w / 2}" y="{HEIGHT - 8}" text-anchor="middle" fill="#5f6368">{title}</text></svg>'
+    )
     return "\n".join(parts) + "\n"

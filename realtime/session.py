@@ -105,9 +105,7 @@ class Session:
         with self._lock:
             files = {r.path: r.lufs for r in self._references}
             model = self._predictor.name if self._predictor and files else ""
-            return presets.Preset(
-                name, self._base, self._amount, self._goal_lufs(), presets.provenance(files, model)
-            )
+            return presets.Preset(name, self._base, self._amount, self._goal_lufs(), presets.provenance(files, model))
 
     # --- OSC: the `Controls` of osc.py ------------------------------------------------------------------
 
@@ -200,7 +198,9 @@ class Session:
             path = (folder / text).resolve()
             if folder in path.parents and path.is_file():
                 return path
-        raise ClipError(f"{text!r} is neither a bundled clip nor in {', '.join(map(str, self._clip_folders)) or 'a clip folder'}")
+        raise ClipError(
+            f"{text!r} is neither a bundled clip nor in {', '.join(map(str, self._clip_folders)) or 'a clip folder'}"
+        )
 
     def _allowed_preset(self, text: str) -> presets.Preset:
         if text not in presets.names():
@@ -288,7 +288,11 @@ class Session:
             if stage in ("input", "output"):
                 continue
             old = self._base.step(stage)
-            new = new.with_step(stage, on=old.on) if name == "bypass" else new.with_step(stage, **{name: old.values[name]})
+            new = (
+                new.with_step(stage, on=old.on)
+                if name == "bypass"
+                else new.with_step(stage, **{name: old.values[name]})
+            )
         return replace(new, input_gain_db=self._base.input_gain_db, output_gain_db=self._base.output_gain_db)
 
     # --- level ---------------------------------------------------------------------------------------------

@@ -143,6 +143,8 @@ def assert_same(jack, tmp_path, engine, settings, sound, channels=2):
     it counted a drop-out proves nothing and is done again.
     """
     for _take in range(5):
+        engine.play(settings, cross_over=True)  # a fresh chain: no tail of what was played before
+        time.sleep(0.5)
         before = engine.meters()
         heard = through(jack, tmp_path, sound)
         after = engine.meters()

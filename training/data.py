@@ -64,7 +64,9 @@ class References(lightning.LightningDataModule):
         return self.train
 
     def train_dataloader(self) -> DataLoader:
-        return DataLoader(Pairs(self.train), self.batch_size, shuffle=True, drop_last=len(self.train.wet) * STYLES > 512)
+        return DataLoader(
+            Pairs(self.train), self.batch_size, shuffle=True, drop_last=len(self.train.wet) * STYLES > 512
+        )
 
     def val_dataloader(self) -> DataLoader:
         return DataLoader(Pairs(self.validation, self.seed), self.batch_size)

@@ -65,9 +65,7 @@ class FrontEnd(nn.Module):
         return torch.cat([*self._spectrum(x), *self._dynamics(x), *self._shape(x)], dim=1)
 
     def _spectrum(self, x: torch.Tensor) -> list[torch.Tensor]:
-        spectrum = torch.view_as_real(
-            torch.stft(x, FFT, HOP, FFT, self.window, center=False, return_complex=True)
-        )
+        spectrum = torch.view_as_real(torch.stft(x, FFT, HOP, FFT, self.window, center=False, return_complex=True))
         power = spectrum.square().sum(-1) / self.window.square().sum()  # (batch, bins, frames)
         bands = self.bands @ power
         level = _db(bands)

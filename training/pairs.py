@@ -83,9 +83,7 @@ def _read(recording: Recording, start_s: float, seconds: float, variation: Varia
     return variation.apply(x, SAMPLE_RATE)[:, 0].astype(np.float64)
 
 
-def _mixed(
-    other: Recording, a: np.ndarray, b: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def _mixed(other: Recording, a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     place = stretch(other, 2 * WINDOW_S, rng)
     if place is None:
         return a, b
@@ -166,9 +164,7 @@ def render_statistics(
     name = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
     home = folder / name
     home.mkdir(parents=True, exist_ok=True)
-    jobs = [
-        (home / f"{i:05d}.npz", list(recordings), seed * 1_000_003 + i, vary) for i in range(-(-takes // TAKES))
-    ]
+    jobs = [(home / f"{i:05d}.npz", list(recordings), seed * 1_000_003 + i, vary) for i in range(-(-takes // TAKES))]
     missing = [job for job in jobs if not job[0].exists()]
     if missing:
         from rich.progress import track

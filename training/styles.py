@@ -10,7 +10,9 @@ NOT_LEARNED = {("compressor", "makeup_db"), ("reverb", "width")}
 """Levels are solved, not predicted, and a mono clip says nothing of width: these stay at their defaults."""
 
 
-def draw(rng: np.random.Generator, effects: tuple[str, ...] | None = None, order: tuple[str, ...] = CANONICAL) -> Settings:
+def draw(
+    rng: np.random.Generator, effects: tuple[str, ...] | None = None, order: tuple[str, ...] = CANONICAL
+) -> Settings:
     """Draw settings of the whole chain; `effects` says which are on, else chance does.
 
     A tenth of all draws is the identity, two fifths are one effect, a fifth is every effect, and

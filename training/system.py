@@ -87,7 +87,9 @@ class System(lightning.LightningModule):
         unit, logits, _ = self.predictor(raw_input, raw_reference)
         nothing = self.neutral.expand_as(true)
         spans = [self.chain.columns(e) for e in self.chain.order]
-        truth = torch.cat([torch.where(on[:, i : i + 1] > 0.5, true[:, s], nothing[:, s]) for i, s in enumerate(spans)], 1)
+        truth = torch.cat(
+            [torch.where(on[:, i : i + 1] > 0.5, true[:, s], nothing[:, s]) for i, s in enumerate(spans)], 1
+        )
         applied, left_out = strengths(self.chain, self.values(unit), truth), strengths(self.chain, nothing, truth)
         return logits.sigmoid(), applied, left_out
 

@@ -1,0 +1,46 @@
+# Two environments: .venv has the live side (what users install), .venv-test everything.
+PYTHON ?= python3
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+APT := jackd2 libportaudio2 liblo-tools
+WHEEL = dist/afx_live-*.whl
+
+.PHONY: demo test lint types wheel bench clean system
+
+demo: .venv/ready  ## render a bundled clip towards a bundled reference; no sound card, no torch
+	.venv/bin/afx-live demo
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --upgrade pip
+	.venv/bin/pip install --quiet --editable .
+	touch $@
+
+test: system wheel .venv-test/ready  ## install the wheel with the training side (5 GB) and test it
+	.venv-test/bin/pip install --quiet --force-reinstall --no-deps $(WHEEL)
+	.venv-test/bin/python -m pytest
+
+.venv-test/ready: pyproject.toml | wheel
+	$(PYTHON) -m venv .venv-test
+	.venv-test/bin/pip install --quiet --upgrade pip
+	.venv-test/bin/pip install --quiet "$$(echo $(WHEEL))[train,dev]"
+	touch $@
+
+system:  ## a JACK server to play on without a sound card, PortAudio, and a foreign OSC client
+	@command -v jackd >/dev/null && command -v oscsend >/dev/null && ldconfig -p | grep -q libportaudio || \
+	  { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq $(APT) >/dev/null; }
+
+wheel: .venv/ready
+	rm -rf dist build/lib build/bdist*
+	.venv/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+
+lint: .venv-test/ready types
+	.venv-test/bin/ruff check
+	.venv-test/bin/ruff format --check
+	.venv-test/bin/pyright --pythonpath .venv-test/bin/python
+
+types:  ## rooms as pyright finds them: links, so that nothing needs to be installed
+	mkdir -p build/types/afx_live
+	for room in effects export presets realtime study training; do ln -sfn ../../../$$room build/types/afx_live/$$room; done
+
+clean:
+	rm -rf .venv .venv-test build dist afx-demo *.egg-info
