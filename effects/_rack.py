@@ -145,7 +145,7 @@ def start(rack, state, aim, address, log, params, size, sample_rate):
 @loop
 def glide(rack, aim, log, params, sample_rate):
     """Let every parameter of the same chain move to `aim`, evenly to the ear, in 20 ms."""
-    edges = max(1, int(math.ceil(GLIDE_S * sample_rate / SEGMENT)))
+    edges = max(1, math.ceil(GLIDE_S * sample_rate / SEGMENT))
     for i in range(rack.count):
         kind = rack.kind[i]
         rack.mix_aim[i] = aim.on[i]

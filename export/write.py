@@ -53,8 +53,8 @@ def write(checkpoint: Path, folder: Path, name: str, licence: str, force: bool =
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".afx-export-") as scratch:
         draft = Path(scratch) / "model"
         draft.mkdir()
+        _write_proof(system.predictor, draft)  # first: exporting leaves the module in no defined mode
         _write_graphs(system.predictor, draft)
-        _write_proof(system.predictor, draft)
         (draft / "model.json").write_text(json.dumps(_describe(system, name, licence, draft), indent=2) + "\n")
         said = check(draft)
         if folder.exists():
@@ -109,7 +109,7 @@ def _write_proof(predictor: Predictor, folder: Path) -> None:
         waves = torch.from_numpy(clips.astype(np.float32) / 32767.0)
         described = [predictor.encoder(w[None]) for w in waves]
         for i, here in enumerate(described):
-            answers = _Controller(predictor)(*here, *described[(i + 1) % len(described)])
+            answers = _Controller(predictor).eval()(*here, *described[(i + 1) % len(described)])
             for key, value in zip(rows, (*here, *answers), strict=True):
                 rows[key].append(value.numpy())
     np.savez_compressed(folder / "proof.npz", clips=clips, **{k: np.concatenate(v) for k, v in rows.items()})

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, types
+from numba import carray, types  # pyright: ignore[reportPrivateImportUsage]
 from numba.core import cgutils
 from numba.extending import intrinsic
 

@@ -13,7 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from .. import presets
 from ..effects import Settings
 from .cli import UsageError, result
-from .files import Heard, fixed, listen, match_file, reference, render as play_file
+from .files import Heard, fixed, listen, match_file, reference
+from .files import render as play_file
 from .match import Match, Reference
 from .predictor import Predictor
 from .report import picture, sentences

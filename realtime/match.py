@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -42,17 +43,19 @@ def target_of(references: Sequence[Reference], input_lufs: float, amount: float)
 def solve_level(
     settings: Settings, x: np.ndarray, sample_rate: float, target_lufs: float | None, trained_lufs: float
 ) -> Settings:
-    """Set both gains: in, to the loudness the chain was trained at; out, to the target.
+    """Set both gains: in, so that the equaliser leaves the loudness the chain was trained at; out, to the target.
 
-    x (frames,) or (frames, channels) is a stretch of the input. Closed form: the output gain comes
-    after everything that is not linear. Without a target the loudness stays the input's. Silence
-    changes nothing.
+    x (frames,) or (frames, channels) is a stretch of the input. Closed form: up to the equaliser
+    everything is linear, and the output gain comes after everything that is not. Without a target
+    the loudness stays the input's. Silence changes nothing.
     """
     x = x[:, None] if x.ndim == 1 else x[:, :2]
     heard = integrated_loudness(x, sample_rate)
     if not heard > QUIETEST_LUFS:
         return settings
-    ready = replace(settings, input_gain_db=_gain(trained_lufs - heard), output_gain_db=0.0)
+    linear = Settings(tuple(takewhile(lambda step: step.effect == "equaliser" or not step.on, settings.steps)))
+    toned = integrated_loudness(Rack(linear, sample_rate, x.shape[1]).play(x), sample_rate)
+    ready = replace(settings, input_gain_db=_gain(trained_lufs - toned), output_gain_db=0.0)
     played = integrated_loudness(Rack(ready, sample_rate, x.shape[1]).play(x), sample_rate)
     if not played > -np.inf:
         return ready

@@ -18,6 +18,7 @@ import soxr
 
 from ..effects import Chain, Settings
 from ..effects._loudness import integrated_loudness
+from .tone import fit
 
 QUIET_LU = 20.0
 """Windows this much under the loudest one do not count."""
@@ -132,9 +133,13 @@ class Predictor:
     def settings(self, prediction: Prediction, on: Sequence[bool] | None = None) -> Settings:
         """Turn a prediction into settings; an effect that is not probable enough is left off."""
         fixed = {tuple(f) for f in self.spec["fixed"]}
+        unit = prediction.unit.copy()
+        bands = self.chain.columns("equaliser") if "equaliser" in self.chain.order else slice(0)
+        if bands.stop:  # the curve is the better part of the prediction: its bands are fitted to it
+            unit[bands] = fit(prediction.curve_db, np.array(self.spec["bands_hz"]), unit[bands], self.rate)
         values = [
             p.default if (effect, p.name) in fixed else p.value(float(u))
-            for (effect, p), u in zip(self.chain.params, prediction.unit, strict=True)
+            for (effect, p), u in zip(self.chain.params, unit, strict=True)
         ]
         return self.chain.settings(np.array(values), self.probable(prediction) if on is None else on)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from ..effects import Settings, load
+from ..effects import Settings
 from ..effects._loudness import integrated_loudness
-from ..effects._native import COEFS, call_design, loop
+from .tone import of_settings
 
 WIDTH, HEIGHT, LEFT, TOP = 760, 380, 54, 40
 LOW_HZ, HIGH_HZ = 30.0, 20000.0
@@ -26,7 +26,8 @@ def _equaliser(v) -> str:
 
 
 def _compressor(v) -> str:
-    return f"{v['threshold_db']:.0f} dB {v['ratio']:.1f}:1, attack {v['attack_ms']:.1f} ms, release {v['release_ms']:.0f} ms"
+    times = f"attack {v['attack_ms']:.1f} ms, release {v['release_ms']:.0f} ms"
+    return f"{v['threshold_db']:.0f} dB {v['ratio']:.1f}:1, {times}"
 
 
 def _distortion(v) -> str:
@@ -51,25 +52,6 @@ _WORDS = {"equaliser": _equaliser, "compressor": _compressor, "distortion": _dis
 # --- picture --------------------------------------------------------------------------------------
 
 
-def equaliser_db(settings: Settings, hz: np.ndarray, sample_rate: float) -> np.ndarray:
-    """Give the equaliser's magnitude in dB at frequencies; zeros if it is off or left out."""
-    for step in settings.steps:
-        if step.effect == "equaliser" and step.on:
-            effect, coef = load("equaliser"), np.zeros(COEFS)
-            _coefficients(
-                effect.design_c.address, np.array([step.values[p.name] for p in effect.params]), sample_rate, coef
-            )
-            z = np.exp(-2j * np.pi * hz / sample_rate)
-            b0, b1, b2, a1, a2 = coef[:30].reshape(6, 5).T[..., None]
-            return 20 * np.log10(np.abs((b0 + b1 * z + b2 * z**2) / (1 + a1 * z + a2 * z**2)) + 1e-9).sum(0)
-    return np.zeros_like(hz)
-
-
-@loop
-def _coefficients(design, values, sample_rate, coef):
-    call_design(design, (values, sample_rate, coef))
-
-
 def _spectrum(path: Path, centres: np.ndarray) -> np.ndarray:
     """Long-term third-octave spectrum in dB of a file brought to -23 LUFS."""
     x, rate = soundfile.read(path, always_2d=True)
@@ -90,7 +72,7 @@ def picture(before: Path, after: Path, reference: Path, settings: Settings) -> s
     spectra = {name: (colour, _spectrum(path, centres)) for name, (colour, path) in rows.items()}
     top = max(np.nanmax(s) for _, s in spectra.values()) + 5
     fine = np.geomspace(LOW_HZ, HIGH_HZ, 200)
-    curve = equaliser_db(settings, fine, 48000.0)
+    curve = of_settings(settings, fine, 48000.0)
     plot_w, plot_h = WIDTH - LEFT - 20, HEIGHT - TOP - 50
 
     def x(hz: np.ndarray) -> np.ndarray:
@@ -102,7 +84,8 @@ def picture(before: Path, after: Path, reference: Path, settings: Settings) -> s
         return f'<polyline points="{points}" fill="none" {style}/>'
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"',
+        ' font-family="sans-serif" font-size="12">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
     ]
     for hz in (50, 100, 200, 500, 1000, 2000, 5000, 10000):
@@ -113,7 +96,7 @@ def picture(before: Path, after: Path, reference: Path, settings: Settings) -> s
         at = TOP + plot_h * db / 70
         parts.append(f'<path d="M{LEFT} {at:.1f}H{LEFT + plot_w}" stroke="#e8eaed"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{at + 4:.1f}" text-anchor="end" fill="#5f6368">{-db} dB</text>')
-    for name, (colour, spectrum) in spectra.items():
+    for colour, spectrum in spectra.values():
         parts.append(line(centres, top - spectrum, f'stroke="{colour}" stroke-width="2"'))
     parts.append(line(fine, 20.0 - curve, 'stroke="#202124" stroke-dasharray="4 3"'))
     legend = [*((n, c) for n, (c, _) in spectra.items()), ("equaliser (0 dB at -20)", "#202124")]

@@ -188,7 +188,7 @@ def _hurry(sd: Any, stream: Any, api: str) -> None:
     """Ask for real-time priority under ALSA; the other hosts do so by themselves. Refusal is no error."""
     if api == "ALSA":
         with suppress(OSError, AttributeError):
-            hurry = ctypes.CDLL(ctypes.util.find_library("portaudio")).PaAlsa_EnableRealtimeScheduling
+            hurry = ctypes.CDLL(sd._libname).PaAlsa_EnableRealtimeScheduling
             hurry(ctypes.c_void_p(int(sd._ffi.cast("intptr_t", stream._ptr))), 1)
 
 

@@ -241,7 +241,7 @@ class LiveEngine:
     def close(self) -> None:
         """Fade out, end the stream process, and delete the file. Meters can no longer be read."""
         self._closing.set()
-        if self._watcher is not None:
+        if self._watcher not in (None, threading.current_thread()):
             self._watcher.join()
         if self._child is not None and self.running:
             with self._lock:
@@ -270,7 +270,8 @@ class LiveEngine:
                 continue
             patience, began = ANSWER_S, time.monotonic()
             if event["event"] == "running":
-                self._status = {**event, "running": True, "event": None}
+                self._status = {**event, "running": True}
+                del self._status["event"]
                 return True
             if event["event"] == "waiting" and event["message"] != told:
                 told = event["message"]

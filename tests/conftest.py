@@ -18,14 +18,14 @@ class Jack:
     def __init__(self):
         self.name = f"afx-live-test-{os.getpid()}"
         self.env = {"JACK_DEFAULT_SERVER": self.name, "JACK_NO_AUDIO_RESERVATION": "1"}
-        self.process = None
+        self.process: subprocess.Popen[bytes]
 
     def start(self):
         """Start it, and return once it answers."""
         urgent = ["-R", "-P", "20"] if os.environ.get("AFX_JACK_REALTIME") else ["-r"]
         command = ["jackd", "-n", self.name, *urgent, "-d", "dummy", "-r", "48000", "-p", "128"]
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(command, env={**os.environ, **self.env}, **quiet)
+        no, env = subprocess.DEVNULL, {**os.environ, **self.env}
+        self.process = subprocess.Popen(command, env=env, stdin=no, stdout=no, stderr=no)
         deadline = time.monotonic() + 10
         while not self.ports():
             assert self.process.poll() is None, f"jackd ended with code {self.process.returncode}"

@@ -55,7 +55,7 @@ def noise(seconds, level=0.2, channels=2):
 
 def _play_and_record(given, kept):
     """Play a file from the moment that stdin says so, and keep as many frames of what comes in."""
-    from numba import carray, cfunc, types
+    from numba import carray, cfunc, types  # pyright: ignore[reportPrivateImportUsage]
 
     from afx_live.effects._native import at_address
 
@@ -78,7 +78,7 @@ def _play_and_record(given, kept):
         return 0
 
     long, pointer = types.uint64, types.int64
-    compiled = cfunc(types.int32(pointer, pointer, long, pointer, long, pointer), nopython=True)(run)
+    compiled = cfunc(types.int32(pointer, pointer, long, pointer, long, pointer))(run)
     client = ctypes.CDLL(ctypes.util.find_library("portaudio"))
     client.PaJack_SetClientName(b"player")
     import sounddevice as sd
@@ -89,7 +89,7 @@ def _play_and_record(given, kept):
     cast = sd._ffi.cast
     stream = sd._StreamBase(
         "duplex", RATE, 128, None, 2, "float32", "low",
-        callback=cast("void *", compiled.address), userdata=cast("void *", job.ctypes.data),
+        callback=cast("void *", compiled.address or 0), userdata=cast("void *", job.ctypes.data),
     )  # fmt: skip
     stream.start()
     print("ready", flush=True)
@@ -111,6 +111,8 @@ def through(jack, folder, sound):
         command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env={**os.environ, **jack.env}
     ) as player:
         try:
+            assert player.stdin
+            assert player.stdout
             assert player.stdout.readline() == "ready\n"
             for c in range(2):
                 jack.connect(f"player:out_{c}", f"afx-live:in_{c}")
@@ -210,46 +212,26 @@ def _spin_for_ever():
 
 @pytest.mark.jack
 def test_nothing_makes_the_callback_late(jack):
-    """Late calls against those of an empty callback, which are the machine's own; windows alternate."""
-    windows = 4
-    calls, late = {True: 0, False: 0}, {True: 0, False: 0}
-    with busy():
-        for window in range(windows):
-            empty = window % 2 == 0
-            with LiveEngine(full(), env=jack.env, empty=empty) as engine:
-                before = engine.meters()
-                time.sleep(LATE_S / windows)
-                after = engine.meters()
-            calls[empty] += after["callbacks"] - before["callbacks"]
-            late[empty] += after["late"] - before["late"]
-    rate = {kind: late[kind] / calls[kind] for kind in calls}
-    print(
-        f"late: engine {late[False]} of {calls[False]}, empty {late[True]} of {calls[True]}, load {after['load']:.4f}"
+    """Late calls against those of an empty callback, which are the machine's own.
+
+    Both play on the same server at the same time: what the machine's other work does comes in bursts,
+    and windows one after the other differ tenfold.
+    """
+    with busy(), LiveEngine(full(), env=jack.env) as engine, LiveEngine(full(), env=jack.env, empty=True) as empty:
+        time.sleep(0.5)
+        before = engine.meters(), empty.meters()
+        time.sleep(LATE_S)
+        after = engine.meters(), empty.meters()
+        priority = engine.status["priority"]
+    late, calls = (
+        [end[name] - begin[name] for begin, end in zip(before, after, strict=True)] for name in ("late", "callbacks")
     )
-    # Both counts are the scheduler's dice: three standard deviations, which a longer run makes small.
-    chance = 3 * np.sqrt(late[False] + late[True] + 1) / min(calls.values())
-    assert rate[False] <= rate[True] + 1e-5 + chance
-
-
-@pytest.mark.jack
-def test_comes_back_when_the_server_does(jack, tmp_path):
-    events = []
-    with LiveEngine(full(), env=jack.env, on_event=lambda *event: events.append(event)) as engine:
-        time.sleep(0.3)
-        jack.kill()
-        until(lambda: not engine.running, 3.0)
-        settings = Settings((Step("equaliser", {"peak_1_db": 9.0}),), output_gain_db=-9.0)
-        engine.play(settings)  # while nothing plays
-        time.sleep(1.0)
-        before = engine.meters()["callbacks"]
-        jack.start()
-        seconds = until(lambda: engine.meters()["callbacks"] > before, 10.0)
-        print(f"back {seconds:.2f} s after the server; {events}")
-        assert seconds < 3.0
-        assert [kind for kind, _ in events if kind in ("lost", "back")][:1] == ["lost"]
-        time.sleep(0.6)
-        assert_same(jack, tmp_path, engine, settings, noise(0.5))
-    assert [kind for kind, _ in events if kind in ("running", "lost", "back")] == ["running", "lost", "back"]
+    print(
+        f"late: engine {late[0]} of {calls[0]}, empty {late[1]} of {calls[1]}, load {after[0]['load']:.4f}, {priority=}"
+    )
+    # What is left are the scheduler's dice: three standard deviations, which a longer run makes small.
+    chance = 3 * np.sqrt(sum(late) + 1) / min(calls)
+    assert late[0] / calls[0] <= late[1] / calls[1] + 1e-5 + chance
 
 
 def until(condition, seconds):
@@ -267,7 +249,7 @@ def test_stream_process_that_dies_is_replaced(jack):
     with LiveEngine(Settings(), env=jack.env, on_event=lambda *event: events.append(event)) as engine:
         pid = engine.pid
         os.kill(pid, signal.SIGSTOP)  # hangs, as in a dead server's clean-up
-        until(lambda: engine.pid != pid and engine.running, 10.0)
+        until(lambda: engine.pid != pid and engine.running, 60.0)
         assert not exists(pid)
     assert [kind for kind, _ in events if kind != "compiling"] == ["running", "lost", "back"]
 
@@ -294,6 +276,7 @@ with LiveEngine(Settings()) as engine:
 def test_stream_process_does_not_outlive_its_parent(jack):
     command = [sys.executable, "-c", PARENT]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **jack.env}) as parent:
+        assert parent.stdout
         pid, folder = parent.stdout.readline().split()
         assert exists(int(pid))
         parent.kill()
@@ -418,6 +401,23 @@ def test_callback_counts():
     m = shared.read()
     assert (m["callbacks"], m["input_overflows"], m["output_underflows"], m["late"]) == (4, 1, 2, 1)
     assert 0 < m["load"] < m["load_max"] < 1
+
+
+def test_callback_allocates_nothing():
+    from numba.core.runtime import _nrt_python, rtsys  # pyright: ignore
+
+    shared = Shared.create(None, RATE)
+    one = callback(memory(shared, RATE), RATE, 2, 2)
+    x = noise(0.01)
+    y = np.zeros_like(x)
+    _nrt_python.memsys_enable_stats()
+    for settings in (full(), Settings(full().steps[::-1])):
+        shared.play(settings)  # allocates, in its own process
+        before = rtsys.get_allocation_stats()
+        for _ in range(50):
+            one.call(x, y)
+        assert rtsys.get_allocation_stats() == before
+    assert y.any()
 
 
 def test_empty_callback_copies():

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import lightning
 import platformdirs
-import torch
 from torch.utils.data import DataLoader
 
-from .pairs import STYLES, Pairs, Statistics, load_statistics, render_statistics
+from .pairs import Pairs, Statistics, collate, load_statistics, render_statistics
 from .recordings import Recording, find, split
 
 
@@ -64,14 +63,7 @@ class References(lightning.LightningDataModule):
         return self.train
 
     def train_dataloader(self) -> DataLoader:
-        return DataLoader(
-            Pairs(self.train), self.batch_size, shuffle=True, drop_last=len(self.train.wet) * STYLES > 512
-        )
+        return DataLoader(Pairs(self.train), self.batch_size, shuffle=True, collate_fn=collate)
 
     def val_dataloader(self) -> DataLoader:
-        return DataLoader(Pairs(self.validation, self.seed), self.batch_size)
-
-
-def as_tensor(x) -> torch.Tensor:
-    """Give an array as a float32 tensor."""
-    return torch.as_tensor(x, dtype=torch.float32)
+        return DataLoader(Pairs(self.validation, self.seed), self.batch_size, collate_fn=collate)

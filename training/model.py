@@ -77,7 +77,9 @@ class FrontEnd(nn.Module):
         typical = (active * level).sum(2)
         spread = ((active * (level - typical[..., None]).square()).sum(2) + 1e-4).sqrt()
         floor = -20.0 * torch.log10(torch.exp(-0.5 * math.log(10.0) / 10.0 * level.clamp(min=-70.0)).mean(2))
-        flat = (active * ((self.bands @ _db(power)) - level)).sum(2)
+        # Far under the rest, bins hold rounding errors, which differ between torch and onnxruntime.
+        audible = power + 1e-7
+        flat = (active * (self.bands @ _db(audible) - _db(self.bands @ audible))).sum(2)
         coarse = level.unflatten(1, (16, BANDS // 16)).mean(2)
         slopes = []
         for lag in (2, 4, 8, 16):  # 21 to 171 ms

@@ -5,24 +5,28 @@ and listening are the costly part, so their results (front-end statistics, a few
 clip) are kept on disk; pairs are drawn from them anew in every epoch, from one take or from two.
 """
 
+import ast
 import hashlib
 import inspect
 import json
 import logging
 import multiprocessing
+import textwrap
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from ..effects import CANONICAL, Chain, Rack, Settings
 from ..effects._loudness import integrated_loudness
-from .model import LUFS, SAMPLE_RATE, WINDOW, WINDOW_S, FrontEnd
 from . import styles
+from .model import BANDS, LUFS, SAMPLE_RATE, WINDOW, WINDOW_S, FrontEnd
 from .recordings import Recording, Variation, mix, read_mono, stretch, two_stretches, usable_for_pairs
+from .responses import band_loudness, equaliser_curve
 from .styles import draw
 
 log = logging.getLogger(__name__)
@@ -66,12 +70,12 @@ def draw_take(recordings: Sequence[Recording], rng: np.random.Generator, vary: b
     usable = [i for i, r in enumerate(recordings) if usable_for_pairs(r)]
     for _ in range(100 if usable else 0):
         index = usable[rng.integers(len(usable))]
-        variation = Variation.draw(rng) if vary and rng.random() < 0.7 else Variation()
+        variation = Variation.draw(rng) if vary and rng.random() < 0.9 else Variation()
         places = two_stretches(recordings[index], WINDOW_S * variation.speed, rng)
         if places is None:
             continue
         a, b = (_read(recordings[index], p.start_s, p.seconds, variation) for p in places)
-        if vary and rng.random() < 0.15:
+        if vary and rng.random() < 0.25:
             a, b = _mixed(recordings[usable[rng.integers(len(usable))]], a, b, rng)
         if min(integrated_loudness(a, SAMPLE_RATE), integrated_loudness(b, SAMPLE_RATE)) > -60.0:
             return Take(level(window(a)), level(window(b)), index)
@@ -96,12 +100,17 @@ def _mixed(other: Recording, a: np.ndarray, b: np.ndarray, rng: np.random.Genera
 # --- the cache -------------------------------------------------------------------------------------
 
 
+STORED = ("dry", "wet", "values", "on", "recording", "kind")
+
+
 @dataclass(frozen=True)
 class Statistics:
     """Rendered takes as the front end heard them.
 
     dry (takes, 2, size): A and B; wet (takes, styles, size): f(A); values (takes, styles, params)
     and on (takes, styles, effects): f; recording (takes,); kind (takes,) numbers the recordings' kinds.
+
+    Once `settled`, tone (takes, styles) says by how many dB f's equaliser made A louder; see there.
     """
 
     dry: np.ndarray
@@ -110,6 +119,7 @@ class Statistics:
     on: np.ndarray
     recording: np.ndarray
     kind: np.ndarray
+    tone: np.ndarray
 
 
 def _render_file(job: tuple[Path, list[Recording], int, bool]) -> Path:
@@ -124,7 +134,7 @@ def _render_file(job: tuple[Path, list[Recording], int, bool]) -> Path:
         with torch.no_grad():
             return front_end(torch.from_numpy(x.astype(np.float32))[None])[0].numpy()
 
-    rows: dict[str, list] = {k: [] for k in Statistics.__annotations__}
+    rows: dict[str, list] = {k: [] for k in STORED}
     for _ in range(TAKES):
         take = draw_take(recordings, rng, vary)
         settings = [draw(rng) for _ in range(STYLES)]
@@ -157,7 +167,7 @@ def render_statistics(
     made_of = {
         "recordings": [(str(r.path), r.seconds) for r in recordings],
         "params": [(e, asdict(p)) for e, p in Chain(CANONICAL).params],
-        "sources": [inspect.getsource(part) for part in (FrontEnd, styles, draw_take, render, level, window)],
+        "sources": [_meaning(part) for part in (FrontEnd, styles, draw_take, render, level, window)],
         "seed": seed,
         "vary": vary,
     }
@@ -176,15 +186,42 @@ def render_statistics(
     return home
 
 
+def _meaning(part: Any) -> str:
+    """Give the syntax tree of a piece of source: comments and line breaks do not spoil a cache."""
+    return ast.dump(ast.parse(textwrap.dedent(inspect.getsource(part))))
+
+
 def load_statistics(home: Path, takes: int) -> Statistics:
     """Read a rendered folder."""
     files = [home / f"{i:05d}.npz" for i in range(-(-takes // TAKES))]
     parts = [dict(np.load(f)) for f in files]
-    return Statistics(**{k: np.concatenate([p[k] for p in parts])[:takes] for k in Statistics.__annotations__})
+    return settled({k: np.concatenate([p[k] for p in parts])[:takes] for k in STORED})
+
+
+def settled(stored: dict[str, np.ndarray]) -> Statistics:
+    """Say every f as it is for a signal that leaves the equaliser at -23 LUFS.
+
+    How much louder an equaliser makes a clip depends on the clip and cannot be heard in a levelled
+    reference, and the live side solves level anyway: it brings what *leaves* the equaliser to -23
+    LUFS. So what the equaliser added is taken off the compressor's threshold and put on the drive,
+    and the curve to learn is the one without it.
+    """
+    chain = Chain(CANONICAL)
+    values, dry = stored["values"].copy(), stored["dry"][:, :1, :BANDS]
+    flat = torch.from_numpy(values[..., chain.columns("equaliser")].reshape(-1, 18))
+    curve = equaliser_curve(flat).numpy().reshape(*values.shape[:2], BANDS)
+    power = 10 ** (dry / 10) * band_loudness().numpy()
+    tone = 10 * np.log10((power * 10 ** (curve / 10)).sum(-1) / power.sum(-1))
+    tone = np.where(stored["on"][..., 0], tone, 0.0).astype(np.float32)
+    for name, sign in (("threshold_db", -1.0), ("drive_db", 1.0)):
+        column = next(i for i, (_, p) in enumerate(chain.params) if p.name == name)
+        param = chain.params[column][1]
+        values[..., column] = np.clip(values[..., column] + sign * tone, param.low, param.high)
+    return Statistics(**{**stored, "values": values}, tone=tone)
 
 
 class Pairs(torch.utils.data.Dataset):
-    """Pairs from statistics: raw statistics of input and reference, values and on-flags of f.
+    """Pairs from statistics: raw statistics of input and reference; values, on-flags and tone of f.
 
     Half of the pairs take the input from the reference's own recording (B of the same take), a
     quarter from another recording of its kind, a quarter from anywhere.
@@ -197,13 +234,25 @@ class Pairs(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return self._s.wet.shape[0] * self._s.wet.shape[1]
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
-        s = self._s
-        take, style = divmod(index, s.wet.shape[1])
-        rng = np.random.default_rng(None if self._seed is None else self._seed + index)
-        chance, which = rng.random(), 1
-        other = take
-        if chance > 0.5:
-            pool = self._of_kind[s.kind[take]] if chance < 0.75 else np.arange(len(s.kind))
-            other, which = pool[rng.integers(len(pool))], rng.integers(2)
-        return s.dry[other, which], s.wet[take, style], s.values[take, style], s.on[take, style].astype(np.float32)
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, ...]:
+        return tuple(column[0] for column in self.__getitems__([index]))
+
+    def __getitems__(self, indices: Sequence[int]) -> tuple[torch.Tensor, ...]:
+        """Give a whole batch at once: DataLoader asks for it so, with `collate` as its collate_fn."""
+        s, chosen = self._s, np.asarray(indices)
+        rng = np.random.default_rng(None if self._seed is None else [self._seed, *chosen[:1]])
+        take, style = np.divmod(chosen, s.wet.shape[1])
+        chance = rng.random(len(take))
+        anywhere = rng.integers(len(s.kind), size=len(take))
+        alike = np.array(
+            [self._of_kind[s.kind[t]][i % len(self._of_kind[s.kind[t]])] for t, i in zip(take, anywhere, strict=True)]
+        )
+        other = np.where(chance < 0.5, take, np.where(chance < 0.75, alike, anywhere))
+        which = np.where(chance < 0.5, 1, rng.integers(2, size=len(take)))
+        rows = s.dry[other, which], s.wet[take, style], s.values[take, style], s.on[take, style], s.tone[take, style]
+        return tuple(torch.from_numpy(np.asarray(row, np.float32)) for row in rows)
+
+
+def collate(batch: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """Leave a batch as `Pairs` made it."""
+    return batch

@@ -8,6 +8,7 @@ import torch
 
 from ..effects import Chain, load
 from ..effects._autograd import coefficients
+from ..effects._loudness import k_weighting
 from .model import SAMPLE_RATE, band_centres
 
 LEVELS_DB = torch.arange(-50.0, 1.0, 5.0)
@@ -49,8 +50,23 @@ def distortion_curve(values: torch.Tensor) -> torch.Tensor:
 
 
 def equaliser_error(p: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-    """Mean error of the curve, in units of 3 dB; (batch,)."""
-    return (equaliser_curve(p) - equaliser_curve(t)).abs().mean(1) / 3.0
+    """Mean error of the curve's shape, in units of 3 dB; (batch,). A level is solved, not predicted."""
+    return shape(equaliser_curve(p) - equaliser_curve(t)).abs().mean(1) / 3.0
+
+
+def shape(curve_db: torch.Tensor) -> torch.Tensor:
+    """Take the mean off a curve."""
+    return curve_db - curve_db.mean(1, keepdim=True)
+
+
+def band_loudness() -> torch.Tensor:
+    """Give how much power in each band counts for loudness: K-weighting times the band's width."""
+    b0, b1, b2, a1, a2, b, c1, c2 = k_weighting(float(SAMPLE_RATE))
+    hz = band_centres().double()
+    z = torch.exp(-2j * torch.pi * hz / SAMPLE_RATE)
+    high = (b0 + b1 * z + b2 * z * z) / (1 + a1 * z + a2 * z * z)
+    low = b * (1 - z) ** 2 / (1 + c1 * z + c2 * z * z)
+    return ((high * low).abs().square() * torch.gradient(hz)[0]).float()
 
 
 def compressor_error(p: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
@@ -110,7 +126,8 @@ def strengths(chain: Chain, predicted: torch.Tensor, true: torch.Tensor) -> torc
     for effect in chain.effects:
         p, t = predicted[:, chain.columns(effect.name)], true[:, chain.columns(effect.name)]
         if effect.name in curves:
-            rows.append((curves[effect.name](p) - curves[effect.name](t)).abs().mean(1) / 3.0)
+            difference = curves[effect.name](p) - curves[effect.name](t)
+            rows.append((shape(difference) if effect.name == "equaliser" else difference).abs().mean(1) / 3.0)
         else:
             rows.append(6.0 * sum(((p - t)[:, i].abs() for i, q in enumerate(effect.params) if q.neutral is not None)))
     return torch.stack(rows, 1)

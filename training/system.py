@@ -9,7 +9,8 @@ from .model import Predictor, Size
 from .responses import equaliser_curve, errors, strengths
 from .styles import NOT_LEARNED
 
-CURVE_WEIGHT = 0.5
+CURVE_WEIGHT = 2.0
+EQUALISER_WEIGHT = 0.3  # its curve counts; live, the bands are fitted to it
 ON_WEIGHT = 1.0
 
 
@@ -57,15 +58,16 @@ class System(lightning.LightningModule):
             self.predictor.encoder.normalise_by(rows.to(self.device))
 
     def _losses(self, batch: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
-        raw_input, raw_reference, true, on = batch
+        raw_input, raw_reference, true, on, level = batch
         unit, logits, curve = self.predictor(raw_input, raw_reference)
         error = errors(self.chain, self.values(unit), true)
         each = (error * on).sum(0) / on.sum(0).clamp(min=1.0)
-        tone = on[:, :1] * equaliser_curve(true[:, self.chain.columns("equaliser")])
+        tone = on[:, :1] * (equaliser_curve(true[:, self.chain.columns("equaliser")]) - level[:, None])
         losses = dict(zip(self.chain.order, each, strict=True))
         losses["curve"] = (curve - tone).abs().mean() / 3.0
         losses["on"] = nn.functional.binary_cross_entropy_with_logits(logits, on, reduction="none").sum(1).mean()
-        losses["loss"] = each.sum() + CURVE_WEIGHT * losses["curve"] + ON_WEIGHT * losses["on"]
+        weights = torch.tensor([EQUALISER_WEIGHT if e == "equaliser" else 1.0 for e in self.chain.order]).to(each)
+        losses["loss"] = (weights * each).sum() + CURVE_WEIGHT * losses["curve"] + ON_WEIGHT * losses["on"]
         losses["accuracy"] = ((logits > 0) == (on > 0.5)).float().mean()
         return losses
 
@@ -83,7 +85,7 @@ class System(lightning.LightningModule):
 
     def _stakes(self, batch: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         """For each effect: how probable it looks, what applying it costs, and what leaving it out costs."""
-        raw_input, raw_reference, true, on = batch
+        raw_input, raw_reference, true, on, _ = batch
         unit, logits, _ = self.predictor(raw_input, raw_reference)
         nothing = self.neutral.expand_as(true)
         spans = [self.chain.columns(e) for e in self.chain.order]
