@@ -47,6 +47,7 @@ RACK = np.dtype(
         ("moving", "i8", (SLOTS,)),  # between two edges at which a coefficient differs
         ("values", "f8", (PARAMS,)),  # scratch
         ("dry", "f8", (SEGMENT, 2)),  # scratch
+        ("share", "f8", (SEGMENT,)),  # scratch
     ],
     align=True,
 )
@@ -205,20 +206,23 @@ def play(rack, state, x, clock, address, log, params, size, sample_rate):
             fading = rack.mix[i] != rack.mix_aim[i]
             if fading:
                 for m in range(count):
+                    if rack.mix[i] < rack.mix_aim[i]:
+                        rack.mix[i] = min(rack.mix[i] + fade, rack.mix_aim[i])
+                    else:
+                        rack.mix[i] = max(rack.mix[i] - fade, rack.mix_aim[i])
+                    # First the sound swells in the effect (at once, it would click in the echoes), then it is heard.
+                    rise, rack.share[m] = min(3.0 * rack.mix[i], 1.0), max(1.5 * rack.mix[i] - 0.5, 0.0)
                     for c in range(channels):
                         rack.dry[m, c] = block[m, c]
+                        block[m, c] *= rise
             kind = rack.kind[i]
             mine = state[i, : size[kind]]
             call_kernel(address[kind, 1], (block, mine, offset, rack.coef[i], rack.step[i], no_tape))
             if fading:
                 for m in range(count):
-                    if rack.mix[i] < rack.mix_aim[i]:
-                        rack.mix[i] = min(rack.mix[i] + fade, rack.mix_aim[i])
-                    else:
-                        rack.mix[i] = max(rack.mix[i] - fade, rack.mix_aim[i])
-                    if rack.mix[i] != 1.0:  # at 1 the wet sample itself, whatever block it falls in
+                    if rack.share[m] != 1.0:  # at 1 the wet sample itself, whatever block it falls in
                         for c in range(channels):
-                            block[m, c] = rack.dry[m, c] + rack.mix[i] * (block[m, c] - rack.dry[m, c])
+                            block[m, c] = rack.dry[m, c] + rack.share[m] * (block[m, c] - rack.dry[m, c])
         n += count
 
 

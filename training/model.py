@@ -135,7 +135,8 @@ class Size:
     embedding: int = 128
     encoder: int = 256
     controller: int = 384
-    dropout: float = 0.1
+    dropout: float = 0.3
+    noise: float = 0.15  # on the normalised statistics, in training only
 
 
 class Encoder(nn.Module):
@@ -151,6 +152,7 @@ class Encoder(nn.Module):
             self.statistics = self.front_end(torch.randn(1, WINDOW) * 0.1).shape[1]
         self.register_buffer("mean", torch.zeros(self.statistics))
         self.register_buffer("scale", torch.ones(self.statistics))
+        self.noise = size.noise
         self.embed = nn.Sequential(
             nn.Linear(self.statistics, size.encoder), nn.GELU(), nn.Dropout(size.dropout),
             nn.Linear(size.encoder, size.embedding), nn.GELU(),
@@ -168,6 +170,8 @@ class Encoder(nn.Module):
     def describe(self, raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Do the same from raw statistics, which training keeps on disk."""
         statistics = ((raw - self.mean) / self.scale).clamp(-6.0, 6.0)
+        if self.training:  # another take of the same sound would differ by as much
+            statistics = statistics + self.noise * torch.randn_like(statistics)
         return statistics, self.embed(statistics)
 
 

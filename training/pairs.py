@@ -122,10 +122,8 @@ class Statistics:
     tone: np.ndarray
 
 
-def _render_file(job: tuple[Path, list[Recording], int, bool]) -> Path:
-    path, recordings, seed, vary = job
-    if path.exists():
-        return path
+def _render_file(job: tuple[Path, list[Recording], int, int, bool]) -> Path:
+    path, recordings, count, seed, vary = job
     torch.set_num_threads(1)
     front_end, rng, chain = FrontEnd(), np.random.default_rng(seed), Chain(CANONICAL)
     kinds = sorted({r.kind for r in recordings})
@@ -135,7 +133,7 @@ def _render_file(job: tuple[Path, list[Recording], int, bool]) -> Path:
             return front_end(torch.from_numpy(x.astype(np.float32))[None])[0].numpy()
 
     rows: dict[str, list] = {k: [] for k in STORED}
-    for _ in range(TAKES):
+    for _ in range(count):
         take = draw_take(recordings, rng, vary)
         settings = [draw(rng) for _ in range(STYLES)]
         rows["dry"].append([hear(take.a), hear(take.b)])
@@ -174,7 +172,10 @@ def render_statistics(
     name = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
     home = folder / name
     home.mkdir(parents=True, exist_ok=True)
-    jobs = [(home / f"{i:05d}.npz", list(recordings), seed * 1_000_003 + i, vary) for i in range(-(-takes // TAKES))]
+    jobs = [
+        (path, list(recordings), count, seed * 1_000_003 + i, vary)
+        for i, (path, count) in enumerate(_files(home, takes))
+    ]
     missing = [job for job in jobs if not job[0].exists()]
     if missing:
         from rich.progress import track
@@ -191,10 +192,15 @@ def _meaning(part: Any) -> str:
     return ast.dump(ast.parse(textwrap.dedent(inspect.getsource(part))))
 
 
+def _files(home: Path, takes: int) -> list[tuple[Path, int]]:
+    """Name the files of so many takes, and how many are in each; only the last may hold fewer."""
+    counts = [TAKES] * (takes // TAKES) + ([takes % TAKES] if takes % TAKES else [])
+    return [(home / (f"{i:05d}.npz" if n == TAKES else f"{i:05d}-{n}.npz"), n) for i, n in enumerate(counts)]
+
+
 def load_statistics(home: Path, takes: int) -> Statistics:
     """Read a rendered folder."""
-    files = [home / f"{i:05d}.npz" for i in range(-(-takes // TAKES))]
-    parts = [dict(np.load(f)) for f in files]
+    parts = [dict(np.load(path)) for path, _ in _files(home, takes)]
     return settled({k: np.concatenate([p[k] for p in parts])[:takes] for k in STORED})
 
 

@@ -24,18 +24,19 @@ class System(lightning.LightningModule):
     def __init__(
         self,
         learning_rate: float = 1e-3,
-        weight_decay: float = 1e-2,
+        weight_decay: float = 5e-2,
         embedding: int = 128,
         encoder: int = 256,
         controller: int = 384,
-        dropout: float = 0.1,
+        dropout: float = 0.3,
+        noise: float = 0.15,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.chain = Chain(CANONICAL)
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         spans = [len(e.params) for e in self.chain.effects]
-        self.predictor = Predictor(spans, Size(embedding, encoder, controller, dropout))
+        self.predictor = Predictor(spans, Size(embedding, encoder, controller, dropout, noise))
         fixed = [(e, p.name) in NOT_LEARNED for e, p in self.chain.params]
         self.register_buffer("fixed", torch.tensor(fixed), persistent=False)
         defaults = [p.default for _, p in self.chain.params]
