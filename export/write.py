@@ -17,6 +17,7 @@ from torch import nn
 from ..effects import Chain
 from ..training.model import LUFS, SAMPLE_RATE, WINDOW, WINDOW_S, Predictor, band_centres
 from ..training.pairs import level, window
+from ..training.responses import band_weights
 from ..training.system import System
 from .proof import TOLERANCE, check
 
@@ -130,6 +131,7 @@ def _describe(system: System, name: str, licence: str, folder: Path) -> dict:
         "chain": [{"effect": e.name, "params": [asdict(p) for p in e.params]} for e in chain.effects],
         "fixed": [[e, p.name] for (e, p), fixed in zip(chain.params, system.fixed.tolist(), strict=True) if fixed],
         "threshold": dict(zip(chain.order, [round(v, 4) for v in system.threshold.tolist()], strict=True)),
+        "band_weights": [round(v, 4) for v in band_weights().tolist()],
         "bands_hz": [round(v, 3) for v in band_centres().tolist()],
         "parameters": sum(p.numel() for p in system.predictor.parameters()),
         "tolerance": TOLERANCE,

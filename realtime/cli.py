@@ -2,12 +2,13 @@
 
 import argparse
 import json
+import math
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-COMMANDS = ("run", "render", "demo", "devices", "preset", "osc")
 EXIT = {"done": 0, "bug": 1, "usage": 2, "device": 3, "clip": 4, "preset": 5, "port": 6}
 
 EPILOG = """\
@@ -33,6 +34,29 @@ def _amount(text: str) -> float:
     if not 0.0 <= value <= 1.0:
         raise argparse.ArgumentTypeError(f"{text!r} is not in 0..1")
     return value
+
+
+def _above(low: float) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low < value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number above {low:g}")
+        return value
+
+    return number
+
+
+def _frames(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of frames")
+    return int(text)
+
+
+def _latency(text: str) -> float | str:
+    return text if text in ("low", "high") else _above(0.0)(text)
 
 
 def _device(text: str) -> int | str:
@@ -105,9 +129,11 @@ def parser() -> argparse.ArgumentParser:
         "-c", "--input-channels", type=_channels, metavar="N[,M]", help="which inputs (one goes to both ears)"
     )
     g.add_argument("--output-channels", type=_channels, metavar="N[,M]", help="which outputs")
-    g.add_argument("--samplerate", type=float, metavar="HZ", help="default: the device's")
-    g.add_argument("--blocksize", type=int, default=128, metavar="FRAMES", help="default: 128; 0 leaves it to the host")
-    g.add_argument("--latency", default="low", metavar="S", help="low, high, or seconds (default: low)")
+    g.add_argument("--samplerate", type=_above(0.0), metavar="HZ", help="default: the device's")
+    g.add_argument(
+        "--blocksize", type=_frames, default=128, metavar="FRAMES", help="default: 128; 0 leaves it to the host"
+    )
+    g.add_argument("--latency", type=_latency, default="low", metavar="S", help="low, high, or seconds (default: low)")
     g = run.add_argument_group("control")
     g.add_argument(
         "--osc",
@@ -167,15 +193,17 @@ def _version() -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run afx-live. Every failure has a message and a documented exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help", "--version")):
-        words.insert(0, "run") if words else words.append("--help")
+    if not words:
+        words = ["--help"]
+    elif words[0].startswith("-") and words[0] not in ("-h", "--help", "--version"):
+        words.insert(0, "run")
     a = parser().parse_args(words)
     try:
         sys.exit(_run(a))
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` has gone: nobody to tell
         sys.exit(0)
     except Exception as error:
         code = _code(error)
@@ -205,6 +233,7 @@ def _code(error: Exception) -> int:
         "PortError": "port",
         "PortBusy": "port",
         "UsageError": "usage",
+        "FileExistsError": "usage",
     }
     for kind in type(error).__mro__:
         if kind.__name__ in kinds:
@@ -224,7 +253,7 @@ class UsageError(ValueError):
 
 def result(a: argparse.Namespace, data: Any, text: str) -> None:
     """Print a result on standard output: text for people, JSON for programs."""
-    print(json.dumps(data, indent=2) if a.json else text)
+    print(json.dumps(data, indent=2) if a.json else text, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """What every command but `run` does. Results go to standard output, progress to standard error."""
 
 import argparse
+import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from .. import presets
 from ..effects import Settings
+from ..effects._native import first_start
 from .cli import UsageError, result
 from .files import Heard, fixed, listen, match_file, reference
 from .files import render as play_file
@@ -27,10 +30,26 @@ def predictor(a: argparse.Namespace) -> Predictor:
     return Predictor(a.model or SHIPPED)
 
 
+def prepare(a: argparse.Namespace) -> None:
+    """Say, once on a machine, why the first sound takes a while."""
+    if first_start() and not a.quiet:
+        print("First start: compiling the effects, which takes about 15 s and happens once.", file=sys.stderr)
+
+
+def check_new(path: Path | None, a: argparse.Namespace) -> None:
+    """Refuse a preset file that exists or cannot be called so, before any work is done for it."""
+    if path is None:
+        return
+    if path.exists() and not a.force:
+        raise UsageError(f"{path} exists; add --force to replace it, or choose another name")
+    presets.Preset(path.stem, Settings())
+
+
 def sources(a: argparse.Namespace) -> tuple[Predictor | None, list[Reference], presets.Preset | None]:
     """Load what a sound is made from: references with a model, or a preset; exactly one of the two."""
     if bool(a.reference) == bool(a.preset):
         raise UsageError("give --reference FILE (one or more) or --preset NAME")
+    prepare(a)
     if a.preset:
         return None, [], presets.load(a.preset)
     model = predictor(a)
@@ -56,7 +75,8 @@ def found_for(
 def render(a: argparse.Namespace) -> int:
     """Render one file or several."""
     outs = _outputs(a)
-    for out in (*outs, *([a.save_preset] if a.save_preset else [])):
+    check_new(a.save_preset, a)
+    for out in outs:
         if out.exists() and not a.force:
             raise UsageError(f"{out} exists; add --force to replace it, or choose another name")
     model, references, preset = sources(a)
@@ -96,16 +116,16 @@ def _render_one(
     a: argparse.Namespace,
     step: Callable[[int, int], None],
 ) -> dict[str, Any]:
-    begin = perf_counter()
     done = 0
 
     def on(frames: int) -> None:
         nonlocal done
         done += frames
-        step(done, 0)
+        step(min(done, 2 * heard.frames), 0)
 
     heard = listen(path)
     step(0, 2 * heard.frames)
+    begin = perf_counter()
     found = found_for(heard, model, references, preset, a.amount)
     settings, lufs = play_file(heard, found, out, on, a.force)
     took = perf_counter() - begin
@@ -158,8 +178,9 @@ def progress(a: argparse.Namespace, path: Path) -> Iterator[Callable[[int, int],
 
 def demo(a: argparse.Namespace) -> int:
     """Render a bundled clip towards a bundled reference; write sound, preset and picture."""
-    a.folder.mkdir(parents=True, exist_ok=True)
+    prepare(a)
     model = predictor(a)
+    a.folder.mkdir(parents=True, exist_ok=True)
     source = presets.clip(a.clip)
     ref = reference(presets.clip("guitar_reference" if a.clip == "guitar" else "voice_reference"), model)
     heard = listen(source)
@@ -171,15 +192,19 @@ def demo(a: argparse.Namespace) -> int:
     made = presets.provenance({ref.path: ref.lufs}, model.name)
     presets.save(presets.Preset("demo", settings, 1.0, found.target_lufs, made), a.folder / "preset.json", force=True)
     (a.folder / "picture.svg").write_text(picture(source, out, ref.path, settings), encoding="utf-8")
+    files = [str(a.folder / name) for name in ("out.wav", "preset.json", "picture.svg")]
     text = "\n".join([
         f"Reference  {ref.path.name}  {ref.seconds:.1f} s  {ref.lufs:.1f} LUFS",
         f"Input      {source.name}  {heard.seconds:.1f} s  {heard.lufs:.1f} LUFS",
         *(f"{'Chain' if i == 0 else '':<11}{line}" for i, line in enumerate(sentences(settings))),
         f"Loudness   {heard.lufs:.1f} → {lufs:.1f} LUFS   rendered twice at {2 * heard.seconds / took:.0f} × real time",
-        f"Wrote      {out}  {a.folder / 'preset.json'}  {a.folder / 'picture.svg'}",
+        f"Wrote      {'  '.join(files)}",
         "Next       afx-live devices      then      afx-live --reference YOUR.wav",
     ])  # fmt: skip
-    data = {"lufs_before": heard.lufs, "lufs_after": lufs, "reference_lufs": ref.lufs, "settings": plain(settings)}
+    data = {
+        "files": files, "lufs_before": heard.lufs, "lufs_after": lufs, "reference_lufs": ref.lufs,
+        "settings": plain(settings),
+    }  # fmt: skip
     result(a, data, text)
     return 0
 
@@ -203,10 +228,11 @@ def preset(a: argparse.Namespace) -> int:
         return 0
     if not a.name:
         raise UsageError(f"preset {a.action} needs a name or a file; there are {', '.join(presets.names())}")
-    for name in a.name:
-        loaded = presets.load(name)
-        text = presets.to_json(loaded) if a.action == "show" else f"{name}: fits"
-        print(text.rstrip())
+    texts = {name: presets.to_json(presets.load(name)).rstrip() for name in a.name}
+    if a.action == "show":
+        result(a, [json.loads(text) for text in texts.values()], "\n".join(texts.values()))
+    else:
+        result(a, dict.fromkeys(texts, "fits"), "\n".join(f"{name}: fits" for name in texts))
     return 0
 
 

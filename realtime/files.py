@@ -7,6 +7,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,10 @@ BLOCK = 1 << 15
 MOST_WINDOWS = 16
 """Windows of 5 s that are listened to in a long file, spread over its active parts."""
 MOST_CHANNELS = 2
+SLOWEST_HZ = 8000
+NEAR_LU = 0.2
+"""A rendered file's loudness may miss its target by so much, and more only where the ceiling is in the way."""
+MOST_TAKES = 4
 
 Progress = Callable[[int], None]
 
@@ -53,15 +58,19 @@ def open_sound(path: Path) -> soundfile.SoundFile:
         raise ClipError(f"{path} cannot be read as audio ({error}); WAV, FLAC, OGG, MP3 and AIFF can") from None
     if sound.frames <= 0:
         raise ClipError(f"{path} has no sound in it")
+    if sound.samplerate < SLOWEST_HZ:
+        raise ClipError(f"{path} runs at {sound.samplerate} Hz; at least {SLOWEST_HZ} Hz are needed")
     return sound
 
 
 def blocks(sound: soundfile.SoundFile) -> Iterator[np.ndarray]:
-    """Read a file from the start in blocks (frames, channels), float32, NaN as silence."""
+    """Read a file from the start in blocks (frames, channels), float32. Raises ClipError for NaN or Inf."""
     try:
         sound.seek(0)
         while len(block := sound.read(BLOCK, "float32", always_2d=True)):
-            yield np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0)
+            if not np.isfinite(block).all():
+                raise ClipError(f"{sound.name} holds NaN or Inf; export it again")
+            yield block
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise ClipError(f"{sound.name} breaks off or is damaged ({error})") from None
 
@@ -71,7 +80,7 @@ def listen(path: str | os.PathLike[str], progress: Progress = lambda frames: Non
     path = Path(path)
     with open_sound(path) as sound:
         rate, channels = sound.samplerate, sound.channels
-        state = meter_state(max(rate, 8000), channels, max(1, 10 * sound.frames // rate + 1))
+        state = meter_state(rate, channels, max(1, 10 * sound.frames // rate + 1))
         frames = 0
         for block in blocks(sound):
             meter_all(block.astype(np.float64), state)
@@ -125,66 +134,71 @@ def fixed(heard: Heard, settings: Settings, target_lufs: float | None, trained_l
 def render(heard: Heard, found: Match, out: Path, progress: Progress, force: bool = False) -> tuple[Settings, float]:
     """Play a file through the engine into `out`; returns the settings with their final level and the loudness.
 
-    Twice: once to measure, so that the loudness is right over the whole file even where the ceiling
-    has worked. The result appears under its name only when it is whole. Raises FileExistsError
-    without `force`, ClipError for more than two channels, OSError for a full disk.
+    Twice: once to measure, so that the loudness is right over the whole file; and once or twice more
+    where the ceiling takes some of it away. The result appears under its name only when it is whole.
+    Raises FileExistsError without `force`, ClipError for more than two channels or a format that
+    cannot be written, OSError for a full disk.
     """
+    kind = _format(out)
     if out.exists() and not force:
         raise FileExistsError(f"{out} exists; add --force to replace it, or choose another name")
     if out.exists() and out.samefile(heard.path):
         raise FileExistsError(f"{out} is the input itself; choose another name")
     if heard.channels > MOST_CHANNELS:
         raise ClipError(f"{heard.path} has {heard.channels} channels; afx-live plays mono and stereo: split it first")
-    settings = found.settings
+    settings, goal = found.settings, found.target_lufs
+    part = out.with_name(f".{out.stem}.{os.getpid()}.part{out.suffix}")
     with open_sound(heard.path) as sound:
-        measured = _play(sound, settings, progress, None)
-        if found.target_lufs is not None and measured > GATE_LUFS:
-            gain_db = settings.output_gain_db + found.target_lufs - measured
-            settings = replace(settings, output_gain_db=float(np.clip(gain_db, -48.0, 48.0)))
-        lufs = _write(sound, settings, out, progress)
+        lufs, slope = _play(sound, settings, progress, None), 1.0
+        try:
+            for _ in range(MOST_TAKES):
+                before, was = settings.output_gain_db, lufs
+                if goal is not None and was > GATE_LUFS:
+                    wanted_db = before + (goal - was) / slope
+                    settings = replace(settings, output_gain_db=float(np.clip(wanted_db, -48.0, 48.0)))
+                lufs = _write(sound, settings, part, kind, progress)
+                raised = settings.output_gain_db - before
+                if goal is None or abs(goal - lufs) < NEAR_LU or abs(raised) < NEAR_LU:
+                    break
+                slope = float(np.clip((lufs - was) / raised, 0.2, 1.0))  # the ceiling takes away the rest
+            os.replace(part, out)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                part.unlink()
     return settings, lufs
 
 
-def _write(sound: soundfile.SoundFile, settings: Settings, out: Path, progress: Progress) -> float:
+def _format(out: Path) -> str:
     kind = out.suffix.lower().lstrip(".").upper() or "WAV"
     if kind not in soundfile.available_formats():
         raise ClipError(f"{out}: .{kind.lower()} is not a format that can be written; use .wav or .flac")
+    return kind
+
+
+def _write(sound: soundfile.SoundFile, settings: Settings, out: Path, kind: str, progress: Progress) -> float:
     subtype = "PCM_24" if soundfile.check_format(kind, "PCM_24") else soundfile.default_subtype(kind)
-    part = out.with_name(f".{out.stem}.part{out.suffix}")
     try:
-        with soundfile.SoundFile(part, "w", sound.samplerate, sound.channels, subtype, format=kind) as target:
-            lufs = _play(sound, settings, progress, target)
-        os.replace(part, out)
+        with soundfile.SoundFile(out, "w", sound.samplerate, sound.channels, subtype, format=kind) as target:
+            return _play(sound, settings, progress, target)
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise OSError(f"{out} could not be written: {error}") from None
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            part.unlink()
-    return lufs
+        raise OSError(f"{out.parent} could not be written to: {error}") from None
 
 
 def _play(
     sound: soundfile.SoundFile, settings: Settings, progress: Progress, target: soundfile.SoundFile | None
 ) -> float:
     """Play a whole file, without the engine's delay, into `target`; returns the loudness of the result."""
-    rate = sound.samplerate
-    engine = Engine(settings, rate, sound.channels)
+    rate, late = sound.samplerate, LATENCY
+    engine, rest = Engine(settings, rate, sound.channels), np.zeros((LATENCY, sound.channels), np.float32)
     state = meter_state(rate, sound.channels, max(1, 10 * sound.frames // rate + 1))
-    late, frames = LATENCY, 0
-
-    def take(block: np.ndarray) -> None:
-        nonlocal late, frames
-        played = engine.process(block)
-        cut = min(late, len(played))
-        late, played = late - cut, played[cut:]
+    short, kept = sound.frames < rate // 2, [rest[:0]]
+    for block in chain(blocks(sound), [rest]):
+        played = engine.process(block)[late:]
+        late = max(0, late - len(block))
         meter_all(played.astype(np.float64), state)
         if target is not None and len(played):
             target.write(played)
-        frames += len(played)
-
-    for block in blocks(sound):
-        take(block)
-        progress(len(block))
-    take(np.zeros((LATENCY, sound.channels), np.float32))
-    powers = hops_of(state)
-    return gated_loudness(powers) if len(powers) >= 4 else -np.inf
+        if short:
+            kept.append(played)
+        progress(len(played))
+    return integrated_loudness(np.concatenate(kept), rate) if short else gated_loudness(hops_of(state))

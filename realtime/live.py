@@ -11,8 +11,8 @@ from time import monotonic
 from .. import presets
 from ..effects import Settings
 from .cli import UsageError, result
+from .commands import check_new, plain, sources
 from .commands import devices as list_devices
-from .commands import plain, sources
 from .osc import OscServer
 from .report import sentences
 from .session import Session
@@ -20,15 +20,16 @@ from .supervisor import LiveEngine
 
 
 def run(a: argparse.Namespace) -> int:
-    """Play until Ctrl-C, SIGTERM or the end of standard input's patience; 0 is the normal end."""
+    """Play until Ctrl-C or SIGTERM; 0 is the normal end."""
     if a.list_devices:
         return list_devices(a)
-    if a.save_preset and a.save_preset.exists() and not a.force:
-        raise UsageError(f"{a.save_preset} exists; add --force to replace it, or choose another name")
+    check_new(a.save_preset, a)
     say = _Voice(a)
     model, references, preset = sources(a)
     for r in references:
         say(f"Reference  {r.path.name}  {r.seconds:.1f} s  {r.lufs:.1f} LUFS")
+    if preset:
+        say("\n           ".join((f"Preset     {preset.name}", *sentences(preset.settings))))
     settings = preset.settings if preset else Settings.default(model.chain.order if model else ())
     amount = a.amount if a.amount is not None else (preset.amount if preset else 1.0)
     clips = [*a.clips, *(r.path.parent for r in references)]
@@ -39,15 +40,16 @@ def run(a: argparse.Namespace) -> int:
                 settings.at_amount(amount),
                 input_device=a.input_device, output_device=a.output_device,
                 input_channels=a.input_channels, output_channels=a.output_channels,
-                sample_rate=a.samplerate, block_size=a.blocksize, latency=_latency(a.latency),
+                sample_rate=a.samplerate, block_size=a.blocksize, latency=a.latency,
                 on_event=lambda kind, text: say(f"{kind}: {text}" if kind != "running" else text),
             )
         )  # fmt: skip
         session = Session(
-            engine, model, settings, references, amount, preset.target_lufs if preset else None, clip_folders=clips
-        )
+            engine, model, settings, references, amount, preset.target_lufs if preset else None, clips,
+            preset.name if preset else "",
+        )  # fmt: skip
         if a.osc:
-            server = stack.enter_context(OscServer(session, *a.osc, allow=a.osc_allow))
+            server = stack.enter_context(_server(session, a))
             say(f"OSC        udp {server.address[0]}:{server.address[1]}   addresses: afx-live osc")
         session.start()
         stack.callback(session.close)
@@ -60,13 +62,11 @@ def run(a: argparse.Namespace) -> int:
     return 0
 
 
-def _latency(text: str) -> float | str:
-    if text in ("low", "high"):
-        return text
+def _server(session: Session, a: argparse.Namespace) -> OscServer:
     try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"--latency: {text!r} is not low, high or seconds") from None
+        return OscServer(session, *a.osc, allow=a.osc_allow)
+    except ValueError as error:  # no such host, or one that the network reaches and nobody named in --osc-allow
+        raise UsageError(f"{error}: --osc HOST:PORT --osc-allow IP") from None
 
 
 class _Voice:

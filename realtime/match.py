@@ -12,6 +12,7 @@ from ..effects._loudness import integrated_loudness
 from .predictor import Description, Prediction, Predictor
 
 QUIETEST_LUFS = -60.0
+LOUDEST_LUFS = 0.0
 
 
 @dataclass(frozen=True)
@@ -34,28 +35,40 @@ class Match:
     target_lufs: float | None
 
 
+def goal_of(references: Sequence[Reference]) -> float:
+    """Give the references' mean loudness; what is over full scale, nothing can reach."""
+    return min(float(np.mean([r.lufs for r in references])), LOUDEST_LUFS)
+
+
 def target_of(references: Sequence[Reference], input_lufs: float, amount: float) -> float:
-    """Give the loudness to reach: the references' mean, or as far towards it as the amount goes."""
-    goal = float(np.mean([r.lufs for r in references]))
-    return input_lufs + amount * (goal - input_lufs)
+    """Give the loudness to reach: the references', or as far towards it as the amount goes."""
+    return input_lufs + amount * (goal_of(references) - input_lufs)
 
 
 def solve_level(
-    settings: Settings, x: np.ndarray, sample_rate: float, target_lufs: float | None, trained_lufs: float
+    settings: Settings,
+    x: np.ndarray,
+    sample_rate: float,
+    target_lufs: float | None,
+    trained_lufs: float,
+    input_gain_db: float | None = None,
 ) -> Settings:
     """Set both gains: in, so that the equaliser leaves the loudness the chain was trained at; out, to the target.
 
     x (frames,) or (frames, channels) is a stretch of the input. Closed form: up to the equaliser
     everything is linear, and the output gain comes after everything that is not. Without a target
-    the loudness stays the input's. Silence changes nothing.
+    the loudness stays the input's. With an `input_gain_db` only the output gain is solved. Silence
+    changes nothing.
     """
     x = x[:, None] if x.ndim == 1 else x[:, :2]
     heard = integrated_loudness(x, sample_rate)
     if not heard > QUIETEST_LUFS:
         return settings
-    linear = Settings(tuple(takewhile(lambda step: step.effect == "equaliser" or not step.on, settings.steps)))
-    toned = integrated_loudness(Rack(linear, sample_rate, x.shape[1]).play(x), sample_rate)
-    ready = replace(settings, input_gain_db=_gain(trained_lufs - toned), output_gain_db=0.0)
+    if input_gain_db is None:
+        linear = Settings(tuple(takewhile(lambda step: step.effect == "equaliser" or not step.on, settings.steps)))
+        toned = integrated_loudness(Rack(linear, sample_rate, x.shape[1]).play(x), sample_rate)
+        input_gain_db = _gain(trained_lufs - toned)
+    ready = replace(settings, input_gain_db=input_gain_db, output_gain_db=0.0)
     played = integrated_loudness(Rack(ready, sample_rate, x.shape[1]).play(x), sample_rate)
     if not played > -np.inf:
         return ready

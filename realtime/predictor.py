@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,9 @@ QUIET_LU = 20.0
 SHORTEST_S = 1.0
 """Less sound than this says nothing about a style."""
 GATE_LUFS = -60.0
+GRAPHS = ("encoder.onnx", "controller.onnx")
+
+_KEYS = ("name", "sample_rate", "window_s", "lufs", "chain", "fixed", "threshold", "bands_hz", "band_weights", "sha256")
 
 
 class ModelError(ValueError):
@@ -72,9 +75,10 @@ class Predictor:
         self.chain = Chain(tuple(step["effect"] for step in self.spec["chain"]))
         self.rate, self.lufs = int(self.spec["sample_rate"]), float(self.spec["lufs"])
         self._window = int(self.rate * self.spec["window_s"])
-        self._encoder, self._controller = (
-            _session(self.folder / f"{n}.onnx", provider) for n in ("encoder", "controller")
-        )
+        self._fixed = {tuple(f) for f in self.spec["fixed"]}
+        self._bands_hz, self._band_weights = np.array(self.spec["bands_hz"]), np.array(self.spec["band_weights"])
+        self._threshold = np.array([self.spec["threshold"][e] for e in self.chain.order])
+        self._encoder, self._controller = (_session(self.folder / name, provider) for name in GRAPHS)
 
     def describe(self, clip: np.ndarray, sample_rate: float, what: str = "clip") -> Description:
         """Listen to a clip (frames,) or (frames, channels) of any length.
@@ -132,26 +136,19 @@ class Predictor:
 
     def settings(self, prediction: Prediction, on: Sequence[bool] | None = None) -> Settings:
         """Turn a prediction into settings; an effect that is not probable enough is left off."""
-        fixed = {tuple(f) for f in self.spec["fixed"]}
         unit = prediction.unit.copy()
         bands = self.chain.columns("equaliser") if "equaliser" in self.chain.order else slice(0)
         if bands.stop:  # the curve is the better part of the prediction: its bands are fitted to it
-            unit[bands] = fit(prediction.curve_db, np.array(self.spec["bands_hz"]), unit[bands], self.rate)
+            unit[bands] = fit(prediction.curve_db, self._bands_hz, self._band_weights, unit[bands], self.rate)
         values = [
-            p.default if (effect, p.name) in fixed else p.value(float(u))
+            p.default if (effect, p.name) in self._fixed else p.value(float(u))
             for (effect, p), u in zip(self.chain.params, unit, strict=True)
         ]
         return self.chain.settings(np.array(values), self.probable(prediction) if on is None else on)
 
     def probable(self, prediction: Prediction, margin: Sequence[float] | float = 0.0) -> list[bool]:
         """Tell which effects are on: their probability, plus a margin, is above the model's threshold."""
-        thresholds = np.array([self.spec["threshold"][e] for e in self.chain.order])
-        return list(prediction.probability + np.asarray(margin) > thresholds)
-
-
-def blank(settings: Settings) -> Settings:
-    """Give the same chain with every effect off and no gain."""
-    return replace(settings, steps=tuple(replace(s, on=False) for s in settings.steps), output_gain_db=0.0)
+        return list(prediction.probability + np.asarray(margin) > self._threshold)
 
 
 def _session(path: Path, provider: str) -> Any:
@@ -174,6 +171,8 @@ def _read_spec(folder: Path) -> dict[str, Any]:
         spec = json.loads(path.read_text(encoding="utf-8"))
         if spec["format"] != "afx-live-model" or spec["version"] != 1:
             raise ModelError(f"{path}: {spec['format']} version {spec['version']}; this program reads version 1")
+        if missing := {*_KEYS} - {*spec} | {*GRAPHS} - {*spec["sha256"]}:
+            raise ModelError(f"{path} says nothing of {', '.join(sorted(missing))}; export again")
         for name, digest in spec["sha256"].items():
             if Path(name).name != name or hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
                 raise ModelError(

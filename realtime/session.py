@@ -8,7 +8,8 @@ pools what it has heard so far, and moves only what has clearly changed, so sett
 import logging
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from .. import presets
 from ..effects import Settings, load
 from ..effects._loudness import integrated_loudness
 from .files import reference
-from .match import Reference, solve_level
+from .match import Reference, goal_of, solve_level
 from .predictor import ClipError, Description, Prediction, Predictor
 
 if TYPE_CHECKING:
@@ -38,7 +39,11 @@ MARGIN = 0.1
 """An effect is switched only when its probability has passed the threshold by this much."""
 STEP = 0.02
 """Unit parameters that moved less stay where they are."""
+CURVE_STEP_DB = 0.5
+"""So does the equaliser's curve, if it moved less than this at any frequency."""
 LEVEL_STEP_LU = 0.5
+BOTH_EARS_LU = 10.0 * np.log10(2.0)
+"""The input is kept as one channel and played by two, which is that much louder."""
 
 
 class Session:
@@ -57,20 +62,23 @@ class Session:
         amount: float = 1.0,
         target_lufs: float | None = None,
         clip_folders: Sequence[Path] = (),
+        preset_name: str = "",
     ) -> None:
         self._engine, self._predictor = engine, predictor
         self._lock = threading.RLock()
         self._base, self._amount, self._target = settings, amount, target_lufs
         self._references = list(references)
-        self._reference_name = ", ".join(str(r.path) for r in references)
-        self._preset_name = ""
+        self._reference_name = ", ".join(r.path.name for r in references)
+        self._preset_name = preset_name
         self._bypass = self._muted = self._frozen = False
         self._dry_gain_db = 0.0
         self._locked: set[tuple[str, str]] = set()  # set by hand: the model leaves it alone
         self._heard: Description | None = None
         self._prediction: Prediction | None = None
         self._clip_folders = [p.resolve() for p in clip_folders]
-        self._work: queue.Queue[tuple[str, str] | None] = queue.Queue(maxsize=16)
+        self._work: queue.Queue[tuple[str, str]] = queue.Queue(maxsize=16)
+        self._closing = False
+        self._level_asked = False
         self._thread = threading.Thread(target=self._run, name="matching", daemon=True)
         self.error = ""
 
@@ -84,7 +92,9 @@ class Session:
 
     def close(self) -> None:
         """Stop listening; the engine plays on."""
-        self._work.put(None)
+        self._closing = True
+        with suppress(queue.Full):  # if it is full, the thread is awake
+            self._work.put_nowait(("", ""))
         if self._thread.is_alive():
             self._thread.join(5.0)
 
@@ -122,6 +132,7 @@ class Session:
             setattr(self, {"bypass": "_bypass", "panic": "_muted", "freeze": "_frozen"}[stage], value >= 0.5)
         elif path == "/afx/amount":
             self._amount = value
+            self._ask_level()
         elif stage in ("input", "output"):
             self._base = replace(self._base, **{f"{stage}_gain_db": value})
             self._locked.add((stage, "gain_db"))
@@ -131,6 +142,13 @@ class Session:
             else:
                 self._base = self._base.with_step(stage, **{rest[0]: load(stage).param(rest[0]).clip(value)})
             self._locked.add((stage, rest[0]))
+
+    def _ask_level(self) -> None:
+        """Have the level solved again soon, on the thread that has time for it."""
+        if not self._level_asked:
+            with suppress(queue.Full):
+                self._work.put_nowait(("/afx/amount", ""))
+                self._level_asked = True
 
     def value(self, path: str) -> float | str | bool:
         """Give the current value of an address; 0 for an effect that is not in the chain."""
@@ -164,22 +182,24 @@ class Session:
     # --- work that takes time, on a thread of its own -----------------------------------------------------
 
     def _run(self) -> None:
-        while True:
+        while not self._closing:
             try:
-                job = self._work.get(timeout=LOOK_S)
-                if job is None:
-                    return
-                self._do(*job)
+                path, text = self._work.get(timeout=LOOK_S)
             except queue.Empty:
                 self._guarded(self.look)
+            else:
+                self._do(path, text)
 
     def _do(self, path: str, text: str) -> None:
         if path == "/afx/reference":
             self._guarded(lambda: self.use_reference(self._allowed(text)))
         elif path == "/afx/preset/load":
             self._guarded(lambda: self.use_preset(self._allowed_preset(text)))
+        elif path == "/afx/amount":
+            self._level_asked = False
+            self._guarded(lambda: self._follow_level(at_once=True))
 
-    def _guarded(self, work) -> None:
+    def _guarded(self, work: Callable[[], object]) -> None:
         try:
             work()
             self.error = ""
@@ -223,16 +243,17 @@ class Session:
 
     def use_preset(self, preset: presets.Preset) -> None:
         """Play a preset instead of matching."""
+        self._locked.clear()
+        level = self._solved(preset.settings, preset.amount, preset.target_lufs)
         with self._lock:
             self._references, self._reference_name, self._preset_name = [], "", preset.name
-            self._locked.clear()
             self._base, self._amount, self._target = preset.settings, preset.amount, preset.target_lufs
             self._prediction = None
-            self._level(first=True)
+            self._take_level(level, at_once=True)
             self._send(cross_over=True)
 
     def look(self) -> bool:
-        """Listen once: follow the level, and the style unless frozen. True if there was anything to hear."""
+        """Listen once: follow style and level, unless frozen. True if there was anything to hear."""
         if self._engine.meters()["in_lufs"] < SILENT_LUFS:
             return False
         rate = self._engine.sample_rate
@@ -240,16 +261,17 @@ class Session:
         if len(x) < LISTEN_S * rate * 0.5 or not integrated_loudness(x, rate) > SILENT_LUFS:
             return False
         with self._lock:
-            follow = bool(self._references) and self._predictor is not None and not self._frozen
-        if follow:
-            self._follow(x, rate)
-        elif not self._frozen:
-            with self._lock:
-                if self._level(first=False):
-                    self._send()
+            frozen, references = self._frozen, self._references
+        if frozen:
+            return True
+        if references:
+            self._follow(x, rate, references)
+        else:
+            self._follow_level()
         return True
 
-    def _follow(self, x: np.ndarray, rate: float) -> None:
+    def _follow(self, x: np.ndarray, rate: float, references: list[Reference]) -> None:
+        """Predict, and solve the level, without the lock: a mute must not wait for either."""
         assert self._predictor is not None
         new = self._predictor.describe(x, rate, "the input")
         if self._heard is None:
@@ -257,22 +279,28 @@ class Session:
         else:
             old = replace(self._heard, windows=min(self._heard.windows, MOST_WINDOWS))
             self._heard = old + replace(new, windows=LOOK_S / LISTEN_S)
-        prediction = self._predictor.predict(self._heard, [r.description for r in self._references])
+        prediction = self._predictor.predict(self._heard, [r.description for r in references])
         with self._lock:
             first = self._prediction is None
             steady = self._steadied(prediction)
-            self._base = self._unlocked(self._predictor.settings(steady, self._switched(steady, first)))
-            self._prediction = steady
-            self._level(first)
+            found = self._predictor.settings(steady, self._switched(steady, first))
+            planned, amount = self._unlocked(found), self._amount
+        level = self._solved(planned, amount, goal_of(references))
+        with self._lock:
+            if self._frozen or self._references is not references:  # meanwhile
+                return
+            self._base, self._prediction = self._unlocked(found), steady
+            self._take_level(level, at_once=first)
             self._send(cross_over=first)
 
     def _steadied(self, prediction: Prediction) -> Prediction:
-        """Keep every unit parameter that has hardly moved."""
-        if self._prediction is None:
+        """Keep every unit parameter that has hardly moved, and the curve."""
+        old = self._prediction
+        if old is None:
             return prediction
-        old = self._prediction.unit
-        unit = np.where(np.abs(prediction.unit - old) < STEP, old, prediction.unit)
-        return replace(prediction, unit=unit)
+        unit = np.where(np.abs(prediction.unit - old.unit) < STEP, old.unit, prediction.unit)
+        moved = np.abs(prediction.curve_db - old.curve_db).max() > CURVE_STEP_DB
+        return replace(prediction, unit=unit, curve_db=prediction.curve_db if moved else old.curve_db)
 
     def _switched(self, prediction: Prediction, first: bool) -> list[bool]:
         """Switch an effect only when its probability is well past the threshold."""
@@ -298,28 +326,41 @@ class Session:
     # --- level ---------------------------------------------------------------------------------------------
 
     def _goal_lufs(self) -> float | None:
-        return float(np.mean([r.lufs for r in self._references])) if self._references else self._target
+        return goal_of(self._references) if self._references else self._target
 
-    def _level(self, first: bool) -> bool:
-        """Solve both gains on the last seconds of input; True if they moved by more than half an LU."""
+    def _solved(self, settings: Settings, amount: float, goal: float | None) -> dict[str, float]:
+        """Solve both gains, and the bypass', on the last seconds of input; nothing for silence. Takes a while."""
         x, rate = self._engine.heard(LEVEL_S), self._engine.sample_rate
         heard = integrated_loudness(x, rate) if len(x) else -np.inf
         if not heard > SILENT_LUFS:
-            return False
-        goal = self._goal_lufs()
+            return {}
+        target = heard if goal is None else heard + amount * (goal - BOTH_EARS_LU - heard)
         trained = self._predictor.lufs if self._predictor else -23.0
-        scaled = self._base.at_amount(self._amount)
-        target = heard if goal is None else heard + self._amount * (goal - heard)
-        solved = solve_level(scaled, x, rate, target, trained)
+        by_hand = settings.input_gain_db if ("input", "gain_db") in self._locked else None
+        solved = solve_level(settings.at_amount(amount), x, rate, target, trained, by_hand)
+        return {"input": solved.input_gain_db, "output": solved.output_gain_db, "dry": target - heard}
+
+    def _take_level(self, level: dict[str, float], at_once: bool) -> bool:
+        """Take solved gains, unless set by hand or hardly moved; True if any was taken."""
+        if not level:
+            return False
         gains = {}
         for stage in ("input", "output"):
             name = f"{stage}_gain_db"
-            moved = abs(getattr(solved, name) - getattr(self._base, name)) > LEVEL_STEP_LU
-            if (first or moved) and (stage, "gain_db") not in self._locked:
-                gains[name] = getattr(solved, name)
+            moved = abs(level[stage] - getattr(self._base, name)) > LEVEL_STEP_LU
+            if (at_once or moved) and (stage, "gain_db") not in self._locked:
+                gains[name] = level[stage]
         self._base = replace(self._base, **gains)
-        self._dry_gain_db = target - heard
+        self._dry_gain_db = level["dry"]
         return bool(gains)
+
+    def _follow_level(self, at_once: bool = False) -> None:
+        with self._lock:
+            base, amount, goal = self._base, self._amount, self._goal_lufs()
+        level = self._solved(base, amount, goal)
+        with self._lock:
+            if self._take_level(level, at_once):
+                self._send()
 
     def _scaled(self) -> Settings:
         return self._base.at_amount(self._amount)

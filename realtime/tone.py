@@ -26,11 +26,15 @@ def of_settings(settings: Settings, hz: np.ndarray, sample_rate: float) -> np.nd
     return np.zeros_like(hz)
 
 
-def fit(wanted_db: np.ndarray, hz: np.ndarray, start: np.ndarray, sample_rate: float, rounds: int = 15) -> np.ndarray:
+def fit(
+    wanted_db: np.ndarray, hz: np.ndarray, weights: np.ndarray, start: np.ndarray, sample_rate: float, rounds: int = 15
+) -> np.ndarray:
     """Move unit parameters (18,) from `start` until the curve has the shape of `wanted_db` at `hz`.
 
-    The level of the curve is free: whoever asks solves it. Levenberg-Marquardt on the exact Jacobian, with a prior that keeps every parameter near its start
-    unless moving it pays. Returns unit parameters; about 3 ms.
+    wanted_db, hz and weights are (bands,); the weights' mean is 1.
+    The level of the curve is free: whoever asks solves it. Levenberg-Marquardt on the exact Jacobian,
+    with a prior that keeps every parameter near its start unless moving it pays. Returns unit
+    parameters; about 3 ms.
     """
     effect = load("equaliser")
     z = np.exp(-2j * np.pi * hz / sample_rate)
@@ -38,12 +42,12 @@ def fit(wanted_db: np.ndarray, hz: np.ndarray, start: np.ndarray, sample_rate: f
 
     def error(at: np.ndarray) -> np.ndarray:
         here = curve_db(np.array([p.value(u) for p, u in zip(effect.params, at, strict=True)]), hz, sample_rate)
-        return np.concatenate([_shape(here - wanted_db), PRIOR * np.sqrt(len(hz)) * (at - start)])
+        return np.concatenate([_shape(here - wanted_db, weights), PRIOR * np.sqrt(len(hz)) * (at - start)])
 
     residual = error(unit)
     for _ in range(rounds):
         slope = _slope(effect, unit, z, sample_rate)
-        slope = np.concatenate([_shape(slope), PRIOR * np.sqrt(len(hz)) * np.eye(len(unit))])
+        slope = np.concatenate([_shape(slope, weights), PRIOR * np.sqrt(len(hz)) * np.eye(len(unit))])
         hessian, gradient = slope.T @ slope, slope.T @ residual
         step = np.linalg.solve(hessian + damping * np.diag(np.diag(hessian) + 1e-6), gradient)
         trial = np.clip(unit - step, 0.001, 0.999)
@@ -55,8 +59,10 @@ def fit(wanted_db: np.ndarray, hz: np.ndarray, start: np.ndarray, sample_rate: f
     return unit
 
 
-def _shape(curves: np.ndarray) -> np.ndarray:
-    return curves - curves.mean(0)
+def _shape(curves: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Take the mean off, weigh: bands first, one curve or many."""
+    weights = weights.reshape(-1, *[1] * (curves.ndim - 1))
+    return np.sqrt(weights) * (curves - (weights * curves).mean(0))
 
 
 def _slope(effect, unit: np.ndarray, z: np.ndarray, sample_rate: float) -> np.ndarray:
@@ -71,8 +77,8 @@ def _slope(effect, unit: np.ndarray, z: np.ndarray, sample_rate: float) -> np.nd
     denominator = -np.real(powers[None, 1:] / below[:, None])  # d ln|1/A| / d a
     per_coef = (20.0 / np.log(10.0)) * np.concatenate([numerator, denominator], axis=1)
     per_value = jac[:, : SECTIONS * PER_SECTION] @ per_coef.reshape(SECTIONS * PER_SECTION, -1)
-    small = 1e-6
-    range_slope = [(p.value(u + small) - p.value(u - small)) / (2 * small) for p, u in zip(effect.params, unit, strict=True)]
+    small, places = 1e-6, zip(effect.params, unit, strict=True)
+    range_slope = [(p.value(u + small) - p.value(u - small)) / (2 * small) for p, u in places]
     return (per_value * np.array(range_slope)[:, None]).T
 
 

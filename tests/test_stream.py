@@ -240,6 +240,28 @@ def test_nothing_makes_the_callback_late(jack):
     assert late[0] / calls[0] <= late[1] / calls[1] + 1e-5 + chance
 
 
+@pytest.mark.jack
+def test_comes_back_when_the_server_does(jack, tmp_path):
+    events = []
+    with LiveEngine(full(), env=jack.env, on_event=lambda *event: events.append(event)) as engine:
+        time.sleep(0.3)
+        jack.kill()
+        until(lambda: not engine.running, 3.0)
+        settings = Settings((Step("equaliser", {"peak_1_db": 9.0}),), output_gain_db=-9.0)
+        engine.play(settings)  # while nothing plays
+        time.sleep(1.0)
+        before = engine.meters()["callbacks"]
+        jack.start()
+        seconds = until(lambda: engine.meters()["callbacks"] > before, 10.0)
+        print(f"back {seconds:.2f} s after the server; {events}")
+        assert seconds < 3.0
+        until(lambda: engine.running, 1.0)
+        time.sleep(0.6)
+        assert engine.meters()["applied"] == engine.meters()["sequence"]
+        assert_same(jack, tmp_path, engine, settings, noise(0.5))
+    assert [kind for kind, _ in events if kind in ("running", "lost", "back")] == ["running", "lost", "back"]
+
+
 def until(condition, seconds):
     """Wait for a condition; returns how long it took."""
     began = time.monotonic()

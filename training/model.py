@@ -33,7 +33,8 @@ def _mel(hz: float) -> float:
 
 
 def _db(power: torch.Tensor) -> torch.Tensor:
-    return 10.0 * torch.log10(power + 1e-10)
+    # clamped, not "+ 1e-10": the exporter's optimiser takes so small a constant for zero and drops it
+    return 10.0 * torch.log10(power.clamp(min=1e-10))
 
 
 class FrontEnd(nn.Module):
@@ -122,7 +123,7 @@ class FrontEnd(nn.Module):
         moments += [(top - bottom) / (top + bottom + 1e-6), (u * size).mean(2), u.pow(3).mean(2)]
         table = torch.stack(moments, 2)  # (batch, frames, moments)
         mean = (active[..., None] * table).sum(1)
-        spread = ((active[..., None] * (table - mean[:, None]).square()).sum(1) + 1e-8).sqrt()
+        spread = (active[..., None] * (table - mean[:, None]).square()).sum(1).clamp(min=1e-8).sqrt()
         whole = x / (x.abs().amax(1, keepdim=True) + 1e-6)
         overall = [whole.abs().mean(1), whole.square().mean(1), whole.pow(4).mean(1)]
         return [mean, spread, torch.stack(overall, 1)]

@@ -51,12 +51,26 @@ def distortion_curve(values: torch.Tensor) -> torch.Tensor:
 
 def equaliser_error(p: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     """Mean error of the curve's shape, in units of 3 dB; (batch,). A level is solved, not predicted."""
-    return shape(equaliser_curve(p) - equaliser_curve(t)).abs().mean(1) / 3.0
+    return curve_error(shape(equaliser_curve(p) - equaliser_curve(t)))
+
+
+def band_weights() -> torch.Tensor:
+    """Weigh bands half evenly to the ear (mel) and half by their width in Hz; the mean is 1.
+
+    An STFT counts bins, of which the highest octave has half; the ear does not.
+    """
+    width = torch.gradient(band_centres())[0]
+    return 0.5 + 0.5 * width / width.mean()
+
+
+def curve_error(difference_db: torch.Tensor) -> torch.Tensor:
+    """Weighted mean error of curves (batch, bands), in units of 3 dB."""
+    return (band_weights().to(difference_db) * difference_db.abs()).mean(1) / 3.0
 
 
 def shape(curve_db: torch.Tensor) -> torch.Tensor:
-    """Take the mean off a curve."""
-    return curve_db - curve_db.mean(1, keepdim=True)
+    """Take the (weighted) mean off a curve."""
+    return curve_db - (band_weights().to(curve_db) * curve_db).mean(1, keepdim=True)
 
 
 def band_loudness() -> torch.Tensor:
@@ -127,7 +141,8 @@ def strengths(chain: Chain, predicted: torch.Tensor, true: torch.Tensor) -> torc
         p, t = predicted[:, chain.columns(effect.name)], true[:, chain.columns(effect.name)]
         if effect.name in curves:
             difference = curves[effect.name](p) - curves[effect.name](t)
-            rows.append((shape(difference) if effect.name == "equaliser" else difference).abs().mean(1) / 3.0)
+            tone = effect.name == "equaliser"
+            rows.append(curve_error(shape(difference)) if tone else difference.abs().mean(1) / 3.0)
         else:
             rows.append(6.0 * sum(((p - t)[:, i].abs() for i, q in enumerate(effect.params) if q.neutral is not None)))
     return torch.stack(rows, 1)

@@ -6,7 +6,7 @@ from torch import nn
 
 from ..effects import CANONICAL, Chain
 from .model import Predictor, Size
-from .responses import equaliser_curve, errors, strengths
+from .responses import curve_error, equaliser_curve, errors, strengths
 from .styles import NOT_LEARNED
 
 CURVE_WEIGHT = 2.0
@@ -65,7 +65,7 @@ class System(lightning.LightningModule):
         each = (error * on).sum(0) / on.sum(0).clamp(min=1.0)
         tone = on[:, :1] * (equaliser_curve(true[:, self.chain.columns("equaliser")]) - level[:, None])
         losses = dict(zip(self.chain.order, each, strict=True))
-        losses["curve"] = (curve - tone).abs().mean() / 3.0
+        losses["curve"] = curve_error(curve - tone).mean()
         losses["on"] = nn.functional.binary_cross_entropy_with_logits(logits, on, reduction="none").sum(1).mean()
         weights = torch.tensor([EQUALISER_WEIGHT if e == "equaliser" else 1.0 for e in self.chain.order]).to(each)
         losses["loss"] = (weights * each).sum() + CURVE_WEIGHT * losses["curve"] + ON_WEIGHT * losses["on"]
