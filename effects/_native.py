@@ -19,8 +19,9 @@ import platformdirs
 from llvmlite import ir
 from numba import types
 from numba.core import caching, cgutils
-from numba.extending import intrinsic
 from numba.np.unsafe.ndarray import to_fixed_tuple
+
+intrinsic: Any = numba.extending.intrinsic  # its own type hides that it takes the typing context away
 
 COEFS = 48
 """Room for the coefficients of any one effect."""
@@ -78,11 +79,13 @@ def _rooms() -> tuple[Path, ...]:
 
 @cache
 def _stamp() -> str:
-    """Hash every source file that compiled code can come from."""
+    """Hash every source file that compiled code can come from: all effects, and who compiles in realtime."""
     digest = hashlib.sha256()
     for room in dict.fromkeys(_rooms()):
         for file in sorted(room.glob("*.py")):
-            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+            text = file.read_bytes()
+            if room == _rooms()[0] or b"_native import" in text:
+                digest.update(file.name.encode() + b"\0" + text)
     return digest.hexdigest()
 
 

@@ -114,7 +114,7 @@ def parser() -> argparse.ArgumentParser:
         description="Make a live signal sound like a reference recording.\n\n" + EXAMPLES, epilog=EPILOG,
     )  # fmt: skip
     root.add_argument("--version", action="version", version=f"afx-live {_version()}")
-    commands = root.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    commands = root.add_subparsers(prog="afx-live", dest="command", metavar="COMMAND", parser_class=_Parser)
 
     def add(name: str, help: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=help, description=help, parents=parents, allow_abbrev=False)

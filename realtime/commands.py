@@ -18,7 +18,7 @@ from ..effects._native import first_start
 from .cli import UsageError, result
 from .files import Heard, fixed, listen, match_file, reference
 from .files import render as play_file
-from .match import Match, Reference
+from .match import LOUDEST_LUFS, Match, Reference
 from .predictor import Predictor
 from .report import picture, sentences
 
@@ -81,16 +81,19 @@ def render(a: argparse.Namespace) -> int:
             raise UsageError(f"{out} exists; add --force to replace it, or choose another name")
     model, references, preset = sources(a)
     rows = []
-    for path, out in zip(a.input, outs, strict=True):
-        with progress(a, path) as step:
-            rows.append(_render_one(path, out, model, references, preset, a, step))
+    try:
+        for path, out in zip(a.input, outs, strict=True):
+            with progress(a, path) as step:
+                rows.append(_render_one(path, out, model, references, preset, a, step))
+    finally:  # what is done is told, even if the next one fails
+        if rows:
+            shown = [{**row, "settings": plain(row["settings"])} for row in rows]
+            result(a, shown, "\n".join(_said(row) for row in rows))
     if a.save_preset:
         name, settings, goal = a.save_preset.stem, rows[-1]["settings"], rows[-1]["target_lufs"]
         files = {r.path: r.lufs for r in references}
         made = presets.provenance(files, model.name if model else "") if references else {}
-        presets.save(presets.Preset(name, settings, 1.0, goal, made), a.save_preset, force=a.force)
-    shown = [{**row, "settings": plain(row["settings"])} for row in rows]
-    result(a, shown, "\n".join(_said(row) for row in rows))
+        presets.save(presets.Preset(name, settings, 1.0, min(goal, LOUDEST_LUFS), made), a.save_preset, force=a.force)
     return 0
 
 

@@ -20,7 +20,10 @@ INSTALL = (
     "PortAudio is missing: {error}. Debian and Ubuntu: sudo apt install libportaudio2. Fedora: sudo dnf install "
     "portaudio. macOS and Windows: pip install --force-reinstall sounddevice brings it."
 )
-NOTHING = "No audio device found. Looked at: {apis}. Try: afx-live doctor · no sound card? afx-live demo"
+NOTHING = (
+    "No audio device found. Looked at: {apis}. Try: plug one in or start a JACK server, then afx-live devices"
+    " · no sound card? afx-live demo"
+)
 
 Kind = Literal["input", "output"]
 

@@ -29,7 +29,7 @@ def run(a: argparse.Namespace) -> int:
     for r in references:
         say(f"Reference  {r.path.name}  {r.seconds:.1f} s  {r.lufs:.1f} LUFS")
     if preset:
-        say("\n           ".join((f"Preset     {preset.name}", *sentences(preset.settings))))
+        say(f"Preset     {preset.name}")
     settings = preset.settings if preset else Settings.default(model.chain.order if model else ())
     amount = a.amount if a.amount is not None else (preset.amount if preset else 1.0)
     clips = [*a.clips, *(r.path.parent for r in references)]
@@ -99,17 +99,18 @@ def _stopping() -> Iterator[threading.Event]:
 
 def _watch(engine: LiveEngine, session: Session, say: _Voice, stop: threading.Event, freeze: bool) -> None:
     """Tell what is chosen and how it goes, until asked to stop."""
-    told, drops, first, error = "", 0, monotonic(), ""
+    told, seen, drops, first, error = [], [], 0, monotonic(), ""
     while not stop.wait(0.25):
         m = engine.meters()
-        if session.prediction is not None:
-            text = "\n           ".join(sentences(session.playing))
-            if text != told:
-                say(f"Chain      {text}")
-                told = text
-            if freeze:
-                session.apply({"/afx/freeze": 1.0})
-                freeze = False
+        if session.chosen:
+            *chain, level = sentences(session.playing)
+            if chain != told and chain == seen:  # told when it rests, and not for the level alone
+                say("\n           ".join((f"Chain      {chain[0]}", *chain[1:], level)))
+                told = chain
+            seen = chain
+        if freeze and session.prediction is not None:
+            session.apply({"/afx/freeze": 1.0})
+            freeze = False
         if session.error != error:
             error = session.error
             if error:

@@ -25,7 +25,11 @@ QUIET_LU = 20.0
 SHORTEST_S = 1.0
 """Less sound than this says nothing about a style."""
 GATE_LUFS = -60.0
-GRAPHS = ("encoder.onnx", "controller.onnx")
+GRAPHS = {
+    "encoder.onnx": ("waveform",),
+    "controller.onnx": ("input_statistics", "input_embedding", "reference_statistics", "reference_embedding"),
+}
+"""The graphs of a model, and their inputs."""
 
 _KEYS = ("name", "sample_rate", "window_s", "lufs", "chain", "fixed", "threshold", "bands_hz", "band_weights", "sha256")
 
@@ -159,9 +163,13 @@ def _session(path: Path, provider: str) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(path, options, providers=[provider])
+        session = onnxruntime.InferenceSession(path, options, providers=[provider])
     except Exception as error:  # onnxruntime raises its own kinds, without a common base
         raise ModelError(f"{path}: onnxruntime cannot load it: {error}") from None
+    inputs = {i.name for i in session.get_inputs()}
+    if inputs != {*GRAPHS[path.name]}:
+        raise ModelError(f"{path} takes {', '.join(inputs)}, and not {', '.join(GRAPHS[path.name])}; export again")
+    return session
 
 
 def _read_spec(folder: Path) -> dict[str, Any]:

@@ -105,6 +105,12 @@ class Session:
             return self._scaled()
 
     @property
+    def chosen(self) -> bool:
+        """Whether what plays was chosen, by a match or a preset."""
+        with self._lock:
+            return self._prediction is not None or bool(self._preset_name)
+
+    @property
     def prediction(self) -> Prediction | None:
         """The last prediction, if there was one."""
         with self._lock:
@@ -113,8 +119,8 @@ class Session:
     def preset(self, name: str) -> presets.Preset:
         """Give the session as a preset, with where it came from."""
         with self._lock:
-            files = {r.path: r.lufs for r in self._references}
-            model = self._predictor.name if self._predictor and files else ""
+            files: dict[str | Path, float] = {r.path: r.lufs for r in self._references if r.path.is_file()}
+            model = self._predictor.name if self._predictor and self._references else ""
             return presets.Preset(name, self._base, self._amount, self._goal_lufs(), presets.provenance(files, model))
 
     # --- OSC: the `Controls` of osc.py ------------------------------------------------------------------

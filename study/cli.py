@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
     )
     t.add_argument("--folder", required=True, help="folder of recordings")
     t.add_argument("--layout", default="auto", help="how it is laid out, as in afx-train (default: auto)")
-    t.add_argument("--config", type=Path, help="training config whose data.held_out is used (default: a tenth by hash)")
+    t.add_argument("--config", type=Path, help="training config whose data.test (or held_out) is used (default: a tenth by hash)")
     t.add_argument("--model", type=Path, help="model folder (default: the shipped one)")
     t.add_argument("-n", type=int, default=60, help="pairs of each effect and mode (default: 60)")
     t.add_argument("--seed", type=int, default=7)
@@ -43,7 +43,8 @@ def main(arguments: list[str] | None = None) -> None:
     from .transfer import run, table
 
     try:
-        patterns = yaml.safe_load(a.config.read_text())["data"]["held_out"] if a.config else ()
+        data = yaml.safe_load(a.config.read_text())["data"] if a.config else {}
+        patterns = data.get("test") or data.get("held_out") or ()
         _, held_out = split(find(a.folder, a.layout), patterns)
         print(table(run(held_out, a.model or SHIPPED, a.output, a.n, a.seed, a.workers)))
     except ModelError as error:

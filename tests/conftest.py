@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +44,8 @@ class Jack:
             self.process.wait(5)
         except subprocess.TimeoutExpired:
             self.kill()
+        for left in Path("/dev/shm").glob(f"jack*{self.name}_*"):  # a server that was killed leaves its semaphores
+            left.unlink(missing_ok=True)
 
     def tool(self, *command):
         """Run one of JACK's tools; returns its output, or nothing if it fails."""

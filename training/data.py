@@ -15,7 +15,8 @@ class References(lightning.LightningDataModule):
     """Pairs from any folder of recordings, and from LibriTTS, VCTK and MUSDB18 as they come.
 
     folder: where the recordings are; layout: auto, folder, folders, libritts, vctk or musdb18.
-    held_out: patterns of recordings kept out of training (for validation); without any, a tenth.
+    held_out: patterns of recordings kept out of training for validation; without any, a tenth.
+    test: patterns of recordings that neither training nor validation may hear.
     takes: stretches drawn from the recordings, each played through 6 random chains once and kept
     in `cache`; a cut-off render goes on where it stopped. workers: processes that render.
     """
@@ -25,6 +26,7 @@ class References(lightning.LightningDataModule):
         folder: str,
         layout: str = "auto",
         held_out: Sequence[str] = (),
+        test: Sequence[str] = (),
         takes: int = 6000,
         validation_takes: int = 300,
         batch_size: int = 256,
@@ -34,14 +36,18 @@ class References(lightning.LightningDataModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.folder, self.layout, self.held_out = folder, layout, tuple(held_out)
+        self.folder, self.layout = folder, layout
+        self.held_out, self.test = tuple(held_out), tuple(test)
         self.takes, self.validation_takes = takes, validation_takes
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self.cache = Path(cache) if cache else Path(platformdirs.user_cache_dir("afx-live")) / "statistics"
 
     def recordings(self) -> tuple[list[Recording], list[Recording]]:
-        """Give the recordings to train on and those kept out."""
-        return split(find(self.folder, self.layout), self.held_out)
+        """Give the recordings to train on and those for validation."""
+        known = find(self.folder, self.layout)
+        if self.test:
+            known, _ = split(known, self.test)
+        return split(known, self.held_out)
 
     def prepare_data(self) -> None:
         """Render what the cache lacks. Lightning calls this on one process of each node."""

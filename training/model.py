@@ -131,13 +131,30 @@ class FrontEnd(nn.Module):
 
 @dataclass(frozen=True)
 class Size:
-    """How wide the network is; the defaults make about 1.5 M parameters."""
+    """How wide the network is; the defaults make about 0.8 M parameters."""
 
     embedding: int = 128
     encoder: int = 256
     controller: int = 384
     dropout: float = 0.3
     noise: float = 0.15  # on the normalised statistics, in training only
+
+
+SPECTRA, SLOPES = 5, 12
+"""Statistics of 64 bands, then of 16 coarse bands, at the front of `FrontEnd`'s numbers."""
+
+
+def condense(statistics: torch.Tensor) -> torch.Tensor:
+    """Average bands in fours: fine detail tells recordings apart, not effects, and would be learned by heart."""
+    fine, coarse = SPECTRA * BANDS, SLOPES * BANDS // 4
+    return torch.cat(
+        [
+            statistics[:, :fine].unflatten(1, (-1, 4)).mean(2),
+            statistics[:, fine : fine + coarse].unflatten(1, (-1, 4)).mean(2),
+            statistics[:, fine + coarse :],
+        ],
+        dim=1,
+    )
 
 
 class Encoder(nn.Module):
@@ -150,12 +167,13 @@ class Encoder(nn.Module):
         super().__init__()
         self.front_end = FrontEnd()
         with torch.no_grad():
-            self.statistics = self.front_end(torch.randn(1, WINDOW) * 0.1).shape[1]
+            example = self.front_end(torch.randn(1, WINDOW) * 0.1)
+        self.statistics, self.condensed = example.shape[1], condense(example).shape[1]
         self.register_buffer("mean", torch.zeros(self.statistics))
         self.register_buffer("scale", torch.ones(self.statistics))
         self.noise = size.noise
         self.embed = nn.Sequential(
-            nn.Linear(self.statistics, size.encoder), nn.GELU(), nn.Dropout(size.dropout),
+            nn.Linear(self.condensed, size.encoder), nn.GELU(), nn.Dropout(size.dropout),
             nn.Linear(size.encoder, size.embedding), nn.GELU(),
         )  # fmt: skip
 
@@ -173,7 +191,7 @@ class Encoder(nn.Module):
         statistics = ((raw - self.mean) / self.scale).clamp(-6.0, 6.0)
         if self.training:  # another take of the same sound would differ by as much
             statistics = statistics + self.noise * torch.randn_like(statistics)
-        return statistics, self.embed(statistics)
+        return statistics, self.embed(condense(statistics))
 
 
 class Controller(nn.Module):
@@ -209,7 +227,8 @@ class Controller(nn.Module):
         difference_db: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         difference = reference_statistics - input_statistics
-        seen = [input_statistics, reference_statistics, difference, input_embedding, reference_embedding]
+        seen = [condense(s) for s in (input_statistics, reference_statistics, difference)]
+        seen += [input_embedding, reference_embedding]
         hidden = self.trunk(torch.cat([*seen, difference_db.abs() / 6.0], 1))
         curve = torch.sigmoid(self.gate(hidden)) * difference_db + 3.0 * self.residual(hidden)
         bands = self.bands(torch.cat([curve / 6.0, hidden], 1))
@@ -224,7 +243,7 @@ class Predictor(nn.Module):
         super().__init__()
         size = size or Size()
         self.encoder = Encoder(size)
-        self.controller = Controller(self.encoder.statistics, spans, size)
+        self.controller = Controller(self.encoder.condensed, spans, size)
 
     def forward(self, raw_input: torch.Tensor, raw_reference: torch.Tensor) -> tuple[torch.Tensor, ...]:
         ins, ine = self.encoder.describe(raw_input)

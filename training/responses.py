@@ -64,7 +64,7 @@ def band_weights() -> torch.Tensor:
 
 
 def curve_error(difference_db: torch.Tensor) -> torch.Tensor:
-    """Weighted mean error of curves (batch, bands), in units of 3 dB."""
+    """Weighted mean error of curves (batch, bands) in units of 3 dB; (batch,)."""
     return (band_weights().to(difference_db) * difference_db.abs()).mean(1) / 3.0
 
 

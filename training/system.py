@@ -63,9 +63,10 @@ class System(lightning.LightningModule):
         unit, logits, curve = self.predictor(raw_input, raw_reference)
         error = errors(self.chain, self.values(unit), true)
         each = (error * on).sum(0) / on.sum(0).clamp(min=1.0)
-        tone = on[:, :1] * (equaliser_curve(true[:, self.chain.columns("equaliser")]) - level[:, None])
+        # Only where it is on: averaged with silence, the likeliest curve would be none at all.
+        tone = equaliser_curve(true[:, self.chain.columns("equaliser")]) - level[:, None]
         losses = dict(zip(self.chain.order, each, strict=True))
-        losses["curve"] = curve_error(curve - tone).mean()
+        losses["curve"] = (on[:, 0] * curve_error(curve - tone)).sum() / on[:, 0].sum().clamp(min=1.0)
         losses["on"] = nn.functional.binary_cross_entropy_with_logits(logits, on, reduction="none").sum(1).mean()
         weights = torch.tensor([EQUALISER_WEIGHT if e == "equaliser" else 1.0 for e in self.chain.order]).to(each)
         losses["loss"] = (weights * each).sum() + CURVE_WEIGHT * losses["curve"] + ON_WEIGHT * losses["on"]
