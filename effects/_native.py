@@ -17,11 +17,17 @@ import numba
 import numpy as np
 import platformdirs
 from llvmlite import ir
-from numba import types
+from numba import extending, types
 from numba.core import caching, cgutils
-from numba.np.unsafe.ndarray import to_fixed_tuple
+from numba.cpython.unsafe import tuple as unsafe_tuple
+from numba.np import numpy_support
+from numba.np.unsafe import ndarray as unsafe_ndarray
 
-intrinsic: Any = numba.extending.intrinsic  # its own type hides that it takes the typing context away
+# Any: by its own type an intrinsic takes the typing context, which nobody passes, and carray takes no int64.
+carray: Any = numpy_support.carray
+intrinsic: Any = extending.intrinsic
+to_fixed_tuple: Any = unsafe_ndarray.to_fixed_tuple
+tuple_setitem: Any = unsafe_tuple.tuple_setitem
 
 COEFS = 48
 """Room for the coefficients of any one effect."""
@@ -72,7 +78,7 @@ class _OurCache(caching._CacheLocator):  # pyright: ignore[reportPrivateUsage]
 @cache
 def _rooms() -> tuple[Path, ...]:
     here = Path(__file__).resolve().parent
-    realtime = sys.modules.get(__package__.rpartition(".")[0] + ".realtime")
+    realtime = sys.modules.get(__name__.rsplit(".", 2)[0] + ".realtime")
     others = [Path(realtime.__file__).resolve().parent] if realtime and realtime.__file__ else []
     return (here, here.parent / "realtime", *others)
 
@@ -118,7 +124,7 @@ def loop(function: Callable[..., Any] | None = None, **options: Any) -> Any:
 
 def c_function(signature: Any, function: Callable[..., Any]) -> Any:
     """Compile `function` to a C function of `signature` and cache it; `.address` is its pointer."""
-    return numba.cfunc(signature, nopython=True, error_model="numpy", cache=cacheable())(function)
+    return numba.cfunc(signature, error_model="numpy", cache=cacheable())(function)
 
 
 def specialise(template: Callable[..., Any], name: str, **names: Any) -> Callable[..., Any]:

@@ -17,10 +17,9 @@ of which the left output is heard.
 """
 
 import numpy as np
-from numba.cpython.unsafe.tuple import tuple_setitem
 
 from . import _biquad as biquad
-from ._native import loop
+from ._native import loop, tuple_setitem
 from ._spec import Effect, Param
 
 LINES = 8

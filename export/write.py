@@ -9,6 +9,7 @@ import warnings
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,7 +74,7 @@ def _load(checkpoint: Path) -> System:
 
 
 def _write_graphs(predictor: Predictor, folder: Path) -> None:
-    size, embedding = predictor.encoder.statistics, predictor.encoder.embed[-2].out_features
+    size, embedding = predictor.encoder.statistics, predictor.encoder.embedding
     clip = (torch.randn(1, WINDOW) * 0.05,)
     described = (torch.randn(1, size), torch.randn(1, embedding), torch.randn(1, size), torch.randn(1, embedding))
     _export(predictor.encoder, clip, folder / "encoder.onnx", ["waveform"], ["statistics", "embedding"])
@@ -113,7 +114,8 @@ def _write_proof(predictor: Predictor, folder: Path) -> None:
             answers = _Controller(predictor).eval()(*here, *described[(i + 1) % len(described)])
             for key, value in zip(rows, (*here, *answers), strict=True):
                 rows[key].append(value.numpy())
-    np.savez_compressed(folder / "proof.npz", clips=clips, **{k: np.concatenate(v) for k, v in rows.items()})
+    arrays: dict[str, Any] = {"clips": clips, **{k: np.concatenate(v) for k, v in rows.items()}}
+    np.savez_compressed(folder / "proof.npz", **arrays)
 
 
 def _describe(system: System, name: str, licence: str, folder: Path) -> dict:

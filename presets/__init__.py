@@ -477,7 +477,7 @@ def _linked(temporary: Path, path: Path) -> bool:
     return True
 
 
-def provenance(references: Mapping[str | Path, float] | None = None, model: str = "") -> dict[str, Any]:
+def provenance(references: Mapping[str, float] | Mapping[Path, float] | None = None, model: str = "") -> dict[str, Any]:
     """Say where settings come from: reference files with their loudness in LUFS, the model, now.
 
     Keeps the files' names and SHA-256, not their folders. Raises OSError for a file that cannot be

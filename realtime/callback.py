@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, types  # pyright: ignore[reportPrivateImportUsage]
+from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-from ..effects._native import at_address, c_function, loop
+from ..effects._native import at_address, c_function, carray, intrinsic, loop
 from ..effects._rack import PARAMS, RACK, SLOTS
 from .engine import CORE, Memory, play
 from .shared import COMMAND, METERS

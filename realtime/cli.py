@@ -82,8 +82,8 @@ def _host_port(text: str) -> tuple[str, int] | None:
     return host or "127.0.0.1", int(port)
 
 
-def _parsers() -> tuple[argparse.ArgumentParser, ...]:
-    sound = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+def _parsers() -> tuple[_Parser, ...]:
+    sound = _Parser(add_help=False, allow_abbrev=False)
     g = sound.add_argument_group("sound")
     g.add_argument(
         "-r",
@@ -98,7 +98,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, ...]:
     g.add_argument("--amount", type=_amount, default=None, metavar="0..1", help="how far to go (default: 1)")
     g.add_argument("--model", type=Path, metavar="FOLDER", help="model folder (default: the one that is shipped)")
 
-    words = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    words = _Parser(add_help=False, allow_abbrev=False)
     words.add_argument("-q", "--quiet", action="store_true", help="only results and errors")
     words.add_argument("-v", "--verbose", action="store_true", help="say more; tracebacks for bugs")
     words.add_argument("--json", action="store_true", help="results as JSON on standard output")
@@ -116,7 +116,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"afx-live {_version()}")
     commands = root.add_subparsers(prog="afx-live", dest="command", metavar="COMMAND", parser_class=_Parser)
 
-    def add(name: str, help: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    def add(name: str, help: str, *parents: _Parser) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=help, description=help, parents=parents, allow_abbrev=False)
 
     run = add("run", "play live (the default command)", sound, words)

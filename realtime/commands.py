@@ -176,7 +176,7 @@ def progress(a: argparse.Namespace, path: Path) -> Iterator[Callable[[int, int],
     )  # fmt: skip
     with bar:
         task = bar.add_task(path.name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, **({"total": total} if total else {}))
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
 
 def demo(a: argparse.Namespace) -> int:

@@ -135,7 +135,7 @@ class Predictor:
         ]
         if not rows:
             raise ValueError("no reference to predict from")
-        unit, probability, curve = (np.mean([row[i][0] for row in rows], axis=0, dtype=np.float64) for i in range(3))
+        unit, probability, curve = (np.array([row[i][0] for row in rows]).mean(0, np.float64) for i in range(3))
         return Prediction(np.clip(np.nan_to_num(unit, nan=0.5), 0.0, 1.0), np.nan_to_num(probability), curve)
 
     def settings(self, prediction: Prediction, on: Sequence[bool] | None = None) -> Settings:

@@ -119,7 +119,7 @@ class Session:
     def preset(self, name: str) -> presets.Preset:
         """Give the session as a preset, with where it came from."""
         with self._lock:
-            files: dict[str | Path, float] = {r.path: r.lufs for r in self._references if r.path.is_file()}
+            files = {r.path: r.lufs for r in self._references if r.path.is_file()}
             model = self._predictor.name if self._predictor and self._references else ""
             return presets.Preset(name, self._base, self._amount, self._goal_lufs(), presets.provenance(files, model))
 
@@ -146,7 +146,7 @@ class Session:
             if rest[0] == "bypass":
                 self._base = self._base.with_step(stage, on=value < 0.5)
             else:
-                self._base = self._base.with_step(stage, **{rest[0]: load(stage).param(rest[0]).clip(value)})
+                self._base = self._base.with_step(stage, None, **{rest[0]: load(stage).param(rest[0]).clip(value)})
             self._locked.add((stage, rest[0]))
 
     def _ask_level(self) -> None:
@@ -325,7 +325,7 @@ class Session:
             new = (
                 new.with_step(stage, on=old.on)
                 if name == "bypass"
-                else new.with_step(stage, **{name: old.values[name]})
+                else new.with_step(stage, None, **{name: old.values[name]})
             )
         return replace(new, input_gain_db=self._base.input_gain_db, output_gain_db=self._base.output_gain_db)
 

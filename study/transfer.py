@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def _score(job: tuple[list[Recording], Path, str, str, int, int]) -> dict:
     recordings, model, row, mode, index, seed = job
     rng = np.random.default_rng([seed, ROWS.index(row), MODES.index(mode), index])
     pair = draw_pair(recordings, row, mode, rng)
-    systems = dict(zip(SYSTEMS, (only_loudness, match_eq(0.5), match_eq(1.0), ours(_predictor(model))), strict=True))
+    systems = dict(zip(SYSTEMS, (only_loudness, match_eq(0.5), match_eq(1.0), ours(loaded(model))), strict=True))
     scores = {}
     for name, system in systems.items():
         result = system(pair.input, pair.reference, SAMPLE_RATE)
@@ -79,13 +80,10 @@ def _score(job: tuple[list[Recording], Path, str, str, int, int]) -> dict:
     return {"row": row, "mode": mode, "index": index, "seed": seed, "recording": pair.recording, "scores": scores}
 
 
-_loaded: dict[Path, Predictor] = {}
-
-
-def _predictor(model: Path) -> Predictor:
-    if model not in _loaded:
-        _loaded[model] = Predictor(model)
-    return _loaded[model]
+@cache
+def loaded(model: Path) -> Predictor:
+    """Give a model folder's predictor, loaded once in each process."""
+    return Predictor(model)
 
 
 def run(

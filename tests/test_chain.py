@@ -144,6 +144,7 @@ def test_items_that_are_off_get_no_gradient_from_their_values():
     assert not there[0, 1:].any()
     assert not there[1, 0]
     assert there[1, 1:].all()
+    assert x.grad is not None
     assert x.grad.abs().min(dim=2).values.min() >= 0
     assert (x.grad.abs().sum(dim=(1, 2)) > 0).all()
 
@@ -203,7 +204,7 @@ def test_what_cannot_be_played_is_refused():
         Step("compressor", {"ratio": float("nan")})
     for gain in ("input_gain_db", "output_gain_db"):
         with pytest.raises(ValueError, match=r"gain_db: 49 is not in \[-48, 48\]"):
-            Settings(**{gain: 49.0})
+            Settings((), **{gain: 49.0})
     with pytest.raises(ValueError, match=f"9 effects in a chain; at most {MOST_STEPS}"):
         Settings(tuple(map(Step, ["gain"] * 9)))
     with pytest.raises(KeyError, match="gain is not in the chain equaliser → compressor"):

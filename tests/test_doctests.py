@@ -12,7 +12,7 @@ ROOMS = ("effects", "export", "presets", "realtime", "study", "training")
 
 def modules():
     for room in ROOMS:
-        folder = Path(importlib.import_module(f"afx_live.{room}").__file__).parent
+        folder = Path(str(importlib.import_module(f"afx_live.{room}").__file__)).parent
         for file in sorted(folder.glob("*.py")):
             name = f"afx_live.{room}" + ("" if file.stem == "__init__" else f".{file.stem}")
             yield pytest.param(name, file, id=name)

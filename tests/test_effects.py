@@ -177,7 +177,7 @@ def test_live_matches_torch(name, rate, channels):
     torch.testing.assert_close(y, tensor(played), rtol=0, atol=1e-9)
     single = effect.process(tensor(xs, torch.float32), rate, *columns(settings, torch.float32))
     assert single.dtype == torch.float32
-    near = [np.float32(list(s.values())).astype(np.float64) for s in settings]
+    near = [np.array(list(s.values()), np.float32).astype(np.float64) for s in settings]
     near = [
         {p.name: p.clip(v) for p, v in zip(effect.params, values, strict=True)} for values in near
     ]  # an end rounded to float32 may lie out of range
@@ -396,6 +396,7 @@ def test_every_corner_has_finite_gradients(name):
     values = [v.clone().requires_grad_() for v in columns(settings)]
     effect.process(x, RATE, *values).square().sum().backward()
     for v in (x, *values):
+        assert v.grad is not None
         assert torch.isfinite(v.grad).all()
 
 
@@ -427,7 +428,7 @@ def test_denormal_input_is_not_slow(name, kind):
 @EACH
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e300])
 def test_what_is_no_sound_is_survived(name, bad):
-    x = np.float32(noise(9600, peak=0.3))
+    x = noise(9600, peak=0.3).astype(np.float32)
     with np.errstate(over="ignore"):
         x[4000:4100, 0] = np.float32(bad)
     engine = Engine(alone(name, telling(load(name))), RATE)

@@ -137,7 +137,7 @@ def with_everything(model, source, wanted, amount):
 
 
 @pytest.mark.parametrize("pair", [("voice", "guitar_reference"), ("guitar", "voice_reference"), ("drums", "guitar")])
-def test_amount_0_leaves_sound_and_loudness_alone(model, pair):
+def test_amount_0_leaves_sound_and_loudness_alone(model, pair: tuple[str, str]):
     found, x, _ = with_everything(model, *pair, 0.0)
     y = played(found.settings, x)
     assert integrated_loudness(y, RATE) == pytest.approx(integrated_loudness(x, RATE), abs=1e-6)
@@ -145,7 +145,7 @@ def test_amount_0_leaves_sound_and_loudness_alone(model, pair):
 
 
 @pytest.mark.parametrize("pair", [("voice", "voice_reference"), ("guitar", "guitar_reference"), ("drums", "voice")])
-def test_amount_1_reaches_the_references_loudness(model, pair):
+def test_amount_1_reaches_the_references_loudness(model, pair: tuple[str, str]):
     found, x, ref = with_everything(model, *pair, 1.0)
     assert integrated_loudness(played(found.settings, x), RATE) == pytest.approx(ref.lufs, abs=1e-6)
 

@@ -1,7 +1,6 @@
 """`afx-train`: Lightning's own command line over our model and data."""
 
 import sys
-from importlib.resources import files
 from pathlib import Path
 
 
@@ -19,7 +18,7 @@ def main(arguments: list[str] | None = None) -> None:
     from .data import References
     from .system import System
 
-    defaults = [str(Path(str(files(__package__))) / "afx.yaml")]
+    defaults = [str(Path(__file__).with_name("afx.yaml"))]
     try:
         LightningCLI(
             System,

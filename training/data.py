@@ -11,6 +11,14 @@ from .pairs import Pairs, Statistics, collate, load_statistics, render_statistic
 from .recordings import Recording, find, split
 
 
+def held_out_of(
+    known: Sequence[Recording], held_out: Sequence[str], test: Sequence[str]
+) -> tuple[list[Recording], list[Recording]]:
+    """Give the recordings for validation and those for nothing but the study (none without patterns)."""
+    rest, kept = split(known, test) if test else (list(known), [])
+    return split(rest, held_out)[1], kept
+
+
 class References(lightning.LightningDataModule):
     """Pairs from any folder of recordings, and from LibriTTS, VCTK and MUSDB18 as they come.
 
@@ -45,9 +53,8 @@ class References(lightning.LightningDataModule):
     def recordings(self) -> tuple[list[Recording], list[Recording]]:
         """Give the recordings to train on and those for validation."""
         known = find(self.folder, self.layout)
-        if self.test:
-            known, _ = split(known, self.test)
-        return split(known, self.held_out)
+        validation, test = held_out_of(known, self.held_out, self.test)
+        return [r for r in known if r not in validation and r not in test], validation
 
     def prepare_data(self) -> None:
         """Render what the cache lacks. Lightning calls this on one process of each node."""

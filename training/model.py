@@ -171,7 +171,7 @@ class Encoder(nn.Module):
         self.statistics, self.condensed = example.shape[1], condense(example).shape[1]
         self.register_buffer("mean", torch.zeros(self.statistics))
         self.register_buffer("scale", torch.ones(self.statistics))
-        self.noise = size.noise
+        self.embedding, self.noise = size.embedding, size.noise
         self.embed = nn.Sequential(
             nn.Linear(self.condensed, size.encoder), nn.GELU(), nn.Dropout(size.dropout),
             nn.Linear(size.encoder, size.embedding), nn.GELU(),

@@ -142,7 +142,9 @@ def _render_file(job: tuple[Path, list[Recording], int, int, bool]) -> Path:
         rows["on"].append([[step.on for step in s.steps] for s in settings])
         rows["recording"].append(take.recording)
         rows["kind"].append(kinds.index(recordings[take.recording].kind))
-    arrays = {k: np.array(v, np.float32 if k in ("dry", "wet", "values") else None) for k, v in rows.items()}
+    arrays: dict[str, Any] = {
+        k: np.array(v, np.float32 if k in ("dry", "wet", "values") else None) for k, v in rows.items()
+    }
     partial = path.with_suffix(".part.npz")
     np.savez(partial, **arrays)
     partial.replace(path)
@@ -259,6 +261,6 @@ class Pairs(torch.utils.data.Dataset):
         return tuple(torch.from_numpy(np.asarray(row, np.float32)) for row in rows)
 
 
-def collate(batch: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+def collate(batch: Any) -> tuple[torch.Tensor, ...]:
     """Leave a batch as `Pairs` made it."""
     return batch

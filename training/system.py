@@ -21,6 +21,11 @@ class System(lightning.LightningModule):
     probability of its own.
     """
 
+    fixed: torch.Tensor
+    defaults: torch.Tensor
+    neutral: torch.Tensor
+    threshold: torch.Tensor
+
     def __init__(
         self,
         learning_rate: float = 1e-3,
@@ -106,7 +111,7 @@ class System(lightning.LightningModule):
         # Harm weighs double: a wrong effect is worse than a missing one.
         cost = torch.where(used, applied + torch.relu(applied - left_out), left_out).mean(1)
         if self.trainer.world_size > 1:
-            cost = self.all_gather(cost).mean(0)
+            cost = torch.as_tensor(self.all_gather(cost)).mean(0)
         self.threshold.copy_(choices[cost.argmin(0)])
 
     def configure_optimizers(self):

@@ -1,0 +1,77 @@
+"""From which probability on does an effect do more good than harm? Decided by ear, that is by rendering.
+
+Pairs of known answer are rendered with every subset of the predicted effects; the thresholds that
+make the results nearest to the answers, with harm counted twice, go into the model's description.
+"""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from datetime import datetime, timezone
+from itertools import product
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from ..effects import Rack
+from ..realtime.match import solve_level
+from ..training.model import LUFS, SAMPLE_RATE
+from ..training.recordings import Recording
+from .metrics import matched_stft_error
+from .transfer import MODES, ROWS, draw_pair, loaded
+
+GRID = np.linspace(0.3, 0.97, 68)
+
+
+def _score(job: tuple[list[Recording], Path, str, str, int, int]) -> tuple[list[float], list[float], float]:
+    recordings, model, row, mode, index, seed = job
+    pair = draw_pair(recordings, row, mode, np.random.default_rng([seed, ROWS.index(row), MODES.index(mode), index]))
+    predictor = loaded(model)
+    heard, reference = (predictor.describe(x, SAMPLE_RATE) for x in (pair.input, pair.reference))
+    prediction = predictor.predict(heard, [reference])
+    errors = []
+    for on in subsets(len(predictor.chain.order)):
+        settings = solve_level(predictor.settings(prediction, on), pair.input, SAMPLE_RATE, LUFS, predictor.lufs)
+        played = Rack(settings, SAMPLE_RATE, 1).play(pair.input[:, None])[:, 0]
+        errors.append(matched_stft_error(played, pair.answer, SAMPLE_RATE))
+    return prediction.probability.tolist(), errors, matched_stft_error(pair.input, pair.answer, SAMPLE_RATE)
+
+
+def subsets(effects: int) -> list[tuple[bool, ...]]:
+    """List every way of switching so many effects; the row number is the switches as a binary number."""
+    return list(product((False, True), repeat=effects))
+
+
+def choose(probability: np.ndarray, errors: np.ndarray, nothing: np.ndarray) -> np.ndarray:
+    """Choose thresholds (effects,): probability (pairs, effects), errors (pairs, subsets), nothing (pairs,)."""
+    weights = 2 ** np.arange(probability.shape[1])[::-1]
+
+    def cost(thresholds: np.ndarray) -> float:
+        chosen = errors[np.arange(len(errors)), (probability > thresholds) @ weights]
+        return float(np.mean(chosen + np.maximum(chosen - nothing, 0.0)))
+
+    thresholds = np.full(probability.shape[1], 0.7)
+    for _ in range(4):
+        for effect in range(len(thresholds)):
+            trials = np.tile(thresholds, (len(GRID), 1))
+            trials[:, effect] = GRID
+            thresholds = trials[np.argmin([cost(t) for t in trials])]
+    return thresholds
+
+
+def calibrate(
+    recordings: Sequence[Recording], model: Path, n: int, seed: int = 3, workers: int = 2
+) -> dict[str, float]:
+    """Choose thresholds on n pairs of every row and mode, and write them into the model's description."""
+    jobs = [(list(recordings), model, row, mode, i, seed) for i in range(n) for row in ROWS for mode in MODES]
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        probability, errors, nothing = zip(*pool.map(_score, jobs, chunksize=4), strict=True)
+    thresholds = choose(np.array(probability), np.array(errors), np.array(nothing))
+    path = model / "model.json"
+    spec = json.loads(path.read_text())
+    spec["threshold"] = dict(zip((s["effect"] for s in spec["chain"]), np.round(thresholds, 3).tolist(), strict=True))
+    when = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    spec["calibration"] = {"pairs": len(jobs), "recordings": len(recordings), "seed": seed, "created": when}
+    path.write_text(json.dumps(spec, indent=2) + "\n")
+    return spec["threshold"]
