@@ -60,7 +60,7 @@ def _compare(encoder, controller, clips, proof) -> tuple[tuple[str, float], floa
         inputs = dict(zip(names, (*here, *described[(i + 1) % len(clips)]), strict=True))
         answers = controller.run(None, inputs)
         times.append(time.perf_counter() - start)
-        keys = ("statistics", "embedding", "unit", "probability", "curve_db")
+        keys = ("statistics", "embedding", "unit", "probability", "curve_db", "kin")
         for key, value in zip(keys, (*here, *answers), strict=True):
             difference = float(np.abs(value[0] - proof[key][i]).max())
             if not difference <= worst[1]:

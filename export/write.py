@@ -34,10 +34,10 @@ class _Controller(nn.Module):
         self.predictor = predictor
 
     def forward(self, input_statistics, input_embedding, reference_statistics, reference_embedding):
-        unit, logits, curve = self.predictor.control(
+        unit, logits, curve, kin = self.predictor.control(
             input_statistics, input_embedding, reference_statistics, reference_embedding
         )
-        return unit, torch.sigmoid(logits), curve
+        return unit, torch.sigmoid(logits), curve, torch.sigmoid(kin)
 
 
 def write(checkpoint: Path, folder: Path, name: str, licence: str, force: bool = False) -> str:
@@ -81,7 +81,7 @@ def _write_graphs(predictor: Predictor, folder: Path) -> None:
     _export(
         _Controller(predictor), described, folder / "controller.onnx",
         ["input_statistics", "input_embedding", "reference_statistics", "reference_embedding"],
-        ["unit", "probability", "curve_db"],
+        ["unit", "probability", "curve_db", "kin"],
     )  # fmt: skip
 
 
@@ -106,7 +106,9 @@ def _proof_clips() -> np.ndarray:
 
 def _write_proof(predictor: Predictor, folder: Path) -> None:
     clips = np.round(_proof_clips() * 32767.0).clip(-32767, 32767).astype(np.int16)
-    rows: dict[str, list[np.ndarray]] = {k: [] for k in ("statistics", "embedding", "unit", "probability", "curve_db")}
+    rows: dict[str, list[np.ndarray]] = {
+        k: [] for k in ("statistics", "embedding", "unit", "probability", "curve_db", "kin")
+    }
     with torch.no_grad():
         waves = torch.from_numpy(clips.astype(np.float32) / 32767.0)
         described = [predictor.encoder(w[None]) for w in waves]
@@ -132,7 +134,8 @@ def _describe(system: System, name: str, licence: str, folder: Path) -> dict:
         "lufs": LUFS,
         "chain": [{"effect": e.name, "params": [asdict(p) for p in e.params]} for e in chain.effects],
         "fixed": [[e, p.name] for (e, p), fixed in zip(chain.params, system.fixed.tolist(), strict=True) if fixed],
-        "threshold": dict(zip(chain.order, [round(v, 4) for v in system.threshold.tolist()], strict=True)),
+        # for an input of another source than the reference, and of the same; `afx-study calibrate` chooses better
+        "threshold": {effect: [0.85, 0.6] for effect in chain.order},
         "band_weights": [round(v, 4) for v in band_weights().tolist()],
         "bands_hz": [round(v, 3) for v in band_centres().tolist()],
         "parameters": sum(p.numel() for p in system.predictor.parameters()),

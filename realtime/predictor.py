@@ -62,11 +62,15 @@ class Description:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Unit parameters (params,), the probability that each effect is on, the equaliser's curve in dB."""
+    """Unit parameters (params,), the probability that each effect is on, the equaliser's curve in dB.
+
+    `kin` is the probability that input and reference are of one source.
+    """
 
     unit: np.ndarray
     probability: np.ndarray
     curve_db: np.ndarray
+    kin: float
 
 
 class Predictor:
@@ -135,8 +139,9 @@ class Predictor:
         ]
         if not rows:
             raise ValueError("no reference to predict from")
-        unit, probability, curve = (np.array([row[i][0] for row in rows]).mean(0, np.float64) for i in range(3))
-        return Prediction(np.clip(np.nan_to_num(unit, nan=0.5), 0.0, 1.0), np.nan_to_num(probability), curve)
+        unit, probability, curve, kin = (np.array([row[i][0] for row in rows]).mean(0, np.float64) for i in range(4))
+        unit, kin = np.clip(np.nan_to_num(unit, nan=0.5), 0.0, 1.0), float(np.nan_to_num(kin[0]))
+        return Prediction(unit, np.nan_to_num(probability), curve, kin)
 
     def settings(self, prediction: Prediction, on: Sequence[bool] | None = None) -> Settings:
         """Turn a prediction into settings; an effect that is not probable enough is left off."""
@@ -152,7 +157,8 @@ class Predictor:
 
     def probable(self, prediction: Prediction, margin: Sequence[float] | float = 0.0) -> list[bool]:
         """Tell which effects are on: their probability, plus a margin, is above the model's threshold."""
-        return list(prediction.probability + np.asarray(margin) > self._threshold)
+        other, same = self._threshold.T
+        return list(prediction.probability + np.asarray(margin) > other + prediction.kin * (same - other))
 
 
 def _session(path: Path, provider: str) -> Any:

@@ -1,7 +1,8 @@
 """From which probability on does an effect do more good than harm? Decided by ear, that is by rendering.
 
 Pairs of known answer are rendered with every subset of the predicted effects; the thresholds that
-make the results nearest to the answers, with harm counted twice, go into the model's description.
+make the results nearest to the answers go into the model's description: one for an input that is of
+the reference's own source, and one for an input that is not.
 """
 
 import json
@@ -21,10 +22,13 @@ from ..training.recordings import Recording
 from .metrics import matched_stft_error
 from .transfer import MODES, ROWS, draw_pair, loaded
 
-GRID = np.linspace(0.3, 0.97, 68)
+GRID = np.linspace(0.1, 1.0, 46)
+HARM = 0.5
 
 
-def _score(job: tuple[list[Recording], Path, str, str, int, int]) -> tuple[list[float], list[float], float]:
+def _score(
+    job: tuple[list[Recording], Path, str, str, int, int],
+) -> tuple[list[float], float, list[float], float]:
     recordings, model, row, mode, index, seed = job
     pair = draw_pair(recordings, row, mode, np.random.default_rng([seed, ROWS.index(row), MODES.index(mode), index]))
     predictor = loaded(model)
@@ -35,7 +39,12 @@ def _score(job: tuple[list[Recording], Path, str, str, int, int]) -> tuple[list[
         settings = solve_level(predictor.settings(prediction, on), pair.input, SAMPLE_RATE, LUFS, predictor.lufs)
         played = Rack(settings, SAMPLE_RATE, 1).play(pair.input[:, None])[:, 0]
         errors.append(matched_stft_error(played, pair.answer, SAMPLE_RATE))
-    return prediction.probability.tolist(), errors, matched_stft_error(pair.input, pair.answer, SAMPLE_RATE)
+    return (
+        prediction.probability.tolist(),
+        prediction.kin,
+        errors,
+        matched_stft_error(pair.input, pair.answer, SAMPLE_RATE),
+    )
 
 
 def subsets(effects: int) -> list[tuple[bool, ...]]:
@@ -43,31 +52,37 @@ def subsets(effects: int) -> list[tuple[bool, ...]]:
     return list(product((False, True), repeat=effects))
 
 
-def choose(probability: np.ndarray, errors: np.ndarray, nothing: np.ndarray) -> np.ndarray:
-    """Choose thresholds (effects,): probability (pairs, effects), errors (pairs, subsets), nothing (pairs,)."""
+def choose(probability: np.ndarray, kin: np.ndarray, errors: np.ndarray, nothing: np.ndarray) -> np.ndarray:
+    """Choose thresholds (effects, 2), for other and for same sources.
+
+    probability (pairs, effects), kin (pairs,), errors (pairs, subsets), nothing (pairs,): the error of
+    doing nothing. Errors count relative to what there was to do, and harm counts half as much again.
+    """
     weights = 2 ** np.arange(probability.shape[1])[::-1]
+    scale = 1.0 / np.maximum(nothing, 0.3 * nothing.mean() + 1e-9)
 
     def cost(thresholds: np.ndarray) -> float:
-        chosen = errors[np.arange(len(errors)), (probability > thresholds) @ weights]
-        return float(np.mean(chosen + np.maximum(chosen - nothing, 0.0)))
+        on = probability > thresholds[:, 0] + kin[:, None] * (thresholds[:, 1] - thresholds[:, 0])
+        chosen = errors[np.arange(len(errors)), on @ weights]
+        return float(np.mean(scale * (chosen + HARM * np.maximum(chosen - nothing, 0.0))))
 
-    thresholds = np.full(probability.shape[1], 0.7)
+    thresholds = np.tile([0.85, 0.6], (probability.shape[1], 1))
     for _ in range(4):
-        for effect in range(len(thresholds)):
-            trials = np.tile(thresholds, (len(GRID), 1))
-            trials[:, effect] = GRID
+        for place in np.ndindex(thresholds.shape):
+            trials = np.tile(thresholds, (len(GRID), 1, 1))
+            trials[(slice(None), *place)] = GRID
             thresholds = trials[np.argmin([cost(t) for t in trials])]
     return thresholds
 
 
 def calibrate(
     recordings: Sequence[Recording], model: Path, n: int, seed: int = 3, workers: int = 2
-) -> dict[str, float]:
+) -> dict[str, list[float]]:
     """Choose thresholds on n pairs of every row and mode, and write them into the model's description."""
     jobs = [(list(recordings), model, row, mode, i, seed) for i in range(n) for row in ROWS for mode in MODES]
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        probability, errors, nothing = zip(*pool.map(_score, jobs, chunksize=4), strict=True)
-    thresholds = choose(np.array(probability), np.array(errors), np.array(nothing))
+        columns = zip(*pool.map(_score, jobs, chunksize=4), strict=True)
+    thresholds = choose(*(np.array(column) for column in columns))
     path = model / "model.json"
     spec = json.loads(path.read_text())
     spec["threshold"] = dict(zip((s["effect"] for s in spec["chain"]), np.round(thresholds, 3).tolist(), strict=True))

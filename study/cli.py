@@ -14,9 +14,7 @@ def parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     shared.add_argument("--folder", required=True, help="folder of recordings")
     shared.add_argument("--layout", default="auto", help="how it is laid out, as in afx-train (default: auto)")
-    shared.add_argument(
-        "--config", type=Path, help="training config with what is held out (default: a tenth)"
-    )
+    shared.add_argument("--config", type=Path, help="training config with what is held out (default: a tenth)")
     shared.add_argument("--model", type=Path, help="model folder (default: the shipped one)")
     shared.add_argument("-n", type=int, default=60, help="pairs of each effect and mode (default: 60)")
     shared.add_argument("--seed", type=int, default=7)

@@ -201,7 +201,8 @@ class Controller(nn.Module):
     spectra, through a learned gate per band: how much of the difference is tone, and how much only
     other notes and another voice.
     Outputs: unit parameters (batch, params) in (0, 1); logits that each effect is on (batch,
-    effects); the equaliser's curve in dB at `band_centres` (batch, 64).
+    effects); the equaliser's curve in dB at `band_centres` (batch, 64); the logit that both clips are
+    of one source (batch, 1), for the more they have in common, the less a difference needs to mean.
     """
 
     def __init__(self, statistics: int, spans: list[int], size: Size) -> None:
@@ -213,6 +214,7 @@ class Controller(nn.Module):
             nn.Linear(size.controller, size.controller), nn.GELU(), nn.Dropout(size.dropout),
         )  # fmt: skip
         self.on = nn.Linear(size.controller, len(spans))
+        self.kin = nn.Linear(size.controller, 1)
         self.gate = nn.Linear(size.controller, BANDS)
         self.residual = nn.Linear(size.controller, BANDS)
         self.bands = nn.Sequential(nn.Linear(BANDS + size.controller, 256), nn.GELU(), nn.Linear(256, spans[0]))
@@ -225,7 +227,7 @@ class Controller(nn.Module):
         reference_statistics: torch.Tensor,
         reference_embedding: torch.Tensor,
         difference_db: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, ...]:
         difference = reference_statistics - input_statistics
         seen = [condense(s) for s in (input_statistics, reference_statistics, difference)]
         seen += [input_embedding, reference_embedding]
@@ -233,7 +235,7 @@ class Controller(nn.Module):
         curve = torch.sigmoid(self.gate(hidden)) * difference_db + 3.0 * self.residual(hidden)
         bands = self.bands(torch.cat([curve / 6.0, hidden], 1))
         unit = torch.sigmoid(torch.cat([bands, self.rest(hidden)], 1))
-        return unit, self.on(hidden), curve
+        return unit, self.on(hidden), curve, self.kin(hidden)
 
 
 class Predictor(nn.Module):

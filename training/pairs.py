@@ -229,7 +229,7 @@ def settled(stored: dict[str, np.ndarray]) -> Statistics:
 
 
 class Pairs(torch.utils.data.Dataset):
-    """Pairs from statistics: raw statistics of input and reference; values, on-flags and tone of f.
+    """Pairs from statistics: raw statistics of input and reference; f's values, on-flags and tone; kinship.
 
     Half of the pairs take the input from the reference's own recording (B of the same take), a
     quarter from another recording of its kind, a quarter from anywhere.
@@ -257,7 +257,8 @@ class Pairs(torch.utils.data.Dataset):
         )
         other = np.where(chance < 0.5, take, np.where(chance < 0.75, alike, anywhere))
         which = np.where(chance < 0.5, 1, rng.integers(2, size=len(take)))
-        rows = s.dry[other, which], s.wet[take, style], s.values[take, style], s.on[take, style], s.tone[take, style]
+        sounds, style = (s.dry[other, which], s.wet[take, style]), (take, style)
+        rows = *sounds, s.values[style], s.on[style], s.tone[style], other == take
         return tuple(torch.from_numpy(np.asarray(row, np.float32)) for row in rows)
 
 

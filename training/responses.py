@@ -128,21 +128,3 @@ def errors(chain: Chain, predicted: torch.Tensor, true: torch.Tensor) -> torch.T
             span = torch.tensor([q.high - q.low for q in effect.params]).to(p)
             rows.append(((p - t) / span).abs().sum(1))
     return torch.stack(rows, 1)
-
-
-def strengths(chain: Chain, predicted: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
-    """Give the part of each effect's error that does not depend on details: (batch, effects).
-
-    Defined also where one side is neutral, so it can weigh applying an effect against leaving it out.
-    """
-    curves = {"equaliser": equaliser_curve, "compressor": compressor_curve, "distortion": distortion_curve}
-    rows = []
-    for effect in chain.effects:
-        p, t = predicted[:, chain.columns(effect.name)], true[:, chain.columns(effect.name)]
-        if effect.name in curves:
-            difference = curves[effect.name](p) - curves[effect.name](t)
-            tone = effect.name == "equaliser"
-            rows.append(curve_error(shape(difference)) if tone else difference.abs().mean(1) / 3.0)
-        else:
-            rows.append(6.0 * sum(((p - t)[:, i].abs() for i, q in enumerate(effect.params) if q.neutral is not None)))
-    return torch.stack(rows, 1)

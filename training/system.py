@@ -6,12 +6,11 @@ from torch import nn
 
 from ..effects import CANONICAL, Chain
 from .model import Predictor, Size
-from .responses import curve_error, equaliser_curve, errors, strengths
+from .responses import curve_error, equaliser_curve, errors
 from .styles import NOT_LEARNED
 
 CURVE_WEIGHT = 2.0
 EQUALISER_WEIGHT = 0.3  # its curve counts; live, the bands are fitted to it
-ON_WEIGHT = 1.0
 
 
 class System(lightning.LightningModule):
@@ -46,10 +45,6 @@ class System(lightning.LightningModule):
         self.register_buffer("fixed", torch.tensor(fixed), persistent=False)
         defaults = [p.default for _, p in self.chain.params]
         self.register_buffer("defaults", torch.tensor(defaults), persistent=False)
-        neutral = [p.default if p.neutral is None else p.neutral for _, p in self.chain.params]
-        self.register_buffer("neutral", torch.tensor(neutral), persistent=False)
-        self.register_buffer("threshold", torch.full((len(spans),), 0.5))  # calibrated; part of the checkpoint
-        self._seen: list[tuple[torch.Tensor, ...]] = []
 
     def values(self, unit: torch.Tensor) -> torch.Tensor:
         """Map unit parameters (batch, params) to values in the parameters' own units."""
@@ -64,8 +59,8 @@ class System(lightning.LightningModule):
             self.predictor.encoder.normalise_by(rows.to(self.device))
 
     def _losses(self, batch: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
-        raw_input, raw_reference, true, on, level = batch
-        unit, logits, curve = self.predictor(raw_input, raw_reference)
+        raw_input, raw_reference, true, on, level, kin = batch
+        unit, logits, curve, kin_logit = self.predictor(raw_input, raw_reference)
         error = errors(self.chain, self.values(unit), true)
         each = (error * on).sum(0) / on.sum(0).clamp(min=1.0)
         # Only where it is on: averaged with silence, the likeliest curve would be none at all.
@@ -73,8 +68,9 @@ class System(lightning.LightningModule):
         losses = dict(zip(self.chain.order, each, strict=True))
         losses["curve"] = (on[:, 0] * curve_error(curve - tone)).sum() / on[:, 0].sum().clamp(min=1.0)
         losses["on"] = nn.functional.binary_cross_entropy_with_logits(logits, on, reduction="none").sum(1).mean()
+        losses["kin"] = nn.functional.binary_cross_entropy_with_logits(kin_logit[:, 0], kin)
         weights = torch.tensor([EQUALISER_WEIGHT if e == "equaliser" else 1.0 for e in self.chain.order]).to(each)
-        losses["loss"] = (weights * each).sum() + CURVE_WEIGHT * losses["curve"] + ON_WEIGHT * losses["on"]
+        losses["loss"] = (weights * each).sum() + CURVE_WEIGHT * losses["curve"] + losses["on"] + losses["kin"]
         losses["accuracy"] = ((logits > 0) == (on > 0.5)).float().mean()
         return losses
 
@@ -86,33 +82,8 @@ class System(lightning.LightningModule):
 
     def validation_step(self, batch: tuple[torch.Tensor, ...], index: int) -> None:
         losses = self._losses(batch)
-        self._seen.append(self._stakes(batch))
         self.log_dict({f"validation/{k}": v for k, v in losses.items()}, sync_dist=True, batch_size=len(batch[0]))
         self.log("held-out", losses["loss"], prog_bar=True, logger=False, sync_dist=True, batch_size=len(batch[0]))
-
-    def _stakes(self, batch: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        """For each effect: how probable it looks, what applying it costs, and what leaving it out costs."""
-        raw_input, raw_reference, true, on, _ = batch
-        unit, logits, _ = self.predictor(raw_input, raw_reference)
-        nothing = self.neutral.expand_as(true)
-        spans = [self.chain.columns(e) for e in self.chain.order]
-        truth = torch.cat(
-            [torch.where(on[:, i : i + 1] > 0.5, true[:, s], nothing[:, s]) for i, s in enumerate(spans)], 1
-        )
-        applied, left_out = strengths(self.chain, self.values(unit), truth), strengths(self.chain, nothing, truth)
-        return logits.sigmoid(), applied, left_out
-
-    def on_validation_epoch_end(self) -> None:
-        """Choose for each effect the probability from which applying it does more good than harm."""
-        probability, applied, left_out = (torch.cat(rows) for rows in zip(*self._seen, strict=True))
-        self._seen.clear()
-        choices = torch.linspace(0.2, 0.9, 36, device=probability.device)
-        used = probability[None] > choices[:, None, None]
-        # Harm weighs double: a wrong effect is worse than a missing one.
-        cost = torch.where(used, applied + torch.relu(applied - left_out), left_out).mean(1)
-        if self.trainer.world_size > 1:
-            cost = torch.as_tensor(self.all_gather(cost)).mean(0)
-        self.threshold.copy_(choices[cost.argmin(0)])
 
     def configure_optimizers(self):
         optimiser = torch.optim.AdamW(self.parameters(), self.learning_rate, weight_decay=self.weight_decay)
