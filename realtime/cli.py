@@ -164,7 +164,7 @@ def parser() -> argparse.ArgumentParser:
 
     demo = add("demo", "render a bundled clip towards a bundled reference; no sound card needed", words)
     demo.add_argument(
-        "--clip", choices=("voice", "guitar", "drums"), default="voice", help="what is played (default: voice)"
+        "--clip", choices=("guitar", "voice", "drums"), default="guitar", help="what is played (default: guitar)"
     )
     demo.add_argument("--folder", type=Path, default=Path("afx-demo"), help="where to write (default: %(default)s)")
     demo.add_argument("--model", type=Path, metavar="FOLDER", help="model folder (default: the one that is shipped)")

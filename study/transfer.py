@@ -21,7 +21,7 @@ from ..realtime.match import Reference, match
 from ..realtime.predictor import Predictor
 from ..training.model import SAMPLE_RATE
 from ..training.pairs import draw_take, render
-from ..training.recordings import Recording
+from ..training.recordings import Recording, usable_for_pairs
 from ..training.styles import draw
 from .baselines import match_eq, only_loudness
 from .metrics import bootstrap_interval, matched_stft_error
@@ -48,7 +48,8 @@ def draw_pair(recordings: Sequence[Recording], row: str, mode: str, rng: np.rand
     take = draw_take(recordings, rng, vary=False)
     a, where = take.a, recordings[take.recording]
     if mode == "other":
-        alike = [r for r in recordings if r.kind == where.kind and r.group != where.group] or recordings
+        usable = [r for r in recordings if usable_for_pairs(r) and r.group != where.group]
+        alike = [r for r in usable if r.kind == where.kind] or usable or recordings
         a = draw_take(alike, rng, vary=False).a
     loudness_db = rng.uniform(-3.0, 9.0)  # -26 to -14 LUFS
     return Pair(take.b, render(a, settings) * 10 ** (loudness_db / 20), render(take.b, settings), where.group)

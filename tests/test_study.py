@@ -40,7 +40,9 @@ def test_thresholds_are_chosen_where_switching_pays():
     for i, (first, second) in enumerate(calibrate.subsets(2)):
         errors[:, i] += first * np.where(probability[:, 0] > 0.6, -0.5, 0.3) + second * 0.2
     kin = np.repeat([0.0, 1.0], 100)  # thresholds of both kinds are needed, and found
-    (low, also_low), (high, also_high) = calibrate.choose(probability, kin, errors, np.ones(200))
+    (low, also_low), (high, also_high) = calibrate.choose(
+        probability, kin, errors, np.ones(200), [("one", "row")] * 200
+    )
     assert 0.5 < low < 0.7
     assert 0.5 < also_low < 0.7
     assert min(high, also_high) > 0.85

@@ -137,7 +137,7 @@ def test_a_small_batch_is_learned_by_heart(statistics):
     history = []
     for _ in range(150):
         loss = system._losses(batch)["loss"]
-        history.append(float(loss))
+        history.append(loss.item())
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
