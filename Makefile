@@ -9,10 +9,10 @@ WHEEL = dist/afx_live-*.whl
 demo: .venv/ready  ## render a bundled clip towards a bundled reference; no sound card, no torch
 	.venv/bin/afx-live demo
 
-.venv/ready: pyproject.toml
+.venv/ready: pyproject.toml $(wildcard effects/* presets/* realtime/*)
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --upgrade pip
-	.venv/bin/pip install --quiet --editable .
+	.venv/bin/pip install --quiet .
 	touch $@
 
 test: system wheel .venv-test/ready  ## install the wheel with the training side (5 GB) and test it

@@ -200,7 +200,7 @@ def test_a_prediction_of_nonsense_makes_settings_all_the_same(model):
     for fill in (0.0, 1.0):
         curve = np.full(len(model.spec["bands_hz"]), 60.0 * fill)
         curve[::2] *= -1
-        settings = model.settings(Prediction(np.full(size, fill), np.ones(4), curve), [True] * 4)
+        settings = model.settings(Prediction(np.full(size, fill), np.ones(4), curve, fill), [True] * 4)
         assert np.isfinite(played(settings, clip("drums"))).all()
 
 
