@@ -14,13 +14,13 @@ import numpy as np
 from . import load, names
 from ._chain import MOST_STEPS, Settings, kinds
 from ._native import COEFS, call_design, call_kernel, flush_denormals, loop, restore_denormals
+from ._spec import MOST_PARAMS
 
 SEGMENT = 64
 GLIDE_S = 0.020
 SLOTS = MOST_STEPS + 2
 """Steps of a rack: the input gain, the effects, the output gain."""
-PARAMS = 24
-"""Room for the parameters of any one effect."""
+PARAMS = MOST_PARAMS
 
 AIM_FIELDS = (
     ("count", "i8"),

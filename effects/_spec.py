@@ -69,6 +69,11 @@ class Param:
         return float(value)
 
 
+KERNEL = ["x", "state", "start", "coef", "step", "tape"]
+ADJOINT = ["g", "state", "start", "coef", "step", "tape", "gcoef", "gstep"]
+MOST_PARAMS = 24
+
+
 @dataclass(frozen=True)
 class Effect:
     """One effect. Its file is its name; nothing is registered anywhere.
@@ -104,6 +109,11 @@ class Effect:
         wanted = ["sample_rate", *(p.name for p in self.params)]
         if (found := list(inspect.signature(self.design).parameters)) != wanted:
             raise TypeError(f"{self.name}: design takes {found}, its spec says {wanted}")
+        for function, arguments in ((self.kernel, KERNEL), (self.adjoint, ADJOINT)):
+            if (found := list(inspect.signature(function).parameters)) != arguments:
+                raise TypeError(f"{self.name}: {function.__name__} takes {found}, it must take {arguments}")
+        if len(self.params) > MOST_PARAMS:
+            raise TypeError(f"{self.name} has {len(self.params)} parameters; there is room for {MOST_PARAMS}")
 
     @property
     def name(self) -> str:

@@ -45,15 +45,19 @@ def check_new(path: Path | None, a: argparse.Namespace) -> None:
     presets.Preset(path.stem, Settings())
 
 
-def sources(a: argparse.Namespace) -> tuple[Predictor | None, list[Reference], presets.Preset | None]:
-    """Load what a sound is made from: references with a model, or a preset; exactly one of the two."""
+def sources(
+    a: argparse.Namespace, always_model: bool = False
+) -> tuple[Predictor | None, list[Reference], presets.Preset | None]:
+    """Load what a sound is made from: references with a model, or a preset; exactly one of the two.
+
+    `always_model` loads a model beside a preset, too: a reference may be asked for later.
+    """
     if bool(a.reference) == bool(a.preset):
         raise UsageError("give --reference FILE (one or more) or --preset NAME")
     prepare(a)
-    if a.preset:
-        return None, [], presets.load(a.preset)
-    model = predictor(a)
-    return model, [reference(path, model) for path in a.reference], None
+    preset = presets.load(a.preset) if a.preset else None
+    model = predictor(a) if a.reference or always_model else None
+    return model, [reference(path, model) for path in a.reference if model], preset
 
 
 def found_for(

@@ -25,7 +25,7 @@ def run(a: argparse.Namespace) -> int:
         return list_devices(a)
     check_new(a.save_preset, a)
     say = _Voice(a)
-    model, references, preset = sources(a)
+    model, references, preset = sources(a, always_model=True)
     for r in references:
         say(f"Reference  {r.path.name}  {r.seconds:.1f} s  {r.lufs:.1f} LUFS")
     if preset:

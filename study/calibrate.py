@@ -91,7 +91,8 @@ def calibrate(
     jobs = [(list(recordings), model, row, mode, i, seed) for i in range(n) for row in ROWS for mode in MODES]
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         columns = zip(*pool.map(_score, jobs, chunksize=4), strict=True)
-    thresholds = choose(*(np.array(column) for column in columns), [(row, mode) for _, _, row, mode, _, _ in jobs])
+    probability, kin, errors, nothing = (np.array(column) for column in columns)
+    thresholds = choose(probability, kin, errors, nothing, [(row, mode) for _, _, row, mode, _, _ in jobs])
     path = model / "model.json"
     spec = json.loads(path.read_text())
     spec["threshold"] = dict(zip((s["effect"] for s in spec["chain"]), np.round(thresholds, 3).tolist(), strict=True))
