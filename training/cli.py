@@ -16,6 +16,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"afx-train: {error.name} is missing. Install the training side: pip install 'afx-live[train]'")
 
     from .data import References
+    from .recordings import NoRecordings
     from .system import System
 
     defaults = [str(Path(__file__).with_name("afx.yaml"))]
@@ -27,9 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
             parser_kwargs={command: {"default_config_files": defaults} for command in ("fit", "validate")},
             save_config_kwargs={"overwrite": True},
         )
-    except (FileNotFoundError, ValueError) as error:
-        if "recording" not in str(error) and not isinstance(error, FileNotFoundError):
-            raise
+    except (FileNotFoundError, NoRecordings) as error:
         print(f"afx-train: {error}", file=sys.stderr)
         sys.exit(4)
 

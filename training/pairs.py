@@ -25,7 +25,7 @@ from ..effects import CANONICAL, Chain, Rack, Settings
 from ..effects._loudness import integrated_loudness
 from . import styles
 from .model import BANDS, LUFS, SAMPLE_RATE, WINDOW, WINDOW_S, FrontEnd
-from .recordings import Recording, Variation, mix, read_mono, stretch, two_stretches, usable_for_pairs
+from .recordings import NoRecordings, Recording, Variation, mix, read_mono, stretch, two_stretches, usable_for_pairs
 from .responses import band_loudness, equaliser_curve
 from .styles import draw
 
@@ -79,7 +79,7 @@ def draw_take(recordings: Sequence[Recording], rng: np.random.Generator, vary: b
             a, b = _mixed(recordings[usable[rng.integers(len(usable))]], a, b, rng)
         if min(integrated_loudness(a, SAMPLE_RATE), integrated_loudness(b, SAMPLE_RATE)) > -60.0:
             return Take(level(window(a)), level(window(b)), index)
-    raise ValueError("no recording has two audible stretches of 2 s; see `afx_live.training.recordings.find`")
+    raise NoRecordings("no recording has two audible stretches of 2 s; see `afx_live.training.recordings.find`")
 
 
 def _read(recording: Recording, start_s: float, seconds: float, variation: Variation) -> np.ndarray:

@@ -34,6 +34,10 @@ NOT_READ = {".mp4", ".m4a", ".aac", ".wma", ".webm", ".mka", ".ape", ".wv", ".ac
 STEMS = ("mixture", "drums", "bass", "other", "vocals")  # in the order of a .stem.mp4's streams
 
 
+class NoRecordings(ValueError):
+    """There is nothing to train on where recordings were looked for (exit code 4 of afx-train)."""
+
+
 @dataclass(frozen=True)
 class Recording:
     """One stretch of sound on disk: a file, or several short files read one after the other (`parts`).
@@ -153,7 +157,7 @@ def find(folder: str | os.PathLike[str], layout: str = "auto") -> list[Recording
     if not root.exists():
         raise FileNotFoundError(f"{root}: no such folder (recordings were looked for, layout {layout!r})")
     if not root.is_dir():
-        raise ValueError(f"{root}: is a file; recordings are looked for in a folder")
+        raise NoRecordings(f"{root}: is a file; recordings are looked for in a folder")
     tried = ["musdb18", "vctk", "libritts", "folder"] if layout == "auto" else [layout]
     found: list[tuple[_Place, Recording]] = []
     skipped: list[tuple[Path, str]] = []
@@ -175,7 +179,7 @@ def find(folder: str | os.PathLike[str], layout: str = "auto") -> list[Recording
     notices = list(_notices(root, skipped, stem_files))
     if not found:
         wanted = f"no readable audio; looked for {_LOOKED_FOR[layout]} ({' '.join(sorted(AUDIO))})"
-        raise ValueError("; ".join([f"{root}: {wanted} (layout {layout!r})", *notices]))
+        raise NoRecordings("; ".join([f"{root}: {wanted} (layout {layout!r})", *notices]))
     for notice in notices:
         log.warning("%s: %s", root, notice)
     recordings: list[Recording] = []
@@ -276,7 +280,7 @@ def split(
         for pattern in held_out:
             matched = {recording.group for recording in recordings if _matches(recording, pattern)}
             if not matched:
-                raise ValueError(f"held_out: {pattern!r} matches none of {len(recordings)} recordings")
+                raise NoRecordings(f"held_out: {pattern!r} matches none of {len(recordings)} recordings")
             aside |= matched
     elif fraction > 0.0:
         places = sorted((_place_of(group), group) for group in {r.group for r in recordings} - aside)
@@ -285,7 +289,7 @@ def split(
         aside |= set(chosen[: len(places) - 1])
     train = [recording for recording in recordings if recording.group not in aside]
     if not train:
-        raise ValueError(f"nothing is left to train on: all of {len(recordings)} recordings are held out")
+        raise NoRecordings(f"nothing is left to train on: all of {len(recordings)} recordings are held out")
     return train, [recording for recording in recordings if recording.group in aside]
 
 

@@ -1,5 +1,7 @@
 """The LightningModule: what a step is, what is measured, how it is optimised."""
 
+import math
+
 import lightning
 import torch
 from torch import nn
@@ -87,6 +89,13 @@ class System(lightning.LightningModule):
 
     def configure_optimizers(self):
         optimiser = torch.optim.AdamW(self.parameters(), self.learning_rate, weight_decay=self.weight_decay)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.learning_rate, max(steps, 2), pct_start=0.1)
+        steps = max(2, int(self.trainer.estimated_stepping_batches))
+        warm = max(1, steps // 10)
+
+        def rate(step: int) -> float:  # rises for a tenth, falls as a cosine; resumed with more epochs, it is longer
+            return min(
+                (step + 1) / warm, 0.5 * (1.0 + math.cos(math.pi * min(1.0, max(0.0, (step - warm) / (steps - warm)))))
+            )
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
