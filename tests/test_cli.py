@@ -482,7 +482,7 @@ def test_a_first_start_says_that_it_compiles(afx, fake, monkeypatch):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_run_ends_with_a_signal_a_saved_preset_and_exit_code_0(afx, fake, place, number):
     before = signal.getsignal(number)
-    interrupt_after(1.0, number)
+    interrupt_after(4.0, number)  # loaded, playing, and settled, also on a busy machine
     code, out, err = afx("--preset", "telephone", "--osc", "off")
     assert (code, out) == (0, "")
     assert fake.closed == 1
@@ -497,7 +497,7 @@ def test_run_ends_with_a_signal_a_saved_preset_and_exit_code_0(afx, fake, place,
 
 
 def test_run_saves_where_it_is_told_and_tells_in_json(afx, fake, place):
-    interrupt_after(1.0)
+    interrupt_after(4.0)
     code, out, err = afx("--reference", WANTED, "--osc", "off", "--save-preset", "mine.json", "--json", "-q")
     assert (code, err) == (0, "")
     assert len(json.loads(out)["chain"]) == 4
