@@ -128,7 +128,7 @@ def table(scored: Sequence[dict]) -> str:
             base = scores["loudness"].mean()
             low, high = bootstrap_interval(gain, [d["recording"] for d in mine])
             harm = (scores["ours"] > 1.01 * scores["loudness"] + 1e-9).mean()
-            share = [f"{100 * v / base:+.0f} %" if base > 1e-6 else f"{v:+.3f}" for v in (gain.mean(), low, high)]
+            share = [f"{100 * v / base:+.0f} %" if base > 0.01 else f"{v:+.3f}" for v in (gain.mean(), low, high)]
             lines.append(
                 f"| {mode} recording | {row} | {' | '.join(means)} | {share[0]} [{share[1]}, {share[2]}] | {harm:.0%} |"
             )
