@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from torch import nn
 
@@ -93,6 +94,18 @@ def _export(module: nn.Module, example: tuple, path: Path, inputs: list[str], ou
             module.eval(), example, path, dynamo=True, opset_version=OPSET, input_names=inputs, output_names=outputs,
             external_data=False, verbose=False,
         )  # fmt: skip
+    _forget_sources(path)
+
+
+def _forget_sources(path: Path) -> None:
+    """Take out where in the source each node came from: it names the paths of the machine that exported."""
+    model = onnx.load(path)
+    for graph in (model.graph, *model.functions):
+        for item in (*graph.node, *graph.value_info):
+            del item.metadata_props[:]
+            item.doc_string = ""
+        del graph.metadata_props[:]
+    onnx.save(model, path)
 
 
 def _proof_clips() -> np.ndarray:
