@@ -78,7 +78,7 @@ class Preset:
     """A chain's settings with a name, an amount and where they came from.
 
     `settings` are those at amount 1; play `settings.at_amount(amount)`. `target_lufs` is the
-    loudness the output is brought to, None for wherever the gains leave it. `source` says what the
+    loudness the output is brought to, None for that of the input. `source` says what the
     settings were made from (see `provenance`). Raises PresetError for what a file could not hold.
     """
 
