@@ -386,11 +386,12 @@ import sys
 from afx_live.presets import load, save
 from dataclasses import replace
 preset = load(sys.argv[1])
-print("ready", flush=True)
 n = 0
 while True:
     n += 1
     save(replace(preset, notes=f"{n} " * 900), sys.argv[1], force=True)
+    if n == 1:
+        print("ready", flush=True)
 """
 
 
