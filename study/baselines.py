@@ -12,6 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ..effects._loudness import integrated_loudness
+from .metrics import mono
 
 Audio = NDArray[np.float64]
 System = Callable[[Audio, Audio, float], Audio]
@@ -24,23 +25,14 @@ ACTIVE_DB = 30.0
 """Frames this far under the loud ones (95th percentile) are pauses and don't count."""
 
 
-def _audio(x: Audio) -> Audio:
-    x = np.asarray(x, np.float64)
-    if x.ndim != 1 or not len(x):
-        raise ValueError(f"audio is mono, of shape (frames,), not {x.shape}")
-    if not np.isfinite(x).all():
-        raise ValueError("audio holds NaN or Inf")
-    return x
-
-
 def do_nothing(x: Audio, reference: Audio, sample_rate: float) -> Audio:
     """Give the input back."""
-    return _audio(x).copy()
+    return mono(x).copy()
 
 
 def only_loudness(x: Audio, reference: Audio, sample_rate: float) -> Audio:
     """Set the input to the reference's integrated loudness (ITU-R BS.1770-4)."""
-    x, reference = _audio(x), _audio(reference)
+    x, reference = mono(x), mono(reference)
     gain = integrated_loudness(reference, sample_rate) - integrated_loudness(x, sample_rate)
     return x * 10 ** (gain / 20) if np.isfinite(gain) else x.copy()
 
@@ -63,7 +55,7 @@ def match_eq(amount: float = 1.0) -> System:
         raise ValueError(f"amount = {amount:g} is not in [0, 1]")
 
     def system(x: Audio, reference: Audio, sample_rate: float) -> Audio:
-        x, reference = _audio(x), _audio(reference)
+        x, reference = mono(x), mono(reference)
         step = integrated_loudness(reference, sample_rate) - integrated_loudness(x, sample_rate)
         if not np.isfinite(step):
             return x.copy()

@@ -30,7 +30,8 @@ _LUFS_FLOOR = -70.0  # BS.1770's absolute gate
 _CHUNK = 1 << 16  # samples transformed at once: what a processor's cache holds
 
 
-def _audio(x: ArrayLike) -> Audio:
+def mono(x: ArrayLike) -> Audio:
+    """Give audio as float64 (frames,); ValueError for another shape, no frames, NaN or Inf."""
     x = np.asarray(x, np.float64)
     if x.ndim != 1 or not len(x):
         raise ValueError(f"audio is mono, of shape (frames,), not {x.shape}")
@@ -40,7 +41,7 @@ def _audio(x: ArrayLike) -> Audio:
 
 
 def _pair(result: ArrayLike, truth: ArrayLike) -> tuple[Audio, Audio]:
-    result, truth = _audio(result), _audio(truth)
+    result, truth = mono(result), mono(truth)
     if len(result) != len(truth):
         raise ValueError(f"result has {len(result)} frames, truth has {len(truth)}")
     return result, truth
@@ -91,7 +92,7 @@ def stft_error(result: ArrayLike, truth: ArrayLike, sample_rate: float) -> float
 
 def matched(x: ArrayLike, sample_rate: float) -> Audio:
     """Bring a clip to MATCHED_LUFS; silence stays as it is."""
-    x = _audio(x)
+    x = mono(x)
     loudness = integrated_loudness(x, sample_rate)
     return x * 10 ** ((MATCHED_LUFS - loudness) / 20) if np.isfinite(loudness) else x
 
@@ -151,7 +152,7 @@ def centroid_error_hz(result: ArrayLike, truth: ArrayLike, sample_rate: float) -
     As in DeepAFx-ST: windows of 2048, hop 512, Hann, magnitudes; the mean over all frames, each
     counted once. A frame of silence counts as 0 Hz.
     """
-    return abs(_centroid(_audio(result), sample_rate) - _centroid(_audio(truth), sample_rate))
+    return abs(_centroid(mono(result), sample_rate) - _centroid(mono(truth), sample_rate))
 
 
 def _rms_db(x: Audio) -> float:
@@ -163,7 +164,7 @@ def rms_error_db(result: ArrayLike, truth: ArrayLike, sample_rate: float) -> flo
 
     DeepAFx-ST prints 20 ln, not 20 log10: divide its figures by 2.303.
     """
-    return abs(_rms_db(_audio(result)) - _rms_db(_audio(truth)))
+    return abs(_rms_db(mono(result)) - _rms_db(mono(truth)))
 
 
 def _crest_db(x: Audio) -> float:
@@ -175,12 +176,12 @@ def crest_error_db(result: ArrayLike, truth: ArrayLike, sample_rate: float) -> f
 
     Silence has a crest factor of 0 dB. DeepAFx-ST's figures: see `rms_error_db`.
     """
-    return abs(_crest_db(_audio(result)) - _crest_db(_audio(truth)))
+    return abs(_crest_db(mono(result)) - _crest_db(mono(truth)))
 
 
 def loudness_error_lu(result: ArrayLike, truth: ArrayLike, sample_rate: float) -> float:
     """Measure the difference of integrated loudness in LU, held at or above -70 LUFS; the lengths may differ."""
-    ours, theirs = (integrated_loudness(_audio(x), sample_rate) for x in (result, truth))
+    ours, theirs = (integrated_loudness(mono(x), sample_rate) for x in (result, truth))
     return abs(max(ours, _LUFS_FLOOR) - max(theirs, _LUFS_FLOOR))
 
 

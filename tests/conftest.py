@@ -10,6 +10,15 @@ from pathlib import Path
 import pytest
 
 
+def need(program: str, package: str) -> str:
+    """Give the path of a program; without it a test is skipped, in CI failed: there it must be installed."""
+    path = shutil.which(program)
+    if path is None:
+        why = f"{program} is missing (Debian: {package})"
+        pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
+    return path
+
+
 class Jack:
     """A JACK server of our own, without a sound card; `env` is for the processes that are to find it.
 
@@ -65,11 +74,7 @@ class Jack:
 
 @pytest.fixture(scope="session")
 def jack():
-    if not shutil.which("jackd"):
-        why = "no jackd here (Debian: jackd2)"
-        if os.environ.get("CI"):
-            pytest.fail(why)
-        pytest.skip(why)
+    need("jackd", "jackd2")
     server = Jack()
     server.start()
     yield server

@@ -7,7 +7,6 @@ into afx-live for ever and keeps the last seconds of what comes back.
 import ctypes
 import ctypes.util
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from conftest import need
 
 from afx_live import presets
 from afx_live.effects._loudness import integrated_loudness
@@ -138,10 +138,7 @@ class Program:
         return self.said.index(text, after)
 
     def osc(self, *words):
-        program = shutil.which("oscsend")
-        if not program:
-            why = "oscsend is missing (Debian: liblo-tools)"
-            pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
+        program = need("oscsend", "liblo-tools")
         subprocess.run([program, "127.0.0.1", str(self.port), *map(str, words)], check=True)
 
     def end(self, number=signal.SIGTERM):

@@ -1,8 +1,6 @@
 """OSC, driven from outside: by liblo's `oscsend`, and by datagrams written out here byte for byte."""
 
-import os
 import random
-import shutil
 import socket
 import struct
 import subprocess
@@ -11,6 +9,7 @@ import threading
 import time
 
 import pytest
+from conftest import need
 
 from afx_live import effects
 from afx_live.realtime import osc
@@ -117,11 +116,7 @@ def client(server):
 
 @pytest.fixture
 def oscsend(server):
-    program = shutil.which("oscsend")
-    if program is None and os.environ.get("CI") == "true":
-        pytest.fail("oscsend is missing (Debian: liblo-tools)")
-    if program is None:
-        pytest.skip("oscsend is missing (Debian: liblo-tools)")
+    program = need("oscsend", "liblo-tools")
     host, port = server.address
     return lambda *words: subprocess.run([program, host, str(port), *map(str, words)], check=True, timeout=10)
 
