@@ -1,9 +1,11 @@
 """Fixtures for all tests."""
 
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -23,10 +25,14 @@ class Jack:
     """A JACK server of our own, without a sound card; `env` is for the processes that are to find it.
 
     AFX_JACK_REALTIME=1 asks for real-time priority, where the system allows it, as a musician's has.
+    JACK remembers servers in a table of eight names, those that were killed too, and takes a name's
+    place again only under the same name. So all our servers share one, and runs of the tests take turns.
     """
 
     def __init__(self):
-        self.name = f"afx-live-test-{os.getpid()}"
+        self.name = "afx-live-test"
+        self._turn = open(Path(tempfile.gettempdir()) / f"{self.name}.lock", "w")
+        fcntl.flock(self._turn, fcntl.LOCK_EX)
         self.env = {"JACK_DEFAULT_SERVER": self.name, "JACK_NO_AUDIO_RESERVATION": "1"}
         self.process: subprocess.Popen[bytes]
 
@@ -34,13 +40,18 @@ class Jack:
         """Start it, and return once it answers."""
         urgent = ["-R", "-P", "20"] if os.environ.get("AFX_JACK_REALTIME") else ["-r"]
         command = ["jackd", "-n", self.name, *urgent, "-d", "dummy", "-r", "48000", "-p", "128"]
-        no, env = subprocess.DEVNULL, {**os.environ, **self.env}
-        self.process = subprocess.Popen(command, env=env, stdin=no, stdout=no, stderr=no)
-        deadline = time.monotonic() + 10
-        while not self.ports():
-            assert self.process.poll() is None, f"jackd ended with code {self.process.returncode}"
-            assert time.monotonic() < deadline, "jackd does not answer"
-            time.sleep(0.05)
+        with tempfile.TemporaryFile("w+") as words:
+            env = {**os.environ, **self.env}
+            self.process = subprocess.Popen(
+                command, env=env, stdin=subprocess.DEVNULL, stdout=words, stderr=subprocess.STDOUT
+            )
+            deadline = time.monotonic() + 10
+            while not self.ports():
+                if self.process.poll() is not None:
+                    words.seek(0)
+                    pytest.fail(f"jackd ended with code {self.process.returncode}: {words.read()[-600:]}")
+                assert time.monotonic() < deadline, "jackd does not answer"
+                time.sleep(0.05)
 
     def kill(self):
         """End it as a crash would."""
@@ -55,6 +66,7 @@ class Jack:
             self.kill()
         for left in Path("/dev/shm").glob(f"jack*{self.name}_*"):  # a server that was killed leaves its semaphores
             left.unlink(missing_ok=True)
+        self._turn.close()
 
     def tool(self, *command):
         """Run one of JACK's tools; returns its output, or nothing if it fails."""
