@@ -17,7 +17,8 @@ import torch
 from torch import nn
 
 from ..effects import Chain
-from ..training.model import LUFS, SAMPLE_RATE, WINDOW, WINDOW_S, Predictor, band_centres
+from ..training.front_end import LUFS, SAMPLE_RATE, WINDOW, WINDOW_S, band_centres
+from ..training.model import Predictor
 from ..training.pairs import level, window
 from ..training.responses import band_weights
 from ..training.system import System

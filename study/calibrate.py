@@ -17,7 +17,7 @@ import numpy as np
 
 from ..effects import Rack
 from ..realtime.match import solve_level
-from ..training.model import LUFS, SAMPLE_RATE
+from ..training.front_end import LUFS, SAMPLE_RATE
 from ..training.recordings import Recording
 from .metrics import matched_stft_error
 from .transfer import MODES, ROWS, draw_pair, loaded

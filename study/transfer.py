@@ -19,7 +19,7 @@ from ..effects import CANONICAL
 from ..effects._loudness import integrated_loudness
 from ..realtime.match import Reference, match
 from ..realtime.predictor import Predictor
-from ..training.model import SAMPLE_RATE
+from ..training.front_end import SAMPLE_RATE
 from ..training.pairs import draw_take, render
 from ..training.recordings import Recording, usable_for_pairs
 from ..training.styles import draw

@@ -9,7 +9,7 @@ import soundfile
 from afx_live.presets import clip
 from afx_live.study import calibrate, transfer
 from afx_live.study.metrics import matched_stft_error
-from afx_live.training.model import SAMPLE_RATE
+from afx_live.training.front_end import SAMPLE_RATE
 from afx_live.training.recordings import find
 
 

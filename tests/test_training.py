@@ -16,7 +16,8 @@ from afx_live.effects import CANONICAL, Chain, Rack, Settings, Step, load
 from afx_live.effects._loudness import integrated_loudness
 from afx_live.presets import clip
 from afx_live.training import pairs, responses
-from afx_live.training.model import BANDS, LUFS, SAMPLE_RATE, WINDOW, FrontEnd, Predictor, band_centres
+from afx_live.training.front_end import BANDS, LUFS, SAMPLE_RATE, WINDOW, FrontEnd, band_centres
+from afx_live.training.model import Predictor
 from afx_live.training.recordings import find, split
 from afx_live.training.styles import NOT_LEARNED, draw
 from afx_live.training.system import System
@@ -126,6 +127,20 @@ def test_the_front_end_hears_level_free_numbers_of_silence_and_noise():
     assert torch.isfinite(front_end(x)).all()
     spans = [len(load(e).params) for e in CANONICAL]
     assert sum(p.numel() for p in Predictor(spans).parameters()) < 2_000_000
+
+
+def test_colouring_numbers_is_filtering_sound():
+    """What `Pairs` adds to the statistics is what a filter does to those of a real clip."""
+    x, rate = soundfile.read(clip("guitar"))
+    x = np.resize(x, WINDOW) if rate == SAMPLE_RATE else pairs.window(signal.resample_poly(x, SAMPLE_RATE, rate))
+    tone = Settings((Step("equaliser", {"low_shelf_db": 5.0, "peak_3_db": -6.0, "high_shelf_db": 3.0}),))
+    curve = responses.equaliser_curve(torch.from_numpy(pairs.vector(Chain(("equaliser",)), tone)[None])).numpy()
+    y = Rack(tone, SAMPLE_RATE, 1).play(x[:, None])[:, 0]
+    before, after = FrontEnd()(torch.from_numpy(np.stack([x, y]).astype(np.float32))).numpy()
+    moved = pairs._coloured(before[None], curve)[0]
+    spectra = 5 * BANDS
+    assert np.abs(moved - after)[:BANDS].mean() < 0.3
+    assert np.abs(moved - after)[:spectra].mean() < 0.2 * np.abs(curve).mean()
 
 
 def test_a_small_batch_is_learned_by_heart(statistics):

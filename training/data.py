@@ -27,6 +27,7 @@ class References(lightning.LightningDataModule):
     test: patterns of recordings that neither training nor validation may hear.
     takes: stretches drawn from the recordings, each played through 6 random chains once and kept
     in `cache`; a cut-off render goes on where it stopped. workers: processes that render.
+    colour_db: see `Pairs`; for training only.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class References(lightning.LightningDataModule):
         validation_takes: int = 300,
         batch_size: int = 256,
         workers: int = 2,
+        colour_db: float = 2.0,
         seed: int = 1,
         cache: str | None = None,
     ) -> None:
@@ -48,6 +50,7 @@ class References(lightning.LightningDataModule):
         self.held_out, self.test = tuple(held_out), tuple(test)
         self.takes, self.validation_takes = takes, validation_takes
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
+        self.colour_db = colour_db
         self.cache = Path(cache) if cache else Path(platformdirs.user_cache_dir("afx-live")) / "statistics"
 
     def recordings(self) -> tuple[list[Recording], list[Recording]]:
@@ -76,7 +79,9 @@ class References(lightning.LightningDataModule):
         return self.train
 
     def train_dataloader(self) -> DataLoader:
-        return DataLoader(Pairs(self.train), self.batch_size, shuffle=True, collate_fn=collate)
+        return DataLoader(
+            Pairs(self.train, colour_db=self.colour_db), self.batch_size, shuffle=True, collate_fn=collate
+        )
 
     def val_dataloader(self) -> DataLoader:
         return DataLoader(Pairs(self.validation, self.seed), self.batch_size, collate_fn=collate)

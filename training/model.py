@@ -1,160 +1,38 @@
-"""The network: waveform → statistics → embedding; two of each → parameters of the chain.
+"""The network: statistics → embedding; two of each → parameters of the chain.
 
 `Encoder` becomes encoder.onnx and `Controller` becomes controller.onnx: features live inside the
-graph, so nothing on the live side can fall out of step with training. All clips are mono, 48 kHz,
-5 s, and brought to -23 LUFS before they come here.
+graph, so nothing on the live side can fall out of step with training.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
-import torchaudio
 from torch import nn
 
-SAMPLE_RATE = 48000
-WINDOW_S = 5.0
-WINDOW = int(SAMPLE_RATE * WINDOW_S)
-LUFS = -23.0
-BANDS = 64
-FFT, HOP = 2048, 512
-FINE = SAMPLE_RATE // 200  # 5 ms
-FRAME = SAMPLE_RATE // 50  # 20 ms
-
-
-def band_centres() -> torch.Tensor:
-    """Give the centre frequencies of the bands in Hz, mel-spaced from 30 Hz to 20 kHz."""
-    mel = torch.linspace(_mel(30.0), _mel(20000.0), BANDS + 2)[1:-1]
-    return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
-
-
-def _mel(hz: float) -> float:
-    return 2595.0 * math.log10(1.0 + hz / 700.0)
-
-
-def _db(power: torch.Tensor) -> torch.Tensor:
-    # clamped, not "+ 1e-10": the exporter's optimiser takes so small a constant for zero and drops it
-    return 10.0 * torch.log10(power.clamp(min=1e-10))
-
-
-class FrontEnd(nn.Module):
-    """What a mix engineer's meters would say of a clip, in about 600 numbers. Nothing is learned here.
-
-    Spectrum (how loud, how steady and how noisy each band is), decay (how fast bands rise and fall:
-    reverb and release), dynamics (level histogram, crest, rise and fall at lags of 5 to 160 ms) and
-    the shape of the waveform inside 20-ms frames (clipping and asymmetry).
-    Input (batch, 240000) at -23 LUFS; output (batch, size).
-    """
-
-    window: torch.Tensor
-    bands: torch.Tensor
-    levels: torch.Tensor
-    crests: torch.Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("window", torch.hann_window(FFT), persistent=False)
-        bank = torchaudio.functional.melscale_fbanks(FFT // 2 + 1, 30.0, 20000.0, BANDS, SAMPLE_RATE, norm=None)
-        narrow = bank.sum(0) < 1.0  # below 200 Hz a band is narrower than a bin: it takes the nearest bin
-        nearest = (band_centres() * FFT / SAMPLE_RATE).round().long()
-        bank[nearest[narrow], narrow.nonzero()[:, 0]] = 1.0
-        self.register_buffer("bands", (bank / bank.sum(0)).T.contiguous(), persistent=False)
-        self.register_buffer("levels", torch.arange(-45.0, 12.0, 3.0), persistent=False)
-        self.register_buffer("crests", torch.arange(2.0, 18.0, 2.0), persistent=False)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.cat([*self._spectrum(x), *self._dynamics(x), *self._shape(x)], dim=1)
-
-    def _spectrum(self, x: torch.Tensor) -> list[torch.Tensor]:
-        spectrum = torch.view_as_real(torch.stft(x, FFT, HOP, FFT, self.window, center=False, return_complex=True))
-        power = spectrum.square().sum(-1) / self.window.square().sum()  # (batch, bins, frames)
-        bands = self.bands @ power
-        level = _db(bands)
-        whole = _db(power.mean(1))  # (batch, frames)
-        mean = _db(power.mean((1, 2)))[:, None]
-        active = torch.sigmoid((whole - mean + 15.0) / 2.0)
-        active = (active / active.sum(1, keepdim=True))[:, None]
-        average = _db((active * bands).sum(2))
-        typical = (active * level).sum(2)
-        spread = ((active * (level - typical[..., None]).square()).sum(2) + 1e-4).sqrt()
-        floor = -20.0 * torch.log10(torch.exp(-0.5 * math.log(10.0) / 10.0 * level.clamp(min=-70.0)).mean(2))
-        # Far under the rest, bins hold rounding errors, which differ between torch and onnxruntime.
-        audible = power + 1e-7
-        flat = (active * (self.bands @ _db(audible) - _db(self.bands @ audible))).sum(2)
-        coarse = level.unflatten(1, (16, BANDS // 16)).mean(2)
-        slopes = []
-        for lag in (2, 4, 8, 16):  # 21 to 171 ms
-            step = coarse[..., lag:] - coarse[..., :-lag]
-            weight = active[..., :-lag]
-            weight = weight / weight.sum(2, keepdim=True)
-            fall, rise = torch.relu(-step), torch.relu(step)
-            slopes += [(weight * fall).sum(2), (weight * rise).sum(2)]
-            slopes += [6.0 * torch.log((weight * torch.exp((fall / 6.0).clamp(max=12.0))).sum(2))]
-        return [average, typical - average, spread, floor, flat, *slopes]
-
-    def _dynamics(self, x: torch.Tensor) -> list[torch.Tensor]:
-        frames = x[:, : x.shape[1] // FINE * FINE].unflatten(1, (-1, FINE))
-        level = _db(frames.square().mean(2))
-        crest = 20.0 * torch.log10(frames.abs().amax(2) + 1e-6) - level
-        mean = _db(x.square().mean(1))[:, None]
-        relative = level - mean
-        active = torch.sigmoid((relative + 15.0) / 2.0)
-        active = active / active.sum(1, keepdim=True)
-        histogram = torch.exp(-0.5 * ((relative[..., None] - self.levels) / 3.0).square()).mean(1)
-        crests = (active[..., None] * torch.exp(-0.5 * ((crest[..., None] - self.crests) / 2.0).square())).sum(1)
-        steps = []
-        for lag in (1, 2, 4, 8, 16, 32):
-            step = (level[:, lag:] - level[:, :-lag]).clamp(-40.0, 40.0)
-            steps += [(torch.relu(step) * active[:, lag:]).sum(1), (torch.relu(-step) * active[:, :-lag]).sum(1)]
-            steps += [(step.square() * active[:, lag:]).sum(1).sqrt()]
-        peak = 20.0 * torch.log10(x.abs().amax(1) + 1e-6)
-        return [histogram, crests, torch.stack([*steps, mean[:, 0], peak], 1)]
-
-    def _shape(self, x: torch.Tensor) -> list[torch.Tensor]:
-        frames = x[:, : x.shape[1] // FRAME * FRAME].unflatten(1, (-1, FRAME))
-        peak = frames.abs().amax(2, keepdim=True)
-        active = torch.sigmoid((_db(frames.square().mean(2)) - _db(x.square().mean(1))[:, None] + 15.0) / 2.0)
-        active = active / active.sum(1, keepdim=True)
-        u = frames / (peak + 1e-6)
-        size = u.abs()
-        moments = [size.mean(2), size.square().mean(2), size.pow(4).mean(2), size.pow(8).mean(2)]
-        moments += [torch.sigmoid((size - at) * 40.0).mean(2) for at in (0.5, 0.7, 0.85, 0.95)]
-        top, bottom = frames.amax(2), -frames.amin(2)
-        moments += [(top - bottom) / (top + bottom + 1e-6), (u * size).mean(2), u.pow(3).mean(2)]
-        table = torch.stack(moments, 2)  # (batch, frames, moments)
-        mean = (active[..., None] * table).sum(1)
-        spread = (active[..., None] * (table - mean[:, None]).square()).sum(1).clamp(min=1e-8).sqrt()
-        whole = x / (x.abs().amax(1, keepdim=True) + 1e-6)
-        overall = [whole.abs().mean(1), whole.square().mean(1), whole.pow(4).mean(1)]
-        return [mean, spread, torch.stack(overall, 1)]
+from .front_end import BANDS, SPECTRA, WINDOW, FrontEnd, condense
 
 
 @dataclass(frozen=True)
 class Size:
-    """How wide the network is; the defaults make about 0.8 M parameters."""
+    """How wide the network is; the defaults make about 1.2 M parameters."""
 
     embedding: int = 128
     encoder: int = 256
     controller: int = 384
+    tone: int = 64
     dropout: float = 0.3
     noise: float = 0.15  # on the normalised statistics, in training only
 
 
-SPECTRA, SLOPES = 5, 12
-"""Statistics of 64 bands, then of 16 coarse bands, at the front of `FrontEnd`'s numbers."""
+class Noise(nn.Module):
+    """Shake normalised statistics in training, as another take of the same sound would."""
 
+    def __init__(self, amount: float) -> None:
+        super().__init__()
+        self.amount = amount
 
-def condense(statistics: torch.Tensor) -> torch.Tensor:
-    """Average bands in fours: fine detail tells recordings apart, not effects, and would be learned by heart."""
-    fine, coarse = SPECTRA * BANDS, SLOPES * BANDS // 4
-    return torch.cat(
-        [
-            statistics[:, :fine].unflatten(1, (-1, 4)).mean(2),
-            statistics[:, fine : fine + coarse].unflatten(1, (-1, 4)).mean(2),
-            statistics[:, fine + coarse :],
-        ],
-        dim=1,
-    )
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.amount * torch.randn_like(x) if self.training else x
 
 
 class Encoder(nn.Module):
@@ -171,7 +49,8 @@ class Encoder(nn.Module):
         self.statistics, self.condensed = example.shape[1], condense(example).shape[1]
         self.register_buffer("mean", torch.zeros(self.statistics))
         self.register_buffer("scale", torch.ones(self.statistics))
-        self.embedding, self.noise = size.embedding, size.noise
+        self.embedding = size.embedding
+        self.noise = Noise(size.noise)
         self.embed = nn.Sequential(
             nn.Linear(self.condensed, size.encoder), nn.GELU(), nn.Dropout(size.dropout),
             nn.Linear(size.encoder, size.embedding), nn.GELU(),
@@ -189,17 +68,64 @@ class Encoder(nn.Module):
     def describe(self, raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Do the same from raw statistics, which training keeps on disk."""
         statistics = ((raw - self.mean) / self.scale).clamp(-6.0, 6.0)
-        if self.training:  # another take of the same sound would differ by as much
-            statistics = statistics + self.noise * torch.randn_like(statistics)
-        return statistics, self.embed(condense(statistics))
+        return statistics, self.embed(condense(self.noise(statistics)))
+
+    def spectra(self, statistics: torch.Tensor) -> torch.Tensor:
+        """Give the five spectra of `FrontEnd` in dB, from normalised statistics: (batch, 5, 64)."""
+        size = SPECTRA * BANDS
+        return (statistics[:, :size] * self.scale[:size] + self.mean[:size]).unflatten(1, (SPECTRA, BANDS))
+
+
+class Tone(nn.Module):
+    """The equaliser's curve, from the spectra of input and reference laid over each other.
+
+    Convolutions along the bands: how much of a difference is tone, and how much only other notes and
+    another voice, is asked in the same way at 200 Hz and at 2 kHz, so it is learned once and not 64
+    times. Three differences speak for the tone, and each band weighs them: of the average levels, of
+    the typical ones and of the noise floors, which stay the same when the notes do not.
+    """
+
+    WIDTHS = (1, 2, 4, 8)  # dilations: 7 bands see 1.5 octaves, all four layers the whole spectrum
+    HEARD = 13
+    PLACE = 8
+
+    def __init__(self, channels: int, context: int) -> None:
+        super().__init__()
+        self.place = nn.Parameter(0.3 * torch.randn(self.PLACE, BANDS))
+        self.enter = nn.Conv1d(self.HEARD + self.PLACE, channels, 1)
+        self.along = nn.ModuleList(
+            nn.Conv1d(channels, channels, 7, padding="same", dilation=d, padding_mode="replicate") for d in self.WIDTHS
+        )
+        self.norm = nn.ModuleList(nn.GroupNorm(4, channels) for _ in self.WIDTHS)
+        self.across = nn.ModuleList(nn.Conv1d(channels, channels, 1) for _ in self.WIDTHS)
+        self.steer = nn.Linear(context, 2 * channels * len(self.WIDTHS))
+        self.leave = nn.Conv1d(channels, 4, 1)
+
+    def forward(self, here: torch.Tensor, there: torch.Tensor, context: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Map two clips' spectra (batch, 5, 64) to the curve in dB (batch, 64) and a summary (batch, 2 * channels)."""
+        average, typical, _, floor, _ = (there - here).unbind(1)
+        differences = torch.stack([average, average + typical, floor], 1)
+        x = torch.cat([differences / 6.0, self._of_one(here), self._of_one(there)], 1).clamp(-4.0, 4.0)
+        x = self.enter(torch.cat([x, self.place.expand(len(x), -1, -1)], 1))
+        steer = 0.3 * self.steer(context).unflatten(1, (len(self.WIDTHS), 2, -1, 1))
+        for i, (along, norm, across) in enumerate(zip(self.along, self.norm, self.across, strict=True)):
+            y = norm(along(x)) * (1.0 + steer[:, i, 0]) + steer[:, i, 1]
+            x = x + across(nn.functional.gelu(y))
+        out = self.leave(nn.functional.gelu(x))
+        curve = (torch.sigmoid(out[:, :3] - 1.0) * differences).sum(1) + 3.0 * out[:, 3]
+        return curve, torch.cat([x.mean(2), x.abs().amax(2)], 1)
+
+    @staticmethod
+    def _of_one(spectra: torch.Tensor) -> torch.Tensor:
+        """What is seen of each clip alone, brought to about one."""
+        average, typical, spread, floor, flat = spectra.unbind(1)
+        seen = [(average + 20.0) / 15.0, (floor - average + 15.0) / 10.0, (spread - 8.0) / 4.0, typical / 4.0]
+        return torch.stack([*seen, (flat + 3.0) / 2.0], 1)
 
 
 class Controller(nn.Module):
     """Input and reference → how the chain must be set.
 
-    The equaliser's head sees what a match equaliser sees, the difference of the two long-term
-    spectra, through a learned gate per band: how much of the difference is tone, and how much only
-    other notes and another voice.
     Outputs: unit parameters (batch, params) in (0, 1); logits that each effect is on (batch,
     effects); the equaliser's curve in dB at `band_centres` (batch, 64); the logit that both clips are
     of one source (batch, 1), for the more they have in common, the less a difference needs to mean.
@@ -208,16 +134,18 @@ class Controller(nn.Module):
     def __init__(self, statistics: int, spans: list[int], size: Size) -> None:
         super().__init__()
         self.spans = spans  # parameters of each effect, the equaliser first
-        wide = 3 * statistics + 2 * size.embedding + BANDS
+        self.noise = Noise(size.noise)
         self.trunk = nn.Sequential(
-            nn.Linear(wide, size.controller), nn.GELU(), nn.Dropout(size.dropout),
+            nn.Linear(3 * statistics + 2 * size.embedding, size.controller), nn.GELU(), nn.Dropout(size.dropout),
             nn.Linear(size.controller, size.controller), nn.GELU(), nn.Dropout(size.dropout),
         )  # fmt: skip
+        self.tone = Tone(size.tone, size.controller)
+        self.head = nn.Sequential(
+            nn.Linear(size.controller + 2 * size.tone, size.controller), nn.GELU(), nn.Dropout(size.dropout)
+        )
         self.on = nn.Linear(size.controller, len(spans))
         self.kin = nn.Linear(size.controller, 1)
-        self.gate = nn.Linear(size.controller, BANDS)
-        self.residual = nn.Linear(size.controller, BANDS)
-        self.bands = nn.Sequential(nn.Linear(BANDS + size.controller, 256), nn.GELU(), nn.Linear(256, spans[0]))
+        self.bands = nn.Sequential(nn.Linear(BANDS + size.controller, 128), nn.GELU(), nn.Linear(128, spans[0]))
         self.rest = nn.Sequential(nn.Linear(size.controller, 256), nn.GELU(), nn.Linear(256, sum(spans[1:])))
 
     def forward(
@@ -226,13 +154,13 @@ class Controller(nn.Module):
         input_embedding: torch.Tensor,
         reference_statistics: torch.Tensor,
         reference_embedding: torch.Tensor,
-        difference_db: torch.Tensor,
+        input_spectra: torch.Tensor,
+        reference_spectra: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
-        difference = reference_statistics - input_statistics
-        seen = [condense(s) for s in (input_statistics, reference_statistics, difference)]
-        seen += [input_embedding, reference_embedding]
-        hidden = self.trunk(torch.cat([*seen, difference_db.abs() / 6.0], 1))
-        curve = torch.sigmoid(self.gate(hidden)) * difference_db + 3.0 * self.residual(hidden)
+        here, there = (condense(self.noise(s)) for s in (input_statistics, reference_statistics))
+        context = self.trunk(torch.cat([here, there, there - here, input_embedding, reference_embedding], 1))
+        curve, summary = self.tone(input_spectra, reference_spectra, context)
+        hidden = self.head(torch.cat([context, summary], 1))
         bands = self.bands(torch.cat([curve / 6.0, hidden], 1))
         unit = torch.sigmoid(torch.cat([bands, self.rest(hidden)], 1))
         return unit, self.on(hidden), curve, self.kin(hidden)
@@ -256,6 +184,4 @@ class Predictor(nn.Module):
         self, ins: torch.Tensor, ine: torch.Tensor, refs: torch.Tensor, refe: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
         """Predict from described clips; what controller.onnx does."""
-        scale = self.encoder.scale[:BANDS]
-        difference_db = (refs - ins)[:, :BANDS] * scale
-        return self.controller(ins, ine, refs, refe, difference_db)
+        return self.controller(ins, ine, refs, refe, self.encoder.spectra(ins), self.encoder.spectra(refs))

@@ -24,7 +24,7 @@ import torch
 from ..effects import CANONICAL, Chain, Rack, Settings
 from ..effects._loudness import integrated_loudness
 from . import styles
-from .model import BANDS, LUFS, SAMPLE_RATE, WINDOW, WINDOW_S, FrontEnd
+from .front_end import AVERAGE, BANDS, FLOOR, LUFS, SAMPLE_RATE, SPECTRA, WINDOW, WINDOW_S, FrontEnd
 from .recordings import NoRecordings, Recording, Variation, mix, read_mono, stretch, two_stretches, usable_for_pairs
 from .responses import band_loudness, equaliser_curve
 from .styles import draw
@@ -232,11 +232,13 @@ class Pairs(torch.utils.data.Dataset):
     """Pairs from statistics: raw statistics of input and reference; f's values, on-flags and tone; kinship.
 
     Half of the pairs take the input from the reference's own recording (B of the same take), a
-    quarter from another recording of its kind, a quarter from anywhere.
+    quarter from another recording of its kind, a quarter from anywhere. `colour_db` is how strongly
+    both clips of a pair are coloured alike, as another microphone would, so that what is learned is
+    how they differ.
     """
 
-    def __init__(self, statistics: Statistics, seed: int | None = None) -> None:
-        self._s, self._seed = statistics, seed
+    def __init__(self, statistics: Statistics, seed: int | None = None, colour_db: float = 0.0) -> None:
+        self._s, self._seed, self._colour_db = statistics, seed, colour_db
         self._of_kind = {k: np.flatnonzero(statistics.kind == k) for k in np.unique(statistics.kind)}
 
     def __len__(self) -> int:
@@ -257,9 +259,25 @@ class Pairs(torch.utils.data.Dataset):
         )
         other = np.where(chance < 0.5, take, np.where(chance < 0.75, alike, anywhere))
         which = np.where(chance < 0.5, 1, rng.integers(2, size=len(take)))
-        sounds, style = (s.dry[other, which], s.wet[take, style]), (take, style)
+        colour = self._colour_db * rng.standard_normal((len(take), 1)) * _smooth(rng, len(take))
+        sounds = [_coloured(x, colour) for x in (s.dry[other, which], s.wet[take, style])]
+        style = take, style
         rows = *sounds, s.values[style], s.on[style], s.tone[style], other == take
         return tuple(torch.from_numpy(np.asarray(row, np.float32)) for row in rows)
+
+
+def _smooth(rng: np.random.Generator, count: int, knots: int = 7) -> np.ndarray:
+    """Draw smooth curves over the bands, of about 1 dB: (count, bands)."""
+    tents = np.maximum(0.0, 1.0 - np.abs(np.linspace(0, knots - 1, BANDS) - np.arange(knots)[:, None]))
+    return rng.standard_normal((count, knots)) @ tents
+
+
+def _coloured(statistics: np.ndarray, curve_db: np.ndarray) -> np.ndarray:
+    """Filter clips that are known by their statistics: a filter moves a band's levels, and hardly anything else."""
+    spectra = statistics[:, : SPECTRA * BANDS].reshape(len(statistics), SPECTRA, BANDS)
+    average, floor = np.eye(SPECTRA)[[AVERAGE, FLOOR]]
+    moved = spectra + (average + floor)[:, None] * curve_db[:, None]
+    return np.concatenate([moved.reshape(len(statistics), -1), statistics[:, SPECTRA * BANDS :]], 1)
 
 
 def collate(batch: Any) -> tuple[torch.Tensor, ...]:

@@ -9,7 +9,7 @@ import torch
 from ..effects import Chain, load
 from ..effects._autograd import coefficients
 from ..effects._loudness import k_weighting
-from .model import SAMPLE_RATE, band_centres
+from .front_end import SAMPLE_RATE, band_centres
 
 LEVELS_DB = torch.arange(-50.0, 1.0, 5.0)
 

@@ -34,6 +34,7 @@ class System(lightning.LightningModule):
         embedding: int = 128,
         encoder: int = 256,
         controller: int = 384,
+        tone: int = 64,
         dropout: float = 0.3,
         noise: float = 0.15,
     ) -> None:
@@ -42,7 +43,7 @@ class System(lightning.LightningModule):
         self.chain = Chain(CANONICAL)
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         spans = [len(e.params) for e in self.chain.effects]
-        self.predictor = Predictor(spans, Size(embedding, encoder, controller, dropout, noise))
+        self.predictor = Predictor(spans, Size(embedding, encoder, controller, tone, dropout, noise))
         fixed = [(e, p.name) in NOT_LEARNED for e, p in self.chain.params]
         self.register_buffer("fixed", torch.tensor(fixed), persistent=False)
         defaults = [p.default for _, p in self.chain.params]
