@@ -2,47 +2,51 @@
 
 The server is one thread on one UDP socket; it opens no file, runs no code and touches no device. It
 hands values to `Controls`, which decides what becomes of them. `osc_packets.check` sees a datagram
-before anything else does; `osc_table` has the addresses.
+before anything else does; `osc_table` has the addresses, `feedback` those who hear what changes.
 """
 
-import errno
-import ipaddress
 import logging
 import math
-import socket
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Protocol
 
 from pythonosc.osc_packet import TimedMessage
 
+from .feedback import TOLD, Feedback
 from .osc_packets import MAX_SIZE, BadPacket, check, decode, encode
-from .osc_table import Address, addresses, table, table_markdown
+from .osc_reader import BURST, MESSAGE_RATE, Batch, Budget, Origin, Reader
+from .osc_socket import PortBusy, PortError, bind, is_local, lost, outlet, peer_name, resolve
+from .osc_table import Address, addresses, numbered, table, table_markdown
+from .worker import Worker
 
-__all__ = ["Address", "Controls", "OscServer", "PortBusy", "PortError", "addresses", "table", "table_markdown"]
+__all__ = [
+    "BURST",
+    "MESSAGE_RATE",
+    "Address",
+    "Controls",
+    "OscServer",
+    "PortBusy",
+    "PortError",
+    "addresses",
+    "table",
+    "table_markdown",
+]
 
 HOST, PORT = "127.0.0.1", 9123
 APPLY_RATE = 500.0  # calls of `Controls.apply` per second, at most: what comes within 2 ms goes in one
-MESSAGE_RATE, BURST = 5000.0, 1000.0  # messages per second and peer, and how many at once
 TOKEN_SIZE = 64  # bytes one token pays for, so that big datagrams are no way around the rate
 MAX_DRAIN = 256  # datagrams taken in one go, so that a flood can not put off `apply`
-EARLY = 1.0  # s a time tag may lie ahead; every message is applied on arrival, those beyond count as late
+PAUSE = 50.0  # tokens for what is applied on its own: the 2 ms that it takes, others wait, a mute among them
+MOST_CONFIGURED = 8
+COUNTERS: tuple[str, ...] = ("packets", "messages", "bad", "dropped", "lost", "unknown", "late")
+METER_AGE_S = 0.02
 PANIC = b"/afx/panic\0\0"  # has a budget of its own: a flood must not keep anyone from muting
 
 log = logging.getLogger(__name__)
-
-
-class PortError(OSError):
-    """The UDP port can not be opened; the text says which, why, and what to do."""
-
-
-class PortBusy(PortError):
-    """Another program has the UDP port."""
 
 
 class Controls(Protocol):
@@ -52,7 +56,7 @@ class Controls(Protocol):
     """
 
     def apply(self, values: dict[str, float]) -> None:
-        """Set all values at once: native units, in range; switches are 0.0 or 1.0."""
+        """Set all values at once: native units, in range; switches are 0.0 or 1.0; a trigger that was pulled is 1.0."""
         ...
 
     def value(self, path: str) -> float | str | bool:
@@ -63,37 +67,9 @@ class Controls(Protocol):
         """Act on a text. It comes from outside: which files it may name is decided here."""
         ...
 
-
-class _Budget:
-    """A token bucket: MESSAGE_RATE tokens a second, BURST at most. It may go into debt by one datagram."""
-
-    def __init__(self) -> None:
-        self._level, self._when = BURST, time.monotonic()
-
-    def left(self) -> bool:
-        now = time.monotonic()
-        self._level = min(BURST, self._level + (now - self._when) * MESSAGE_RATE)
-        self._when = now
-        return self._level >= 1
-
-    def spend(self, tokens: float) -> None:
-        self._level -= tokens
-
-
-@dataclass
-class _Batch:
-    """What is to happen in one go: first the commands, then the values on top of them, then the replies."""
-
-    commands: dict[str, str] = field(default_factory=dict)
-    values: dict[str, float] = field(default_factory=dict)
-    replies: list[tuple[Any, int, list[tuple[Address, float | None]]]] = field(default_factory=list)
-
-    def add(self, other: "_Batch") -> None:
-        for path, text in other.commands.items():
-            self.commands.pop(path, None)  # the last one wins, and comes last
-            self.commands[path] = text
-        self.values |= other.values
-        self.replies += other.replies
+    def meters(self) -> dict[str, float]:
+        """Give what the addresses under /afx/meter tell."""
+        ...
 
 
 class OscServer:
@@ -101,6 +77,8 @@ class OscServer:
 
     host, port: where to listen; port 0 takes any free one, `address` tells which.
     allow: IP addresses that may send; needed (and only used) when `host` is not a loop-back address.
+    feedback: up to 8 places (host, port) that hear of changes without asking for it.
+    integer_range: integers for addresses of 0 to 1 are divided by it: 127 for senders that speak MIDI.
     Raises ValueError for a host, port or peer that is none, or a bind to the network without `allow`;
     PortBusy, or PortError, if the port can not be opened.
 
@@ -109,28 +87,45 @@ class OscServer:
 
     `counters`: packets (datagrams received), messages (decoded), bad (datagrams refused, messages with
     the wrong type or number of arguments), dropped (datagrams from strangers or over the rate, left
-    unread), unknown (messages to no address of the table), late (messages dated more than 1 s ahead).
+    unread), lost (datagrams that found the system's buffer full; Linux), unknown (messages to no address
+    of the table), late (messages dated more than 1 s ahead).
     `error`: the last exception of `controls` or of the server itself, or None. The server goes on.
     """
 
-    def __init__(self, controls: Controls, host: str = HOST, port: int = PORT, allow: Sequence[str] = ()) -> None:
-        family, where = _resolve(host, port)
-        local = ipaddress.ip_address(where[0]).is_loopback
-        peers = frozenset(_peer(text) for text in allow)
+    def __init__(
+        self,
+        controls: Controls,
+        host: str = HOST,
+        port: int = PORT,
+        allow: Sequence[str] = (),
+        feedback: Sequence[tuple[str, int]] = (),
+        integer_range: float = 1.0,
+    ) -> None:
+        family, where = resolve(host, port)
+        local = is_local(where[0])
+        peers = frozenset(peer_name(text) for text in allow)
+        if len(feedback) > MOST_CONFIGURED:
+            raise ValueError(f"OSC feedback to {len(feedback)} places; at most {MOST_CONFIGURED}")
+        configured = [resolve(*place) for place in feedback]
         if not local and not peers:
             raise ValueError(f"OSC on {host} can be reached from the network: say who may send (IP addresses)")
-        self.counters = dict.fromkeys(("packets", "messages", "bad", "dropped", "unknown", "late"), 0)
+        self.counters = dict.fromkeys(COUNTERS, 0)
         self.error: BaseException | None = None
         self._controls = controls
         self._peers = frozenset() if local else peers
-        self._table = {a.path: a for a in addresses()}
-        self._budgets: defaultdict[tuple[str, bool], _Budget] = defaultdict(_Budget)
+        self._table = {a.path: a for a in (*addresses(), *numbered())}
+        self._budgets: defaultdict[tuple[str, bool], Budget] = defaultdict(Budget)
+        self._metered: tuple[float, dict[str, float]] = (-math.inf, {})
         self._said: dict[str, float] = {}
         self._closing = threading.Event()
-        self._socket = _bind(family, where, host, port)
+        self._socket = bind(family, where, host, port)
         self.address: tuple[str, int] = self._socket.getsockname()[:2]
-        self._thread = threading.Thread(target=self._run, name="osc", daemon=True)
-        self._thread.start()
+        self._outlets = {where: outlet(self._socket, family, where) for family, where in configured}
+        self._feedback = Feedback(self._table.values(), self._send, [*self._outlets], self.address[1])
+        self._reader = Reader(self._table, self._feedback, integer_range, self.counters, self._say)
+        self._worker = Worker("osc", self._run)
+        self.revive = self._worker.revive  # starts the thread again if anything has ended it
+        self._worker.start()
 
     def __enter__(self) -> "OscServer":
         return self
@@ -141,34 +136,39 @@ class OscServer:
     def close(self) -> None:
         """Stop listening. It takes 0.1 s at most, if `controls` does not block. May be called twice."""
         self._closing.set()
-        if threading.current_thread() is not self._thread:
-            self._thread.join(timeout=2.0)
-        self._socket.close()
+        self._worker.finish()
+        self._worker.join(2.0)
+        for sock in {self._socket, *self._outlets.values()}:
+            sock.close()
 
     def _run(self) -> None:
         while not self._closing.is_set():
             try:
-                batch = _Batch()
+                batch = Batch()
                 for datagram, peer in self._drain():
                     batch = self._take(batch, datagram, peer)
+                self.counters["lost"] = lost(self._socket)
                 self._commit(batch)
+                self._feed()
             except Exception as error:
                 self._fail(error)
                 self._closing.wait(0.1)  # a fault that stays must not spin
 
     def _drain(self) -> Iterator[tuple[bytes, Any]]:
-        """Wait up to 0.1 s for a datagram, then give all that are there."""
-        wait = 0.1
+        """Wait for a datagram (up to 0.1 s, or until feedback is due), then give all that are there."""
+        wait = min(0.1, self._feedback.wait(time.monotonic()))
         for _ in range(MAX_DRAIN):
             self._socket.settimeout(wait)
             try:
                 received = self._socket.recvfrom(MAX_SIZE + 1)  # one more than is taken: what is cut shows
             except (TimeoutError, BlockingIOError):
                 return
+            except ConnectionError:  # Windows says here that a subscriber is gone
+                continue
             yield received
             wait = 0.0
 
-    def _take(self, batch: _Batch, datagram: bytes, peer: Any) -> _Batch:
+    def _take(self, batch: Batch, datagram: bytes, peer: Any) -> Batch:
         """Add a datagram to the batch; commit the batch first if the order asks for it."""
         self.counters["packets"] += 1
         budget = self._admit(peer[0], datagram)
@@ -177,20 +177,23 @@ class OscServer:
             return batch
         messages = self._decode(datagram, peer)
         budget.spend(max(1.0, len(messages), len(datagram) / TOKEN_SIZE))
-        new, asked = _Batch(), []
+        new, origin = Batch(), Origin(peer, len(datagram), budget)
         for message in messages:
-            self._read(message, new, asked)
-        if asked:
-            new.replies.append((peer, 2 * len(datagram) + 64, asked))
-        if new.commands and batch.values:  # values sent before a preset must not end up on top of it
+            self._reader.read(message, new, origin)
+        if origin.asked:  # a source may be forged: it gets no more than it has sent, unless it is known to be there
+            known = is_local(peer[0]) or self._feedback.knows(peer)
+            new.replies.append((peer, 2 * len(datagram) + 64 if known else len(datagram), origin.asked))
+        again = any(self._table[path].kind == "trigger" for path in batch.values.keys() & new.values.keys())
+        if again or (new.commands and batch.values):  # values sent before a preset must not end up on top of it
             self._commit(batch)
-            batch = _Batch()
+            budget.spend(PAUSE)
+            batch = Batch()
         batch.add(new)
         return batch
 
-    def _admit(self, host: str, datagram: bytes) -> _Budget | None:
+    def _admit(self, host: str, datagram: bytes) -> Budget | None:
         """Give the sender's budget, or None if it is a stranger or has spent it."""
-        name = _peer(host) if self._peers else "local"
+        name = peer_name(host) if self._peers else "local"
         if self._peers and name not in self._peers:
             return self._say("stranger", "OSC from %s ignored: it is not among those that may send", name)
         budget = self._budgets[name, datagram.startswith(PANIC)]
@@ -209,38 +212,7 @@ class OscServer:
         self.counters["messages"] += len(messages)
         return messages
 
-    def _read(self, timed: TimedMessage, batch: _Batch, asked: list[tuple[Address, float | None]]) -> None:
-        """Sort one message: into the batch, or to what has been asked for."""
-        if timed.time > time.time() + EARLY:
-            self.counters["late"] += 1
-        path, arguments = timed.message.address, timed.message.params
-        address = self._table.get(path)
-        if address is None:
-            self.counters["unknown"] += 1
-            self._say("unknown", "OSC address %.80s is not known; `afx-live osc --list` shows all", path)
-        elif not arguments:
-            asked.append((address, None))
-        elif len(arguments) > 1 or isinstance(arguments[0], str) != (address.kind == "string"):
-            self.counters["bad"] += 1
-            self._say("type", "OSC %s takes one value: %s", path, address.values)
-        elif address.kind == "string":
-            batch.commands[path] = arguments[0]
-        else:
-            self._set(address, float(arguments[0]), batch, asked)
-
-    def _set(self, address: Address, value: float, batch: _Batch, asked: list[tuple[Address, float | None]]) -> None:
-        if address.kind == "trigger":
-            if value >= 0.5:  # 0 is the button let go
-                asked.append((address, None))
-        elif address.kind == "bool":
-            batch.values[address.target] = float(value >= 0.5)
-        else:
-            clamped = min(max(value, address.low), address.high)
-            batch.values[address.target] = address.native(clamped)
-            if abs(clamped - value) > 1e-6 * max(1.0, abs(value)):  # float32 0.7 is not 0.7: no news
-                asked.append((address, clamped))
-
-    def _commit(self, batch: _Batch) -> None:
+    def _commit(self, batch: Batch) -> None:
         for path, text in batch.commands.items():
             self._call(self._controls.command, path, text)
         if batch.values:
@@ -251,21 +223,42 @@ class OscServer:
             time.sleep(1 / APPLY_RATE)  # the socket goes on collecting
 
     def _reply(self, peer: Any, limit: int, asked: list[tuple[Address, float | None]]) -> None:
-        """Answer in one datagram of at most `limit` bytes: a source can be forged, this is no amplifier."""
+        """Answer in one datagram of at most `limit` bytes."""
         answers = [(address.path, self._answer(address, value)) for address, value in asked]
         datagram = encode([(path, value) for path, value in answers if value is not None], limit)
         if datagram:
-            with suppress(OSError):  # whoever asked is gone
-                self._socket.sendto(datagram, peer)
+            self._send(datagram, peer)
+
+    def _send(self, datagram: bytes, where: Any) -> None:
+        with suppress(OSError):  # whoever wanted it is gone
+            self._outlets.get(where, self._socket).sendto(datagram, where)
+
+    def _feed(self) -> None:
+        """Send the subscribers what is due."""
+        now = time.monotonic()
+        if self._feedback.wait(now) == 0.0:
+            values: dict[str, Any] = {}
+            for address in self._table.values():
+                if address.kind in TOLD and address.target not in values:
+                    values[address.target] = self._call(self._controls.value, address.target)
+            self._feedback.tick(now, lambda address: _shown(address, values[address.target]), self._meters)
+
+    def _meters(self) -> dict[str, float]:
+        """Read the meters, or give those of a moment ago: a bundle may ask for 64 of them."""
+        now = time.monotonic()
+        if now - self._metered[0] > METER_AGE_S:
+            found = self._call(self._controls.meters) or {}
+            found["/afx/meter/osc_dropped"] = float(self.counters["dropped"] + self.counters["lost"])
+            self._metered = now, found
+        return self._metered[1]
 
     def _answer(self, address: Address, value: float | None) -> float | str | None:
         """Give what to send back; a trigger's answer is 0, which triggers nothing if it comes to a server."""
         if value is not None or address.kind == "trigger":
             return value or 0.0
-        found = self._call(self._controls.value, address.target)
-        if found is None or isinstance(found, str):
-            return found
-        return address.shown(float(found)) if math.isfinite(found) else None
+        if address.kind == "meter":
+            return self._meters().get(address.path)
+        return _shown(address, self._call(self._controls.value, address.target))
 
     def _call(self, function: Callable[..., Any], *values: Any) -> Any:
         """Call the controls; a fault there must not stop the other messages, least of all a mute."""
@@ -286,38 +279,8 @@ class OscServer:
             log.warning(text, *values)
 
 
-@lru_cache(256)
-def _peer(text: str) -> str:
-    """Write an IP address in the one way it is compared; ValueError if it is none."""
-    try:
-        ip = ipaddress.ip_address(text)
-    except ValueError:
-        raise ValueError(f"OSC: {text!r} is not an IP address, like 192.168.1.20") from None
-    return str(getattr(ip, "ipv4_mapped", None) or ip)
-
-
-def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
-    if not 0 <= port <= 65535:
-        raise ValueError(f"OSC: port {port} is not in 0 to 65535")
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-    except (socket.gaierror, UnicodeError):
-        raise ValueError(f"OSC: {host!r} is not the name or address of a machine") from None
-    # `localhost` is both; nearly everything that speaks OSC sends to 127.0.0.1.
-    family, _, _, _, where = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-    return family, where
-
-
-def _bind(family: socket.AddressFamily, where: Any, host: str, port: int) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_DGRAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)  # bursts wait in the kernel
-    try:
-        sock.bind(where)
-    except OSError as error:
-        sock.close()
-        if error.errno == errno.EADDRINUSE:
-            text = f"UDP port {port} on {host} is in use by another program, perhaps another afx-live."
-            raise PortBusy(f"{text} Use --osc {host}:{port % 65535 + 1} or --osc off.") from None
-        text = f"UDP port {port} on {host} can not be opened: {error.strerror}."
-        raise PortError(f"{text} Use --osc HOST:PORT or --osc off.") from None
-    return sock
+def _shown(address: Address, found: float | str | None) -> float | str | None:
+    """Write what the controls say as a value of this address; None for no number."""
+    if found is None or isinstance(found, str):
+        return found
+    return address.shown(float(found)) if math.isfinite(found) else None

@@ -12,8 +12,9 @@ import pytest
 from conftest import need
 
 from afx_live import effects
-from afx_live.realtime import osc
+from afx_live.realtime import osc, osc_table
 from afx_live.realtime.osc_packets import BadPacket, check, decode, encode
+from afx_live.realtime.osc_table import NUMBERED
 
 NOW = struct.pack(">Q", 1)
 RATIO, THRESHOLD = "/afx/compressor/ratio", "/afx/compressor/threshold_db"
@@ -67,6 +68,9 @@ class Fake:
 
     def value(self, path):
         return self.state.get(path, 1.5)
+
+    def meters(self):
+        return {a.path: 0.25 for a in osc.addresses() if a.kind == "meter"}
 
     def command(self, path, text):
         if text == "thirteen":
@@ -156,6 +160,8 @@ def test_importing_it_is_cheap():
 
 def test_every_address_is_settable_by_oscsend(oscsend, client, controls):
     for address in osc.addresses():
+        if address.kind in ("request", "meter"):
+            continue
         before = len(controls.calls), len(controls.commands)
         if address.kind == "string":
             oscsend(address.path, "s", "my voice.wav")
@@ -163,6 +169,10 @@ def test_every_address_is_settable_by_oscsend(oscsend, client, controls):
             assert controls.commands[before[1] :] == [(address.path, "my voice.wav")]
         elif address.kind == "trigger":
             oscsend(address.path, "i", 1)
+            client.sync()
+            assert controls.calls[before[0] :] == (
+                [] if address.path in ("/afx/ping", "/afx/dump") else [{address.path: 1.0}]
+            )
         else:
             middle = struct.unpack("f", struct.pack("f", 0.7 * address.high + 0.3 * address.low))[0]
             oscsend(address.path, "f", repr(middle))
@@ -187,9 +197,57 @@ def test_every_numeric_type_fits_a_number(oscsend, client, controls, words, valu
     [(("T",), 1.0), (("F",), 0.0), (("i", 1), 1.0), (("f", 0.49), 0.0), (("d", 0.5), 1.0), (("h", 127), 1.0)],
 )
 def test_every_numeric_type_fits_a_switch(oscsend, client, controls, words, value):
-    oscsend("/afx/panic", *words)
+    oscsend("/afx/bypass", *words)
     client.sync()
-    assert controls.calls == [{"/afx/panic": value}]
+    assert controls.calls == [{"/afx/bypass": value}]
+
+
+@pytest.mark.parametrize("words", [("i", 1), ("f", 1.0), ("d", 1.0), ("h", 1), ("T",)])
+def test_an_integer_1_is_the_number_1(oscsend, client, controls, words):
+    for path, value in ((f"{RATIO}/n", 20.0), ("/afx/reverb/mix", 1.0), ("/afx/amount", 1.0), (RATIO, 1.0)):
+        oscsend(path, *words)
+        client.sync()
+        assert controls.state[path.removesuffix("/n")] == pytest.approx(value)
+
+
+def test_senders_of_0_to_127(controls):
+    with osc.OscServer(controls, port=0, integer_range=127.0) as server:
+        client = Client(server)
+        param = effects.load("compressor").param("ratio")
+        for tags, value, wanted in (("i", 127, 1.0), ("i", 64, 64 / 127), ("h", 1, 1 / 127), ("f", 0.5, 0.5)):
+            client.send(message(f"{RATIO}/n", tags, value))
+            client.send(message("/afx/amount", tags, value))
+            client.send(message(f"{NUMBERED}1", tags, value))
+            client.sync()
+            assert controls.state[RATIO] == pytest.approx(param.value(wanted))
+            assert controls.state["/afx/amount"] == pytest.approx(wanted)
+        client.send(message(RATIO, "i", 4))
+        client.sync()
+        assert controls.state[RATIO] == 4.0
+        client.send(bundle(message("/afx/bypass", "i", 1), message(f"{RATIO}/n", "T")))
+        client.send(message("/afx/reverb/mix", "i", 1))
+        client.sync()
+        assert controls.state[RATIO] == pytest.approx(20.0)  # T is no integer
+        assert controls.state["/afx/bypass"] == controls.state["/afx/reverb/mix"] == 1.0  # nor is it asked for here
+        client.socket.close()
+
+
+def test_what_can_be_moved_has_a_number(client, controls):
+    for address in osc_table.numbered():
+        client.send(message(address.path, "f", 1.0))
+        client.sync()
+        high = address.param.high if address.param else 1.0
+        assert controls.state[address.target] == pytest.approx(high)
+        assert client.ask(message(address.path)) == message(address.path, "f", 1.0)
+    client.send(message("/afx/reaper/2/1/1", "f", 0.0))
+    client.sync()
+    assert controls.state["/afx/amount"] == 1.0
+    assert client.server.counters["unknown"] == 1
+
+
+def test_a_trigger_needs_no_value(client, controls):
+    assert client.ask(message("/afx/undo")) == message("/afx/undo", "f", 0.0)
+    assert controls.calls == [{"/afx/undo": 1.0}]
 
 
 @pytest.mark.parametrize("tags", [None, ""])
@@ -229,6 +287,21 @@ def test_a_trigger_ignores_the_button_let_go(client):
     assert client.ask(message("/afx/ping", "i", 1)) == message("/afx/ping", "f", 0.0)
     client.send(message("/afx/ping", "f", 0.0))  # the answer, sent back: two servers do not play ping-pong
     assert client.ask(message(RATIO)) == message(RATIO, "f", 1.5)
+
+
+def test_panic_latches_whatever_a_pad_sends(client, controls):
+    """A momentary pad sends 1, then 0 when it is let go, perhaps in the same 2 ms."""
+    client.send(message("/afx/panic", "i", 1))
+    assert client.ask(message("/afx/panic", "f", 0.0)) == message("/afx/panic", "f", 1.0)  # its lamp stays lit
+    assert controls.state == {"/afx/panic": 1.0}
+    assert client.ask(message("/afx/panic/clear", "T")) == message("/afx/panic/clear", "f", 0.0)
+    assert controls.calls[-1] == {"/afx/panic/clear": 1.0}
+
+
+def test_a_trigger_pulled_twice_is_two(client, controls):
+    for _ in range(3):
+        assert client.ask(message("/afx/undo", "i", 1)) == message("/afx/undo", "f", 0.0)
+    assert controls.calls == [{"/afx/undo": 1.0}] * 3
 
 
 def test_wrong_type_or_number_of_values_is_counted(server, client, controls):
@@ -410,6 +483,8 @@ def mutate(rnd, datagram, at):
 def test_replies_are_no_amplifier(client, controls):
     controls.state |= {"/afx/reference": "ä" * 3000, "/afx/preset/load": "a\0b\n" + "c" * 44}
     for address in osc.addresses():
+        if address.kind == "request":
+            continue
         question = message(address.path)
         reply = client.ask(question)
         check(reply)
