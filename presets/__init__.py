@@ -7,15 +7,18 @@ demo clips lie beside this file. Imports neither torch nor an audio device.
 
 import contextlib
 import difflib
+import glob
 import hashlib
 import json
 import math
 import os
 import re
 import stat
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -47,11 +50,13 @@ anything, and raises PresetError for what it cannot move. Version 1 has no elder
 
 MOST_BYTES = 1_000_000
 """A preset file may not be longer."""
+STALE_S = 60.0
 LUFS = (-70.0, 0.0)
 """Loudness that a preset may ask for or report, in LUFS."""
 
 _HERE = Path(__file__).resolve().parent
 _NAME = re.compile(r"(?!.*\.json$)\w[\w .+-]{0,63}")
+_MOST_BY_HAND = 500
 _TEXT = 4000  # characters of a note, or of any other text
 _KEYS = (
     "format",
@@ -65,8 +70,8 @@ _KEYS = (
     "chain",
     "source",
 )
-_SOURCE = ("references", "model", "app", "created")
-_REFERENCE = ("file", "sha256", "lufs")
+_SOURCE = ("references", "model", "app", "created", "by_hand")
+_REFERENCE = ("file", "sha256", "lufs", "path")
 
 
 class PresetError(ValueError):
@@ -290,6 +295,10 @@ def _source(data: Any) -> dict[str, Any]:
         _text(data[key], f"source.{key}")
     if "created" in data:
         _time(data["created"], "source.created")
+    if "by_hand" in data:
+        if not isinstance(data["by_hand"], list | tuple) or len(data["by_hand"]) > _MOST_BY_HAND:
+            raise PresetError(f"source.by_hand: {_show(data['by_hand'])} is no list of at most {_MOST_BY_HAND} texts")
+        made["by_hand"] = [_text(v, f"source.by_hand[{i}]") for i, v in enumerate(data["by_hand"])]
     return {key: made[key] for key in _SOURCE if key in made}
 
 
@@ -303,6 +312,8 @@ def _reference(data: Any, where: str) -> dict[str, Any]:
             raise PresetError(f"{where}.sha256: {_show(data['sha256'])} is not 64 hexadecimal digits")
     if "lufs" in data:
         made["lufs"] = _number(data["lufs"], f"{where}.lufs", -120.0, 20.0)
+    if "path" in data:
+        made["path"] = _text(data["path"], f"{where}.path")
     return made
 
 
@@ -433,6 +444,7 @@ def save(preset: Preset, path: str | Path | None = None, force: bool = False) ->
     if not force and path.exists():
         raise _exists(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _tidy(path)
     temporary = path.with_name(f".{path.name[:100]}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     try:
         _write(temporary, to_json(preset).encode())
@@ -440,6 +452,14 @@ def save(preset: Preset, path: str | Path | None = None, force: bool = False) ->
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def _tidy(path: Path) -> None:
+    """Remove what writers of this file left behind that were killed, a minute ago or longer."""
+    for left in path.parent.glob(f".{glob.escape(path.name[:100])}.*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > STALE_S:
+                left.unlink()
 
 
 def _exists(path: Path) -> FileExistsError:
@@ -477,22 +497,38 @@ def _linked(temporary: Path, path: Path) -> bool:
     return True
 
 
-def provenance(references: Mapping[str, float] | Mapping[Path, float] | None = None, model: str = "") -> dict[str, Any]:
+def provenance(
+    references: Mapping[str, float] | Mapping[Path, float] | None = None,
+    model: str = "",
+    paths: bool = False,
+    by_hand: Iterable[str] = (),
+) -> dict[str, Any]:
     """Say where settings come from: reference files with their loudness in LUFS, the model, now.
 
-    Keeps the files' names and SHA-256, not their folders. Raises OSError for a file that cannot be
-    read.
+    Keeps the files' names and SHA-256, but their folders only with `paths`; `by_hand` are values that
+    a model must leave alone, as "effect/parameter". Raises OSError for a file that cannot be read.
     """
-    files = [{"file": Path(p).name, "sha256": _sha256(p), "lufs": lufs} for p, lufs in (references or {}).items()]
+    files: list[dict[str, Any]] = [
+        {"file": Path(p).name, "sha256": _sha256(Path(p)), "lufs": lufs} for p, lufs in (references or {}).items()
+    ]
+    for file, path in zip(files, references or {}, strict=True):
+        file |= {"path": os.path.abspath(path)} if paths else {}
     try:
         app = f"afx-live {version('afx-live')}"
     except PackageNotFoundError:
         app = "afx-live"
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"references": files, **({"model": model} if model else {}), "app": app, "created": now}
+    more = {"by_hand": list(by_hand)} if by_hand else {}
+    return {"references": files, **({"model": model} if model else {}), "app": app, "created": now, **more}
 
 
-def _sha256(path: str | Path) -> str:
+def _sha256(path: Path) -> str:
+    found = path.stat()
+    return _digest(path, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(64)  # an autosave asks every few seconds
+def _digest(path: Path, size: int, mtime_ns: int) -> str:
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

@@ -105,7 +105,7 @@ def _memory(port):
     return Memory(
         carray(at_address(at[0]), (1,), METERS),
         carray(at_address(at[1]), (2,), COMMAND),
-        carray(at_address(at[2]), (length[2],), np.float32),
+        carray(at_address(at[2]), (length[2] // 2, 2), np.float32),
         carray(at_address(at[3]), (1,), COMMAND),
         carray(at_address(at[4]), (1,), CORE),
         carray(at_address(at[5]), (2,), RACK),

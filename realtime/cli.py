@@ -1,6 +1,7 @@
 """`afx-live`: the command line. It only parses here; numba, onnxruntime and devices load when used."""
 
 import argparse
+import errno
 import json
 import math
 import os
@@ -13,7 +14,7 @@ EXIT = {"done": 0, "bug": 1, "usage": 2, "device": 3, "clip": 4, "preset": 5, "p
 
 EPILOG = """\
 exit codes: 0 done · 1 a bug · 2 usage · 3 audio device · 4 audio file · 5 preset or model · 6 port
-more: afx-live COMMAND --help, with COMMAND one of run, render, demo, devices, preset, osc"""
+more: afx-live COMMAND --help, with COMMAND one of run, watch, render, demo, devices, doctor, preset, osc"""
 
 EXAMPLES = """\
   afx-live --reference ref.wav                          live: the input sounds like ref.wav
@@ -82,6 +83,13 @@ def _host_port(text: str) -> tuple[str, int] | None:
     return host or "127.0.0.1", int(port)
 
 
+def _place(text: str) -> tuple[str, int]:
+    found = _host_port(text)
+    if found is None or ":" not in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, like 127.0.0.1:9000")
+    return found
+
+
 def _parsers() -> tuple[_Parser, ...]:
     sound = _Parser(add_help=False, allow_abbrev=False)
     g = sound.add_argument_group("sound")
@@ -105,6 +113,23 @@ def _parsers() -> tuple[_Parser, ...]:
     return sound, words
 
 
+def _devices(command: argparse.ArgumentParser) -> Any:
+    """Add the flags that say on what to play, in a group of their own, which is returned."""
+    g = command.add_argument_group("devices")
+    g.add_argument("-i", "--input-device", type=_device, metavar="DEV", help="number or part of the name")
+    g.add_argument("-o", "--output-device", type=_device, metavar="DEV", help="number or part of the name")
+    g.add_argument(
+        "-c", "--input-channels", type=_channels, metavar="N[,M]", help="which inputs (one goes to both ears)"
+    )
+    g.add_argument("--output-channels", type=_channels, metavar="N[,M]", help="which outputs")
+    g.add_argument("--samplerate", type=_above(0.0), metavar="HZ", help="default: the device's")
+    g.add_argument(
+        "--blocksize", type=_frames, default=128, metavar="FRAMES", help="default: 128; 0 leaves it to the host"
+    )
+    g.add_argument("--latency", type=_latency, default="low", metavar="S", help="low, high, or seconds (default: low)")
+    return g
+
+
 def parser() -> argparse.ArgumentParser:
     """Describe the whole command line."""
     sound, words = _parsers()
@@ -121,19 +146,9 @@ def parser() -> argparse.ArgumentParser:
 
     run = add("run", "play live (the default command)", sound, words)
     run.add_argument("--freeze", action="store_true", help="match once, on the first seconds, and keep it")
-    g = run.add_argument_group("devices")
+    run.add_argument("--resume", action="store_true", help="play on from what was played last, however that ended")
+    g = _devices(run)
     g.add_argument("-l", "--list-devices", action="store_true", help="list devices and exit")
-    g.add_argument("-i", "--input-device", type=_device, metavar="DEV", help="number or part of the name")
-    g.add_argument("-o", "--output-device", type=_device, metavar="DEV", help="number or part of the name")
-    g.add_argument(
-        "-c", "--input-channels", type=_channels, metavar="N[,M]", help="which inputs (one goes to both ears)"
-    )
-    g.add_argument("--output-channels", type=_channels, metavar="N[,M]", help="which outputs")
-    g.add_argument("--samplerate", type=_above(0.0), metavar="HZ", help="default: the device's")
-    g.add_argument(
-        "--blocksize", type=_frames, default=128, metavar="FRAMES", help="default: 128; 0 leaves it to the host"
-    )
-    g.add_argument("--latency", type=_latency, default="low", metavar="S", help="low, high, or seconds (default: low)")
     g = run.add_argument_group("control")
     g.add_argument(
         "--osc",
@@ -144,6 +159,14 @@ def parser() -> argparse.ArgumentParser:
     )
     g.add_argument("--osc-allow", action="append", default=[], metavar="IP", help="peer that may send, for other hosts")
     g.add_argument(
+        "--osc-feedback", action="append", default=[], type=_place, metavar="HOST:PORT",
+        help="where changes and meters are sent, without being asked for; may be given several times",
+    )  # fmt: skip
+    g.add_argument(
+        "--osc-range", type=_above(0.0), default=1.0, metavar="N",
+        help="integers for addresses of 0 to 1 are divided by this: 127 for senders that speak MIDI (default: 1)",
+    )  # fmt: skip
+    g.add_argument(
         "--clips",
         action="append",
         default=[],
@@ -151,6 +174,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="folder from which /afx/reference may read, beside those of the references given here",
     )
+    g.add_argument("--no-screen", action="store_true", help="plain lines instead of the status view")
     g.add_argument("--save-preset", type=Path, metavar="FILE", help="write the settings here at the end")
     g.add_argument("--force", action="store_true", help="replace a file that exists")
 
@@ -169,7 +193,16 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--folder", type=Path, default=Path("afx-demo"), help="where to write (default: %(default)s)")
     demo.add_argument("--model", type=Path, metavar="FOLDER", help="model folder (default: the one that is shipped)")
 
+    add("watch", "see a running afx-live from a second terminal", words)
     add("devices", "list audio devices", words)
+
+    doctor = add("doctor", "find out which block size is safe here, and what stands in the way", words)
+    doctor.add_argument("--loopback", action="store_true", help="measure the round trip through a cable instead")
+    doctor.add_argument(
+        "--seconds", type=_above(0.0), default=10.0, metavar="S",
+        help="to listen for drop-outs, for each of five block sizes (default: 10)",
+    )  # fmt: skip
+    _devices(doctor)  # --blocksize is for --loopback alone
 
     preset = add("preset", "list, show or check presets", words)
     preset.add_argument("action", choices=("list", "show", "check"))
@@ -178,6 +211,14 @@ def parser() -> argparse.ArgumentParser:
     osc = add("osc", "the OSC addresses, made from the effects' own specs", words)
     osc.add_argument("--list", action="store_true", help="print the table (as does afx-live osc alone)")
     osc.add_argument("--markdown", action="store_true", help="as Markdown")
+    g = osc.add_argument_group("files for other programs (to standard output without a name)")
+    for flag, what in (
+        ("--reaper", "REAPER's patterns, a .ReaperOSC file"),
+        ("--reaper-effect", "an effect for REAPER with a slider for everything, a .jsfx file"),
+        ("--open-stage-control", "an Open Stage Control session, a .json file"),
+    ):
+        g.add_argument(flag, nargs="?", const=Path("-"), type=Path, metavar="FILE", help=what)
+    g.add_argument("--force", action="store_true", help="replace files that exist")
     return root
 
 
@@ -218,6 +259,14 @@ def _run(a: argparse.Namespace) -> int:
         from .live import run
 
         return run(a)
+    if a.command == "watch":
+        from .watch import attach
+
+        return attach(a)
+    if a.command == "doctor":
+        from .doctor import doctor
+
+        return doctor(a)
     from . import commands
 
     return getattr(commands, a.command)(a)
@@ -244,6 +293,10 @@ def _code(error: Exception) -> int:
 def _text(error: Exception, code: int) -> str:
     if code == EXIT["bug"]:
         return f"a bug: {error!r}. Run again with -v and report it, please."
+    if isinstance(error, OSError) and error.strerror:  # the system's own words, which are made for programmers
+        room = {errno.ENOSPC: "free some room, or name another place", errno.EDQUOT: "free some room"}
+        advice = room.get(error.errno or 0, "name another place")
+        return f"{error.filename or 'a file'}: {error.strerror}; {advice}"
     return str(error)
 
 

@@ -45,6 +45,17 @@ def check_new(path: Path | None, a: argparse.Namespace) -> None:
     presets.Preset(path.stem, Settings())
 
 
+def keep(preset: presets.Preset, path: Path, force: bool) -> None:
+    """Save a preset; what the system says against it becomes a PresetError, for its exit code is 5."""
+    try:
+        presets.save(preset, path, force=force)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        why = error.strerror or error
+        raise presets.PresetError(f"{path} cannot be written: {why}; free some room or name another place") from None
+
+
 def sources(
     a: argparse.Namespace, always_model: bool = False
 ) -> tuple[Predictor | None, list[Reference], presets.Preset | None]:
@@ -97,7 +108,7 @@ def render(a: argparse.Namespace) -> int:
         name, settings, goal = a.save_preset.stem, rows[-1]["settings"], rows[-1]["target_lufs"]
         files = {r.path: r.lufs for r in references}
         made = presets.provenance(files, model.name if model else "") if references else {}
-        presets.save(presets.Preset(name, settings, 1.0, min(goal, LOUDEST_LUFS), made), a.save_preset, force=a.force)
+        keep(presets.Preset(name, settings, 1.0, min(goal, LOUDEST_LUFS), made), a.save_preset, a.force)
     return 0
 
 
@@ -243,10 +254,33 @@ def preset(a: argparse.Namespace) -> int:
     return 0
 
 
+def _write_layouts(files: list[tuple[Path, Callable[[], str]]], force: bool) -> int:
+    """Write each file, or print it for the path `-`."""
+    if len({path for path, _ in files}) < len(files):
+        raise UsageError("several files of one name, or to standard output; give each a name of its own")
+    for path, _ in files:
+        if str(path) != "-" and path.exists() and not force:
+            raise UsageError(f"{path} exists; add --force to replace it, or choose another name")
+    for path, make in files:
+        if str(path) == "-":
+            print(make(), end="")
+            continue
+        try:
+            path.write_text(make(), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written: {error.strerror}; name another place") from None
+        print(f"wrote {path}", file=sys.stderr)
+    return 0
+
+
 def osc(a: argparse.Namespace) -> int:
-    """Print the OSC addresses."""
+    """Print the OSC addresses, or write them as files for other programs."""
+    from .osc_layouts import open_stage_control, reaper_effect, reaper_osc
     from .osc_table import addresses, table, table_markdown
 
+    files = [(a.reaper, reaper_osc), (a.reaper_effect, reaper_effect), (a.open_stage_control, open_stage_control)]
+    if asked := [(path, make) for path, make in files if path]:
+        return _write_layouts(asked, a.force)
     data = [
         {"path": x.path, "kind": x.kind, "low": x.low, "high": x.high, "unit": x.unit, "doc": x.doc}
         for x in addresses()

@@ -21,19 +21,20 @@ INSTALL = (
     "portaudio. macOS and Windows: pip install --force-reinstall sounddevice brings it."
 )
 NOTHING = (
-    "No audio device found. Looked at: {apis}. Try: plug one in or start a JACK server, then afx-live devices"
-    " · no sound card? afx-live demo"
+    "No audio device found. Looked at: {apis}. Try: plug one in or start a JACK server (none answers), then afx-live "
+    "devices · afx-live doctor says more · no sound card? afx-live demo"
 )
 
 Kind = Literal["input", "output"]
 
 
 class DeviceError(RuntimeError):
-    """An audio device can not be used; `code` is E300 to E309, the text says why and what to do.
+    """An audio device can not be used; `code` is E300 to E310, the text says why and what to do.
 
     E300 PortAudio missing, E301 no device at all, E302 a name fits several, E303 a name or number
     fits none, E304 not enough channels, E305 rate not offered, E306 it does not open, E307 no
-    answer, E308 input and output under different host APIs.
+    answer, E308 input and output under different host APIs, E309 no room for the memory that two
+    processes share, E310 no loop from output to input.
     """
 
     exit_code = 3

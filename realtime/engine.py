@@ -115,6 +115,70 @@ def _finite(x, count):
 
 
 @loop
+def _take(block, left, right, x):
+    """Choose the two channels that are played, and make numbers of what is no sound."""
+    for n in range(block.shape[0]):
+        v, w = float(block[n, left]), float(block[n, right])
+        x[n, 0] = min(max(v, -SCRUB), SCRUB) if v == v else 0.0
+        x[n, 1] = min(max(w, -SCRUB), SCRUB) if w == w else 0.0
+
+
+@loop
+def _give(x, left, right, block):
+    """Write both ears where they are heard, and silence elsewhere."""
+    frames, outputs = block.shape
+    if outputs > 2 or left == right:
+        block[:] = 0.0
+    for n in range(frames):
+        if left == right:
+            block[n, left] = 0.5 * (x[n, 0] + x[n, 1])
+        else:
+            block[n, left], block[n, right] = x[n, 0], x[n, 1]
+
+
+@loop
+def _remember(ring, written, x, count):
+    """Keep a piece of the input for listening to."""
+    place = written % ring.shape[0]
+    for n in range(count):
+        ring[place, 0], ring[place, 1] = x[n, 0], x[n, 1]
+        place = place + 1 if place + 1 < ring.shape[0] else 0
+
+
+@loop
+def _fade(core, command, count, step, rise):
+    """Bypass, mute, and fade in."""
+    if (
+        core.bypass == command.bypass and core.bypass == 0.0 and core.dry_gain == command.dry_gain
+        and core.open == 1.0 and command.muted == 0.0 and core.level == 1.0
+    ):  # fmt: skip
+        return  # as nearly always
+    for n in range(count):
+        core.bypass = _approach(core.bypass, command.bypass, step)
+        core.open = _approach(core.open, 1.0 - command.muted, step)
+        core.dry_gain = _approach(core.dry_gain, command.dry_gain, step)
+        core.level = min(core.level + rise, 1.0)
+        for c in range(2):
+            v = core.wet[n, c]
+            if core.bypass > 0.0:
+                v += core.bypass * (core.dry_gain * core.dry[n, c] - v)
+            if core.open < 1.0 or core.level < 1.0:
+                v *= core.open * core.level
+            core.wet[n, c] = v
+
+
+@loop
+def _over(x, count):
+    """Count the samples that the limiter has to turn down."""
+    found = 0
+    for n in range(count):
+        for c in range(2):
+            if abs(x[n, c]) > CEILING:
+                found += 1
+    return found
+
+
+@loop
 def _limit(core, x, count, clock, release):
     """Bring a piece under the ceiling, `LATENCY` frames later.
 
@@ -169,13 +233,11 @@ def play(m, indata, outdata, rate):
     done = 0
     while done < frames:
         count = min(frames - done, SEGMENT - (clock + done) % SEGMENT)
-        for n in range(count):
-            for c in range(2):
-                v = float(indata[done + n, m.source[c]])
-                if not abs(v) <= SCRUB:
-                    v = 0.0 if v != v else math.copysign(SCRUB, v)
-                core.wet[n, c] = core.other[n, c] = core.dry[n, c] = v
-            m.ring[(meters.ring + n) % m.ring.shape[0]] = 0.5 * (core.wet[n, 0] + core.wet[n, 1])
+        _take(indata[done : done + count], m.source[0], m.source[1], core.dry)
+        core.wet[:count] = core.dry[:count]
+        if core.crossing > 0:
+            core.other[:count] = core.dry[:count]
+        _remember(m.ring, meters.ring, core.dry, count)
         meters.ring += count
         meters.in_peak, meters.in_rms = _level(core.wet, count, meters.in_peak, meters.in_rms, rate)
         meter(core.wet[:count], m.loud_in)
@@ -205,32 +267,12 @@ def play(m, indata, outdata, rate):
             core.generation = command.generation
             meters.muted_blocks += 1
 
-        for n in range(count):
-            core.bypass = _approach(core.bypass, command.bypass, fade)
-            core.open = _approach(core.open, 1.0 - command.muted, fade)
-            core.dry_gain = _approach(core.dry_gain, command.dry_gain, fade)
-            core.level = min(core.level + 1.0 / (FADE_IN_S * rate), 1.0)
-            for c in range(2):
-                v = core.wet[n, c]
-                if core.bypass > 0.0:
-                    v += core.bypass * (core.dry_gain * core.dry[n, c] - v)
-                if core.open < 1.0 or core.level < 1.0:
-                    v *= core.open * core.level
-                if abs(v) > CEILING:
-                    meters.clipped += 1
-                core.wet[n, c] = v
+        _fade(core, command, count, fade, 1.0 / (FADE_IN_S * rate))
+        meters.clipped += _over(core.wet, count)
         meters.ceiling_gain = _limit(core, core.wet, count, clock + done, release)
         meters.out_peak, meters.out_rms = _level(core.wet, count, meters.out_peak, meters.out_rms, rate)
         meter(core.wet[:count], m.loud_out)
-        outputs = outdata.shape[1]
-        for n in range(count):
-            for c in range(outputs):
-                outdata[done + n, c] = 0.0
-            if m.sink[0] == m.sink[1]:
-                outdata[done + n, m.sink[0]] = 0.5 * (core.wet[n, 0] + core.wet[n, 1])
-            else:
-                outdata[done + n, m.sink[0]] = core.wet[n, 0]
-                outdata[done + n, m.sink[1]] = core.wet[n, 1]
+        _give(core.wet, m.sink[0], m.sink[1], outdata[done : done + count])
         done += count
     meters.clock = clock + frames
     meters.in_lufs, meters.out_lufs = metered(m.loud_in, SHORT_TERM), metered(m.loud_out, SHORT_TERM)

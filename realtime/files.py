@@ -4,8 +4,10 @@ Everything streams: memory does not grow with a file's length.
 """
 
 import contextlib
+import math
 import os
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -23,7 +25,7 @@ BLOCK = 1 << 15
 MOST_WINDOWS = 16
 """Windows of 5 s that are listened to in a long file, spread over its active parts."""
 MOST_CHANNELS = 2
-SLOWEST_HZ = 8000
+SLOWEST_HZ, FASTEST_HZ = 8000, 384_000
 NEAR_LU = 0.2
 """A rendered file's loudness may miss its target by so much, and more only where the ceiling is in the way."""
 MOST_TAKES = 4
@@ -58,18 +60,23 @@ def open_sound(path: Path) -> soundfile.SoundFile:
         raise ClipError(f"{path} cannot be read as audio ({error}); WAV, FLAC, OGG, MP3 and AIFF can") from None
     if sound.frames <= 0:
         raise ClipError(f"{path} has no sound in it")
-    if sound.samplerate < SLOWEST_HZ:
-        raise ClipError(f"{path} runs at {sound.samplerate} Hz; at least {SLOWEST_HZ} Hz are needed")
+    if not SLOWEST_HZ <= sound.samplerate <= FASTEST_HZ:
+        raise ClipError(f"{path} runs at {sound.samplerate} Hz; {SLOWEST_HZ} to {FASTEST_HZ} Hz can be used")
     return sound
 
 
-def blocks(sound: soundfile.SoundFile) -> Iterator[np.ndarray]:
-    """Read a file from the start in blocks (frames, channels), float32. Raises ClipError for NaN or Inf."""
+def blocks(sound: soundfile.SoundFile, start: int = 0, frames: float = math.inf) -> Iterator[np.ndarray]:
+    """Read a stretch of a file in blocks (frames, channels), float32. Raises ClipError for NaN, Inf or damage.
+
+    However many frames a file claims to have, no more are allocated than a block's: it may lie.
+    """
+    most = max(1, BLOCK * MOST_CHANNELS // max(sound.channels, MOST_CHANNELS))
     try:
-        sound.seek(0)
-        while len(block := sound.read(BLOCK, "float32", always_2d=True)):
+        sound.seek(start)
+        while frames > 0 and len(block := sound.read(int(min(most, frames)), "float32", always_2d=True)):
             if not np.isfinite(block).all():
                 raise ClipError(f"{sound.name} holds NaN or Inf; export it again")
+            frames -= len(block)
             yield block
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise ClipError(f"{sound.name} breaks off or is damaged ({error})") from None
@@ -80,13 +87,14 @@ def listen(path: str | os.PathLike[str], progress: Progress = lambda frames: Non
     path = Path(path)
     with open_sound(path) as sound:
         rate, channels = sound.samplerate, sound.channels
-        state = meter_state(rate, channels, max(1, 10 * sound.frames // rate + 1))
-        frames = 0
+        meter, frames = _Meter(rate, channels), 0
         for block in blocks(sound):
-            meter_all(block.astype(np.float64), state)
+            meter.hear(block)
             frames += len(block)
             progress(len(block))
-        powers = hops_of(state)
+        if not frames:
+            raise ClipError(f"{path} has no sound in it, whatever it says of itself")
+        powers = meter.powers()
         whole = _stretches(sound, powers, frames)
     lufs = gated_loudness(powers) if len(powers) >= 4 else integrated_loudness(whole, rate)
     if not lufs > GATE_LUFS:
@@ -94,21 +102,45 @@ def listen(path: str | os.PathLike[str], progress: Progress = lambda frames: Non
     return Heard(path, rate, channels, frames, lufs, whole)
 
 
+class _Meter:
+    """The mean squares of a file's hops of 100 ms; grows with what was really heard, not with what a header claims."""
+
+    def __init__(self, sample_rate: int, channels: int) -> None:
+        self._hop, self._frames = round(sample_rate / 10), 0
+        self._state = meter_state(sample_rate, channels, BLOCK // self._hop + 2)
+        self._found: list[np.ndarray] = []
+
+    def hear(self, block: np.ndarray) -> None:
+        """Listen to a block (frames, channels) of at most BLOCK frames."""
+        meter_all(block.astype(np.float64), self._state)
+        before, self._frames = self._frames // self._hop, self._frames + len(block)
+        if new := self._frames // self._hop - before:
+            self._found.append(hops_of(self._state)[-new:])
+
+    def powers(self) -> np.ndarray:
+        """Give them all, oldest first."""
+        return np.concatenate([np.zeros(0), *self._found])
+
+
 def _stretches(sound: soundfile.SoundFile, powers: np.ndarray, frames: int) -> np.ndarray:
-    """Read the whole of a short file, else windows of 5 s spread over the loud parts."""
+    """Read the whole of a short file, else windows of 5 s spread over the loud parts.
+
+    More than two channels are mixed to one, as the predictor would: a thousand need not be kept.
+    """
     rate = sound.samplerate
     size = 5 * rate
     if frames <= MOST_WINDOWS * size:
-        sound.seek(0)
-        return sound.read(frames, "float32", always_2d=True)
+        return _mixed(blocks(sound, 0, frames))
     level = np.convolve(powers, np.ones(50) / 50, "valid")  # of the 5 s from each tenth of a second on
     active = np.flatnonzero(level > level.max() * 10 ** (-20 / 10))
+    if not len(active):  # nothing but silence
+        return np.zeros((0, 1), np.float32)
     chosen = active[np.linspace(0, len(active) - 1, MOST_WINDOWS).astype(int)]
-    pieces = []
-    for hop in chosen:
-        sound.seek(min(int(hop) * rate // 10, frames - size))
-        pieces.append(sound.read(size, "float32", always_2d=True))
-    return np.concatenate(pieces)
+    return _mixed(b for hop in chosen for b in blocks(sound, min(int(hop) * rate // 10, frames - size), size))
+
+
+def _mixed(pieces: Iterable[np.ndarray]) -> np.ndarray:
+    return np.concatenate([p if p.shape[1] <= MOST_CHANNELS else p.mean(1, keepdims=True) for p in pieces])
 
 
 def reference(path: str | os.PathLike[str], predictor: Predictor) -> Reference:
@@ -163,7 +195,7 @@ def render(heard: Heard, found: Match, out: Path, progress: Progress, force: boo
                 slope = float(np.clip((lufs - was) / raised, 0.2, 1.0))  # the ceiling takes away the rest
             os.replace(part, out)
         finally:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # not there, or in a place that cannot be written
                 part.unlink()
     return settings, lufs
 
@@ -180,25 +212,35 @@ def _write(sound: soundfile.SoundFile, settings: Settings, out: Path, kind: str,
     try:
         with soundfile.SoundFile(out, "w", sound.samplerate, sound.channels, subtype, format=kind) as target:
             return _play(sound, settings, progress, target)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise OSError(f"{out.parent} could not be written to: {error}") from None
+    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+        why = _why_not(out.parent) or str(error).rstrip(".")
+        raise OSError(f"{out.parent} could not be written to: {why}; free some room or name another place") from None
+
+
+def _why_not(folder: Path) -> str:
+    """Say why nothing can be written in a folder; libsndfile only knows of a "System error"."""
+    if not folder.is_dir():
+        return "there is no such folder"
+    if not os.access(folder, os.W_OK):
+        return "it is read-only for you"
+    return "the disk is full" if shutil.disk_usage(folder).free < 8 * BLOCK else ""
 
 
 def _play(
     sound: soundfile.SoundFile, settings: Settings, progress: Progress, target: soundfile.SoundFile | None
 ) -> float:
     """Play a whole file, without the engine's delay, into `target`; returns the loudness of the result."""
-    rate, late = sound.samplerate, LATENCY
+    rate, late, heard = sound.samplerate, LATENCY, 0
     engine, rest = Engine(settings, rate, sound.channels), np.zeros((LATENCY, sound.channels), np.float32)
-    state = meter_state(rate, sound.channels, max(1, 10 * sound.frames // rate + 1))
-    short, kept = sound.frames < rate // 2, [rest[:0]]
+    meter, kept = _Meter(rate, sound.channels), [rest[:0]]
     for block in chain(blocks(sound), [rest]):
         played = engine.process(block)[late:]
         late = max(0, late - len(block))
-        meter_all(played.astype(np.float64), state)
+        meter.hear(played)
+        heard += len(played)
         if target is not None and len(played):
             target.write(played)
-        if short:
+        if heard < rate // 2:
             kept.append(played)
         progress(len(played))
-    return integrated_loudness(np.concatenate(kept), rate) if short else gated_loudness(hops_of(state))
+    return integrated_loudness(np.concatenate(kept), rate) if heard < rate // 2 else gated_loudness(meter.powers())

@@ -8,6 +8,7 @@ described better the longer it plays.
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,24 +19,23 @@ import soxr
 
 from ..effects import Chain, Settings
 from ..effects._loudness import integrated_loudness
+from .graphs import GRAPHS, MOST_BYTES, ModelError, check, run, session, sizes, trial
 from .tone import fit
+
+__all__ = ["GATE_LUFS", "GRAPHS", "ClipError", "Description", "ModelError", "Prediction", "Predictor"]
 
 QUIET_LU = 20.0
 """Windows this much under the loudest one do not count."""
 SHORTEST_S = 1.0
 """Less sound than this says nothing about a style."""
 GATE_LUFS = -60.0
-GRAPHS = {
-    "encoder.onnx": ("waveform",),
-    "controller.onnx": ("input_statistics", "input_embedding", "reference_statistics", "reference_embedding"),
-}
-"""The graphs of a model, and their inputs."""
+MOST_CURVE_DB = 100.0
+"""No equaliser's curve goes further: what does is nonsense, and must not overflow."""
+MOST_SPEC_BYTES = 1_000_000
+MODELS = Path(__file__).resolve().parent.parent / "presets" / "models"
+"""The models in it came with this program; any other is tried in a process of its own first."""
 
 _KEYS = ("name", "sample_rate", "window_s", "lufs", "chain", "fixed", "threshold", "bands_hz", "band_weights", "sha256")
-
-
-class ModelError(ValueError):
-    """A model folder that is not what this program can use (exit code 5)."""
 
 
 class ClipError(ValueError):
@@ -74,11 +74,11 @@ class Prediction:
 
 
 class Predictor:
-    """A model folder, loaded and checked: format, chain, checksums. Raises ModelError, by name."""
+    """A model folder, loaded and checked: format, chain, checksums, graphs. Raises ModelError, by name."""
 
     def __init__(self, folder: str | os.PathLike[str], provider: str = "CPUExecutionProvider") -> None:
         self.folder = Path(folder)
-        self.spec = _read_spec(self.folder)
+        self.spec, graphs = _read(self.folder)
         self.name: str = self.spec["name"]
         self.chain = Chain(tuple(step["effect"] for step in self.spec["chain"]))
         self.rate, self.lufs = int(self.spec["sample_rate"]), float(self.spec["lufs"])
@@ -86,7 +86,18 @@ class Predictor:
         self._fixed = {tuple(f) for f in self.spec["fixed"]}
         self._bands_hz, self._band_weights = np.array(self.spec["bands_hz"]), np.array(self.spec["band_weights"])
         self._threshold = np.array([self.spec["threshold"][e] for e in self.chain.order])
-        self._encoder, self._controller = (_session(self.folder / name, provider) for name in GRAPHS)
+        for name, data in graphs.items():
+            check(self.folder / name, data)
+        if self.folder.resolve().parent != MODELS:
+            trial(self.folder, graphs, self._window)
+        sessions = {name: session(self.folder / name, data, provider) for name, data in graphs.items()}
+        self._encoder, self._controller = (sessions[name] for name in GRAPHS)
+        found, wanted = sizes(self.folder, sessions, self._window), self._sizes()
+        if found != wanted:
+            raise ModelError(f"{self.folder / 'controller.onnx'} answers {found} numbers, not {wanted}; export again")
+
+    def _sizes(self) -> list[int]:
+        return [len(self.chain.params), len(self.chain.order), len(self._bands_hz), 1]
 
     def describe(self, clip: np.ndarray, sample_rate: float, what: str = "clip") -> Description:
         """Listen to a clip (frames,) or (frames, channels) of any length.
@@ -120,14 +131,18 @@ class Predictor:
         return [x[s : s + size] for s in starts]
 
     def _encode(self, window: np.ndarray) -> Description:
-        statistics, embedding = self._encoder.run(None, {"waveform": window[None].astype(np.float32)})
+        path = self.folder / "encoder.onnx"
+        statistics, embedding = run(path, self._encoder, {"waveform": window[None].astype(np.float32)})
+        if not (np.isfinite(statistics).all() and np.isfinite(embedding).all()):
+            raise ModelError(f"{path} answers with NaN or Inf; export again, or use another model")
         return Description(statistics[0], embedding[0], 1.0)
 
     def predict(self, heard: Description, references: Sequence[Description]) -> Prediction:
         """Ask how the chain must be set so that `heard` sounds like the references; several are blended evenly."""
         rows = [
-            self._controller.run(
-                None,
+            run(
+                self.folder / "controller.onnx",
+                self._controller,
                 {
                     "input_statistics": heard.statistics[None],
                     "input_embedding": heard.embedding[None],
@@ -141,6 +156,7 @@ class Predictor:
             raise ValueError("no reference to predict from")
         unit, probability, curve, kin = (np.array([row[i][0] for row in rows]).mean(0, np.float64) for i in range(4))
         unit, kin = np.clip(np.nan_to_num(unit, nan=0.5), 0.0, 1.0), float(np.nan_to_num(kin[0]))
+        curve = np.clip(np.nan_to_num(curve), -MOST_CURVE_DB, MOST_CURVE_DB)
         return Prediction(unit, np.nan_to_num(probability), curve, kin)
 
     def settings(self, prediction: Prediction, on: Sequence[bool] | None = None) -> Settings:
@@ -161,53 +177,94 @@ class Predictor:
         return list(prediction.probability + np.asarray(margin) > other + prediction.kin * (same - other))
 
 
-def _session(path: Path, provider: str) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # it must not fight the audio thread
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(path, options, providers=[provider])
-    except Exception as error:  # onnxruntime raises its own kinds, without a common base
-        raise ModelError(f"{path}: onnxruntime cannot load it: {error}") from None
-    inputs = {i.name for i in session.get_inputs()}
-    if inputs != {*GRAPHS[path.name]}:
-        raise ModelError(f"{path} takes {', '.join(inputs)}, and not {', '.join(GRAPHS[path.name])}; export again")
-    return session
-
-
-def _read_spec(folder: Path) -> dict[str, Any]:
-    """Read and check model.json. Raises ModelError: what is wrong, where, what to do."""
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Read a model folder: its description, checked, and its graphs. Raises ModelError: what is wrong, where."""
     path = folder / "model.json"
     try:
-        spec = json.loads(path.read_text(encoding="utf-8"))
+        spec = _parse(path)
         if spec["format"] != "afx-live-model" or spec["version"] != 1:
             raise ModelError(f"{path}: {spec['format']} version {spec['version']}; this program reads version 1")
         if missing := {*_KEYS} - {*spec} | {*GRAPHS} - {*spec["sha256"]}:
             raise ModelError(f"{path} says nothing of {', '.join(sorted(missing))}; export again")
-        for name, digest in spec["sha256"].items():
-            if Path(name).name != name or hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
-                raise ModelError(
-                    f"{folder / name} is not the file that model.json was written for; copy the folder again"
-                )
+        files = {name: _checked(folder, name, digest) for name, digest in spec["sha256"].items()}
         for step in spec["chain"]:
             _same_params(path, step)
-        return spec
+        _check_values(path, spec)
+        return spec, {name: files[name] for name in GRAPHS}
     except FileNotFoundError as error:
         raise ModelError(f"{error.filename} is missing: {folder} is not a model folder") from None
     except (KeyError, TypeError, AttributeError, OSError, UnicodeDecodeError, RecursionError) as error:
-        raise ModelError(f"{path} is not a model's description: {error!r}") from None
-    except json.JSONDecodeError as error:
+        raise ModelError(f"{path} is not a model's description: {error!r:.300}") from None
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(_bytes(path, MOST_SPEC_BYTES).decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise
+    except ModelError:
+        raise
+    except ValueError as error:  # not JSON, or a number of thousands of digits
         raise ModelError(f"{path} is not JSON: {error}") from None
+
+
+def _checked(folder: Path, name: str, digest: Any) -> bytes:
+    """Read one file of the folder, and only of the folder, and compare its checksum."""
+    plain = Path(name).name == name and "\0" not in name
+    data = _bytes(folder / name, MOST_BYTES) if plain else b""
+    if not plain or hashlib.sha256(data).hexdigest() != digest:
+        raise ModelError(f"{folder / name} is not the file that model.json was written for; copy the folder again")
+    return data
+
+
+def _bytes(path: Path, most: int) -> bytes:
+    """Read a regular file; a pipe would wait for ever, a device would not end."""
+    with open(path, "rb", opener=lambda p, flags: os.open(p, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode) or found.st_size > most:
+            raise ModelError(f"{path} is not a file of at most {most} bytes")
+        return file.read(most + 1)
+
+
+def _check_values(path: Path, spec: dict[str, Any]) -> None:
+    """Check every value that is used, before it is: its type, its range, its length."""
+    order = [step["effect"] for step in spec["chain"]]
+    bands = len(_row(path, "bands_hz", spec["bands_hz"], 1.0, 200e3))
+    checks = {
+        "name": isinstance(spec["name"], str) and 0 < len(spec["name"]) <= 200 and spec["name"].isprintable(),
+        "sample_rate": type(spec["sample_rate"]) is int and 8000 <= spec["sample_rate"] <= 192000,
+        "chain": len(set(order)) == len(order) > 0,
+        "fixed": all(isinstance(f, list) and len(f) == 2 and all(isinstance(x, str) for x in f) for f in spec["fixed"]),
+        "threshold": {*order} <= {*spec["threshold"]},
+        "bands_hz": bands >= 8,
+        "band_weights": len(_row(path, "band_weights", spec["band_weights"], 0.0, 1e3)) == bands,
+    }
+    for key, fits in checks.items():
+        if not fits:
+            raise ModelError(f"{path}: {key} is {json.dumps(spec[key]):.60}, which cannot be; export again")
+    _row(path, "window_s", [spec["window_s"]], 1.0, 60.0)
+    _row(path, "lufs", [spec["lufs"]], -70.0, 0.0)
+    for effect in order:
+        if len(_row(path, f"threshold of {effect}", spec["threshold"][effect], -10.0, 10.0)) != 2:
+            raise ModelError(f"{path}: threshold of {effect} is not two numbers; export again")
+
+
+def _row(path: Path, key: str, values: Any, low: float, high: float) -> Sequence[float]:
+    """Check that a value is a list of numbers in [low, high]."""
+    if not isinstance(values, list) or len(values) > 10_000:
+        raise ModelError(f"{path}: {key} is not a list of numbers; export again")
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            shown = json.dumps(value)
+            raise ModelError(f"{path}: {key} is {shown:.60}, and not in [{low:g}, {high:g}]; export again")
+    return values
 
 
 def _same_params(path: Path, step: dict[str, Any]) -> None:
     try:
         params = Chain((step["effect"],)).params
     except KeyError as error:
-        raise ModelError(f"{path}: {error.args[0]}") from None
+        raise ModelError(f"{path}: {error.args[0]!s:.300}") from None
     ours = [{k: v for k, v in asdict(p).items() if k != "doc"} for _, p in params]
     theirs = [{k: v for k, v in p.items() if k != "doc"} for p in step["params"]]
     for mine, other in zip(ours, theirs, strict=False):

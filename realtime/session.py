@@ -8,6 +8,7 @@ pools what it has heard so far, and moves only what has clearly changed, so sett
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -17,40 +18,32 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import presets
-from ..effects import Settings, load
-from ..effects._loudness import integrated_loudness
+from ..effects import Settings
+from . import paths
+from .feedback import readings
 from .files import reference
-from .match import Reference, goal_of, solve_level
-from .predictor import ClipError, Description, Prediction, Predictor
+from .history import History, State
+from .listening import LOOK_S, Listener, allowed_clip, allowed_preset
+from .match import Reference, goal_of
+from .morph import Morph, Side
+from .predictor import ClipError, Prediction, Predictor
+from .steady import locked_of, steadied, switched, unlocked
+from .worker import Worker
 
 if TYPE_CHECKING:
     from .supervisor import LiveEngine
 
 log = logging.getLogger(__name__)
 
-LISTEN_S = 5.0
-LOOK_S = 2.0
-LEVEL_S = 12.0
-"""Input on which the level is solved: long enough that a phrase does not move it."""
-SILENT_LUFS = -55.0
-MOST_WINDOWS = 24.0
-"""What was heard earlier weighs as much as this many windows at most: an old song is forgotten."""
-MARGIN = 0.1
-"""An effect is switched only when its probability has passed the threshold by this much."""
-STEP = 0.02
-"""Unit parameters that moved less stay where they are."""
-CURVE_STEP_DB = 0.5
-"""So does the equaliser's curve, if it moved less than this at any frequency."""
 LEVEL_STEP_LU = 0.5
-BOTH_EARS_LU = 10.0 * np.log10(2.0)
-"""The input is kept as one channel and played by two, which is that much louder."""
+FAILED = "matching failed"
 
 
 class Session:
     """Everything that can be asked of a running afx-live; safe to call from any thread.
 
     `clip_folders` are the only places from which a name that came over the network is read, beside
-    the bundled clips and the preset folder.
+    the bundled clips and the preset folder. `by_hand` is what an earlier session's `by_hand` said.
     """
 
     def __init__(
@@ -63,6 +56,7 @@ class Session:
         target_lufs: float | None = None,
         clip_folders: Sequence[Path] = (),
         preset_name: str = "",
+        by_hand: Sequence[str] = (),
     ) -> None:
         self._engine, self._predictor = engine, predictor
         self._lock = threading.RLock()
@@ -70,17 +64,19 @@ class Session:
         self._references = list(references)
         self._reference_name = ", ".join(r.path.name for r in references)
         self._preset_name = preset_name
-        self._bypass = self._muted = self._frozen = False
+        self._listener, self._morph = Listener(engine, predictor), Morph()
+        self._bypass = self._muted = False
         self._dry_gain_db = 0.0
-        self._locked: set[tuple[str, str]] = set()  # set by hand: the model leaves it alone
-        self._heard: Description | None = None
+        self._history = History()
         self._prediction: Prediction | None = None
         self._clip_folders = [p.resolve() for p in clip_folders]
         self._work: queue.Queue[tuple[str, str]] = queue.Queue(maxsize=16)
-        self._closing = False
+        self._closing, self._warned = False, -1.0
         self._level_asked = False
-        self._thread = threading.Thread(target=self._run, name="matching", daemon=True)
+        self._worker = Worker("the matching", self._run)
+        self.revive = self._worker.revive
         self.error = ""
+        self._frozen, self._locked = "freeze" in by_hand, locked_of(by_hand, settings)
 
     # --- life -----------------------------------------------------------------------------------------
 
@@ -88,15 +84,15 @@ class Session:
         """Send the settings to the engine and begin to listen."""
         with self._lock:
             self._send(cross_over=True)
-        self._thread.start()
+        self._worker.start()
 
     def close(self) -> None:
         """Stop listening; the engine plays on."""
         self._closing = True
+        self._worker.finish()
         with suppress(queue.Full):  # if it is full, the thread is awake
             self._work.put_nowait(("", ""))
-        if self._thread.is_alive():
-            self._thread.join(5.0)
+        self._worker.join(5.0)
 
     @property
     def playing(self) -> Settings:
@@ -108,7 +104,7 @@ class Session:
     def chosen(self) -> bool:
         """Whether what plays was chosen, by a match or a preset."""
         with self._lock:
-            return self._prediction is not None or bool(self._preset_name)
+            return self._prediction is not None or bool(self._preset_name) or self._morph.active
 
     @property
     def prediction(self) -> Prediction | None:
@@ -116,74 +112,123 @@ class Session:
         with self._lock:
             return self._prediction
 
-    def preset(self, name: str) -> presets.Preset:
-        """Give the session as a preset, with where it came from."""
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """The clips that the sound is matched to."""
         with self._lock:
-            files = {r.path: r.lufs for r in self._references if r.path.is_file()}
-            model = self._predictor.name if self._predictor and self._references else ""
-            return presets.Preset(name, self._base, self._amount, self._goal_lufs(), presets.provenance(files, model))
+            return tuple(self._references)
+
+    @property
+    def target_lufs(self) -> float | None:
+        """The loudness to reach at amount 1, in LUFS; None for that of the input."""
+        with self._lock:
+            return self._goal_lufs()
+
+    @property
+    def name(self) -> str:
+        """A name for what plays: the preset's, if one does."""
+        with self._lock:
+            return self._preset_name or "autosave"
+
+    @property
+    def by_hand(self) -> list[str]:
+        """What was set by hand, as "effect/parameter", and "freeze" if it is frozen."""
+        with self._lock:
+            return sorted("/".join(place) for place in self._locked) + ["freeze"] * self._frozen
+
+    def preset(self, name: str, resumable: bool = False) -> presets.Preset:
+        """Give the session as a preset, with where it came from; `resumable`: and all that resuming needs."""
+        with self._lock:
+            references, by_hand = self._references, self.by_hand if resumable else ()
+            what = self._base, self._amount, self._goal_lufs()
+        files = {r.path: r.lufs for r in references if r.path.is_file()}
+        model = self._predictor.name if self._predictor and references else ""
+        return presets.Preset(name, *what, presets.provenance(files, model, resumable, by_hand))
 
     # --- OSC: the `Controls` of osc.py ------------------------------------------------------------------
 
     def apply(self, values: dict[str, float]) -> None:
         """Set any number of values at once; they reach the sound in one audio block."""
         with self._lock:
+            before = State.of(self)
             for path, value in values.items():
                 self._set(path, value)
-            self._send()
+            if not State.of(self).same(before):
+                self._history.note_values(before, [*values])
+            jumped = [self._step(back=path == paths.UNDO) for path in values if path in (paths.UNDO, paths.REDO)]
+            if values.get(paths.PANIC, 0.0) >= 0.5:  # whatever came with it
+                self._muted = True
+            self._send(cross_over=any(jumped))
 
     def _set(self, path: str, value: float) -> None:
-        _, _, stage, *rest = path.split("/")
-        if not rest and stage in ("bypass", "panic", "freeze"):
-            setattr(self, {"bypass": "_bypass", "panic": "_muted", "freeze": "_frozen"}[stage], value >= 0.5)
-        elif path == "/afx/amount":
+        stage, name = paths.place_of(path)
+        if path in (paths.AB, paths.BYPASS):
+            self._bypass = not self._bypass if path == paths.AB else value >= 0.5
+        elif path == paths.CLEAR:
+            self._muted = False
+        elif path == paths.FREEZE:
+            self._frozen, self._history.froze = value >= 0.5, False
+        elif path == paths.AMOUNT:
             self._amount = value
             self._ask_level()
-        elif stage in ("input", "output"):
-            self._base = replace(self._base, **{f"{stage}_gain_db": value})
-            self._locked.add((stage, "gain_db"))
-        elif stage in {s.effect for s in self._base.steps}:
-            if rest[0] == "bypass":
-                self._base = self._base.with_step(stage, on=value < 0.5)
-            else:
-                self._base = self._base.with_step(stage, None, **{rest[0]: load(stage).param(rest[0]).clip(value)})
-            self._locked.add((stage, rest[0]))
+        elif path == paths.MORPH:
+            self._morph, self._base = self._morph.moved(value, self._base, self._locked)
+            self._ask_level()
+        elif paths.has(self._base, stage):
+            self._base = paths.with_value(self._base, stage, name, value)
+            self._locked |= {(stage, name)}
+
+    def _step(self, back: bool) -> bool:
+        """Undo or redo one change; True if the sound jumps: another chain, reference or preset.
+
+        What is matched freezes, or the matching would take away what undo has brought back; it thaws
+        when redo has come back to where undo began.
+        """
+        old = State.of(self)
+        new = self._history.step(old, back)
+        if new is None:
+            return False
+        new.onto(self)
+        if back and self._references and not self._frozen:
+            self._frozen = self._history.froze = True
+        elif not self._history.depth[1] and self._history.froze:
+            self._frozen = self._history.froze = False
+        other = new.references is not old.references or not new.morph.same_ends(old.morph)
+        return other or new.preset_name != old.preset_name
 
     def _ask_level(self) -> None:
         """Have the level solved again soon, on the thread that has time for it."""
         if not self._level_asked:
             with suppress(queue.Full):
-                self._work.put_nowait(("/afx/amount", ""))
+                self._work.put_nowait((paths.AMOUNT, ""))
                 self._level_asked = True
 
     def value(self, path: str) -> float | str | bool:
         """Give the current value of an address; 0 for an effect that is not in the chain."""
         with self._lock:
-            _, _, stage, *rest = path.split("/")
             plain = {
-                "amount": self._amount,
-                "bypass": self._bypass,
-                "panic": self._muted,
-                "freeze": self._frozen,
-                "reference": self._reference_name,
+                paths.AMOUNT: self._amount,
+                paths.BYPASS: self._bypass,
+                paths.PANIC: self._muted,
+                paths.FREEZE: self._frozen,
+                paths.REFERENCE: self._reference_name,
+                paths.PRESET: self._preset_name,
+                paths.MORPH: self._morph.position,
+                paths.MORPH_A: self._morph.name("a"),
+                paths.MORPH_B: self._morph.name("b"),
             }
-            if not rest and stage in plain:
-                return plain[stage]
-            if stage == "preset":
-                return self._preset_name
-            if stage in ("input", "output"):
-                return getattr(self._base, f"{stage}_gain_db")
-            for step in self._base.steps:
-                if step.effect == stage:
-                    return not step.on if rest[0] == "bypass" else step.values[rest[0]]
-            return rest == ["bypass"]
+            return plain[path] if path in plain else paths.value_at(self._base, *paths.place_of(path))
+
+    def meters(self) -> dict[str, float]:
+        """Give what the addresses under /afx/meter tell."""
+        return readings(self._engine, self.playing)
 
     def command(self, path: str, text: str) -> None:
         """Queue what takes time: a new reference, a preset. Never blocks."""
         try:
             self._work.put_nowait((path, text))
         except queue.Full:
-            self.error = f"{path}: too many at once"
+            self._warn(f"{path}: too many at once")
 
     # --- work that takes time, on a thread of its own -----------------------------------------------------
 
@@ -197,41 +242,34 @@ class Session:
                 self._do(path, text)
 
     def _do(self, path: str, text: str) -> None:
-        if path == "/afx/reference":
-            self._guarded(lambda: self.use_reference(self._allowed(text)))
-        elif path == "/afx/preset/load":
-            self._guarded(lambda: self.use_preset(self._allowed_preset(text)))
-        elif path == "/afx/amount":
+        if path == paths.REFERENCE:
+            self._guarded(lambda: self.use_reference(allowed_clip(text, self._clip_folders)))
+        elif path == paths.PRESET:
+            self._guarded(lambda: self.use_preset(allowed_preset(text)))
+        elif path in (paths.MORPH_A, paths.MORPH_B):
+            self._guarded(lambda: self.use_morph(path[-1], text))
+        elif path == paths.AMOUNT:
             self._level_asked = False
             self._guarded(lambda: self._follow_level(at_once=True))
 
     def _guarded(self, work: Callable[[], object]) -> None:
         try:
             work()
+            if self.error.startswith(FAILED):
+                log.warning("matching goes on")
             self.error = ""
         except (ClipError, presets.PresetError, OSError, ValueError) as error:
-            self.error = str(error)
-            log.warning("%s", error)
+            self._warn(str(error))
         except Exception as error:  # a bug in matching must not end the session
-            self.error = f"matching failed: {error!r}"
-            log.exception("matching failed")
+            self.error = f"{FAILED}: {error!r}"
+            log.exception(FAILED)
 
-    def _allowed(self, text: str) -> Path:
-        """Find a clip by name, only where clips may be read from."""
-        if text in presets.clips():
-            return presets.clip(text)
-        for folder in self._clip_folders:
-            path = (folder / text).resolve()
-            if folder in path.parents and path.is_file():
-                return path
-        raise ClipError(
-            f"{text!r} is neither a bundled clip nor in {', '.join(map(str, self._clip_folders)) or 'a clip folder'}"
-        )
-
-    def _allowed_preset(self, text: str) -> presets.Preset:
-        if text not in presets.names():
-            raise presets.PresetError(f"{text!r} is not a preset; there are {', '.join(presets.names())}")
-        return presets.load(text)
+    def _warn(self, text: str) -> None:
+        """Keep an error and log it, cut, and once a second at most: a flood of commands is to be no flood of words."""
+        self.error, now = text if len(text) <= 500 else text[:500] + "…", time.monotonic()
+        if now - self._warned >= 1.0:
+            self._warned = now
+            log.warning("%s", self.error)
 
     def use_reference(self, path: Path) -> None:
         """Match this clip from now on. Raises ClipError."""
@@ -239,9 +277,11 @@ class Session:
             raise ValueError("no model is loaded, so a reference cannot be matched")
         found = reference(path, self._predictor)
         with self._lock:
+            self._history.note(State.of(self), paths.REFERENCE)
             self._references, self._reference_name, self._preset_name = [found], path.name, ""
-            self._locked.clear()
-            self._frozen, self._prediction = False, None
+            self._morph = Morph(position=self._morph.position)
+            self._locked = frozenset()
+            self._frozen, self._history.froze, self._prediction = False, False, None
             order = [s.effect for s in self._base.steps]
             if order != list(self._predictor.chain.order):
                 self._base = Settings.default(self._predictor.chain.order)
@@ -249,102 +289,107 @@ class Session:
 
     def use_preset(self, preset: presets.Preset) -> None:
         """Play a preset instead of matching."""
-        self._locked.clear()
-        level = self._solved(preset.settings, preset.amount, preset.target_lufs)
+        level = self._listener.solved(preset.settings, preset.amount, preset.target_lufs)
         with self._lock:
+            self._history.note(State.of(self), paths.PRESET)
+            self._locked = frozenset()
             self._references, self._reference_name, self._preset_name = [], "", preset.name
+            self._morph = Morph(position=self._morph.position)
             self._base, self._amount, self._target = preset.settings, preset.amount, preset.target_lufs
             self._prediction = None
             self._take_level(level, at_once=True)
             self._send(cross_over=True)
 
+    def use_morph(self, end: str, text: str) -> None:
+        """Choose an end of a morph ("a" or "b"), a preset or a clip; the other one stays, or is what plays now.
+
+        Raises PresetError, ClipError, or ValueError if both together have more effects than a chain holds.
+        """
+        if text in presets.names():
+            side = Side.of_preset(presets.load(text))
+        elif self._predictor is None:
+            raise ValueError("no model is loaded, so a reference cannot be matched")
+        else:
+            path = allowed_clip(text, self._clip_folders)
+            side = Side.of_clip(path.name, reference(path, self._predictor))
+            if (x := self._listener.sounding()) is not None:
+                self._listener.hear(x)
+        with self._lock:
+            morph = self._morph.between(end, side, Side("", self._base, self._goal_lufs()))
+            morph.settings(self._base)
+            self._history.note(State.of(self), paths.MORPH)
+            self._morph, self._locked = morph, frozenset()
+            self._references, self._reference_name, self._preset_name = [], "", ""
+            self._frozen, self._history.froze, self._prediction = False, False, None
+        self._follow_morph(chosen=True)
+
     def look(self) -> bool:
         """Listen once: follow style and level, unless frozen. True if there was anything to hear."""
-        if self._engine.meters()["in_lufs"] < SILENT_LUFS:
-            return False
-        rate = self._engine.sample_rate
-        x = self._engine.heard(LISTEN_S)
-        if len(x) < LISTEN_S * rate * 0.5 or not integrated_loudness(x, rate) > SILENT_LUFS:
+        x = self._listener.sounding()
+        if x is None:
             return False
         with self._lock:
-            frozen, references = self._frozen, self._references
+            frozen, references, morph = self._frozen, self._references, self._morph
         if frozen:
             return True
         if references:
-            self._follow(x, rate, references)
+            self._follow(x, references)
+        elif morph.active:
+            if morph.listens:
+                self._listener.hear(x)
+            self._follow_morph()
         else:
             self._follow_level()
         return True
 
-    def _follow(self, x: np.ndarray, rate: float, references: list[Reference]) -> None:
+    def _follow(self, x: np.ndarray, references: list[Reference]) -> None:
         """Predict, and solve the level, without the lock: a mute must not wait for either."""
         assert self._predictor is not None
-        new = self._predictor.describe(x, rate, "the input")
-        if self._heard is None:
-            self._heard = new
-        else:
-            old = replace(self._heard, windows=min(self._heard.windows, MOST_WINDOWS))
-            self._heard = old + replace(new, windows=LOOK_S / LISTEN_S)
-        prediction = self._predictor.predict(self._heard, [r.description for r in references])
+        prediction = self._predictor.predict(self._listener.hear(x), [r.description for r in references])
         with self._lock:
-            first = self._prediction is None
-            steady = self._steadied(prediction)
-            found = self._predictor.settings(steady, self._switched(steady, first))
-            planned, amount = self._unlocked(found), self._amount
-        level = self._solved(planned, amount, goal_of(references))
+            first, steps = self._prediction is None, self._history.steps
+            steady = steadied(prediction, self._prediction)
+            found = self._predictor.settings(steady, switched(steady, self._predictor, None if first else self._base))
+            planned, amount = unlocked(found, self._base, self._locked), self._amount
+        level = self._listener.solved(planned, amount, goal_of(references), self._input_gain())
         with self._lock:
-            if self._frozen or self._references is not references:  # meanwhile
+            if self._frozen or self._references is not references or self._history.steps != steps:  # meanwhile
                 return
-            self._base, self._prediction = self._unlocked(found), steady
+            if first and self._history.last != paths.REFERENCE:
+                self._history.note(State.of(self), "match")
+            self._base, self._prediction = unlocked(found, self._base, self._locked), steady
             self._take_level(level, at_once=first)
             self._send(cross_over=first)
 
-    def _steadied(self, prediction: Prediction) -> Prediction:
-        """Keep every unit parameter that has hardly moved, and the curve."""
-        old = self._prediction
-        if old is None:
-            return prediction
-        unit = np.where(np.abs(prediction.unit - old.unit) < STEP, old.unit, prediction.unit)
-        moved = np.abs(prediction.curve_db - old.curve_db).max() > CURVE_STEP_DB
-        return replace(prediction, unit=unit, curve_db=prediction.curve_db if moved else old.curve_db)
-
-    def _switched(self, prediction: Prediction, first: bool) -> list[bool]:
-        """Switch an effect only when its probability is well past the threshold."""
-        assert self._predictor is not None
-        if first:
-            return self._predictor.probable(prediction)
-        margin = [MARGIN if s.on else -MARGIN for s in self._base.steps]
-        return self._predictor.probable(prediction, margin)
-
-    def _unlocked(self, new: Settings) -> Settings:
-        """Take new settings, but for what was set by hand."""
-        for stage, name in self._locked:
-            if stage in ("input", "output"):
-                continue
-            old = self._base.step(stage)
-            new = (
-                new.with_step(stage, on=old.on)
-                if name == "bypass"
-                else new.with_step(stage, None, **{name: old.values[name]})
-            )
-        return replace(new, input_gain_db=self._base.input_gain_db, output_gain_db=self._base.output_gain_db)
+    def _follow_morph(self, chosen: bool = False) -> None:
+        """Match what of a morph is a clip, and solve the level, without the lock."""
+        with self._lock:
+            morph, steps, amount = self._morph, self._history.steps, self._amount
+        ear = self._listener
+        new = morph.anew(self._predictor, ear.heard) if self._predictor and ear.heard else morph
+        new = new.levelled(lambda s, goal: ear.solved(s, amount, goal), ear.loudness)
+        with self._lock:
+            planned = unlocked(new.settings(self._base), self._base, self._locked)
+        level = ear.solved(planned, amount, new.goal(ear.loudness), self._input_gain())
+        with self._lock:
+            if self._frozen or not self._morph.same_ends(morph) or self._history.steps != steps:  # meanwhile
+                return
+            self._morph = replace(new, position=self._morph.position)
+            self._base = unlocked(self._morph.settings(self._base), self._base, self._locked)
+            self._take_level(level, at_once=chosen)
+            self._send(cross_over=chosen)
 
     # --- level ---------------------------------------------------------------------------------------------
 
     def _goal_lufs(self) -> float | None:
+        if self._morph.active:
+            return self._morph.goal(lambda: self._listener.lufs)
         return goal_of(self._references) if self._references else self._target
 
-    def _solved(self, settings: Settings, amount: float, goal: float | None) -> dict[str, float]:
-        """Solve both gains, and the bypass', on the last seconds of input; nothing for silence. Takes a while."""
-        x, rate = self._engine.heard(LEVEL_S), self._engine.sample_rate
-        heard = integrated_loudness(x, rate) if len(x) else -np.inf
-        if not heard > SILENT_LUFS:
-            return {}
-        target = heard if goal is None else heard + amount * (goal - BOTH_EARS_LU - heard)
-        trained = self._predictor.lufs if self._predictor else -23.0
-        by_hand = settings.input_gain_db if ("input", "gain_db") in self._locked else None
-        solved = solve_level(settings.at_amount(amount), x, rate, target, trained, by_hand)
-        return {"input": solved.input_gain_db, "output": solved.output_gain_db, "dry": target - heard}
+    def _input_gain(self) -> float | None:
+        """Give the input gain if it was set by hand."""
+        with self._lock:
+            return self._base.input_gain_db if ("input", "gain_db") in self._locked else None
 
     def _take_level(self, level: dict[str, float], at_once: bool) -> bool:
         """Take solved gains, unless set by hand or hardly moved; True if any was taken."""
@@ -363,7 +408,7 @@ class Session:
     def _follow_level(self, at_once: bool = False) -> None:
         with self._lock:
             base, amount, goal = self._base, self._amount, self._goal_lufs()
-        level = self._solved(base, amount, goal)
+        level = self._listener.solved(base, amount, goal, self._input_gain())
         with self._lock:
             if self._take_level(level, at_once):
                 self._send()

@@ -81,13 +81,13 @@ class Shared:
 
     @classmethod
     def create(cls, path: Path | None, sample_rate: float) -> "Shared":
-        """Make a fresh block, in a file or (without a path) in this process only."""
+        """Make a fresh block, in a file or (without a path) in this process only. Raises OSError for a full disk."""
         frames = int(RING_S * sample_rate)
-        size = METERS.itemsize + 2 * COMMAND.itemsize + 4 * frames
+        size = METERS.itemsize + 2 * COMMAND.itemsize + 8 * frames
         if path is None:
             return cls._split(np.zeros(size, np.uint8), None)
         with open(path, "wb") as file:
-            file.truncate(size)
+            file.write(bytes(size))  # takes the room now: a disk that is full later would end the stream
             os.fchmod(file.fileno(), 0o600)
         return cls.open(path)
 
@@ -101,7 +101,7 @@ class Shared:
         raw = np.asarray(memory)
         a = METERS.itemsize
         b = a + 2 * COMMAND.itemsize
-        return cls(raw[:a].view(METERS), raw[a:b].view(COMMAND), raw[b:].view(np.float32), path)
+        return cls(raw[:a].view(METERS), raw[a:b].view(COMMAND), raw[b:].view(np.float32).reshape(-1, 2), path)
 
     def copy(self) -> "Shared":
         """Give a block of its own to this process, as this one is now; the ring is empty."""
@@ -138,7 +138,7 @@ class Shared:
         return {name: row[name].tolist() for name in METERS.names or ()}
 
     def heard(self, seconds: float, sample_rate: float) -> np.ndarray:
-        """Copy the last seconds of input, mono float32, oldest first; shorter early in a stream."""
+        """Copy the last seconds of input (frames, 2), float32, oldest first; shorter early in a stream."""
         end, size = int(self.meters[0]["ring"]), len(self.ring)
         count = min(int(seconds * sample_rate), end, size - int(sample_rate))  # a second of margin to the writer
         return self.ring[np.arange(end - count, end) % size].copy()

@@ -28,6 +28,7 @@ from .devices import Device, DeviceError, again, check_channels, listing, load_s
 
 if TYPE_CHECKING:
     from .callback import Callback
+    from .engine import Memory
     from .shared import Shared
 
 RETRY_S = 0.5
@@ -44,7 +45,8 @@ CLIENT = b"afx-live"
 class Config:
     """What to open. Channels count from 1; latency in s, or "low" or "high"; no rate means the device's.
 
-    `wait`: look for the devices until they are there. `empty`: the callback that only copies.
+    `wait`: look for the devices until they are there. `empty`: the callback that only copies. `probe`:
+    the one that plays a test signal of this level and keeps what comes in.
     """
 
     shared: str
@@ -57,6 +59,7 @@ class Config:
     latency: float | str = "low"
     wait: bool = False
     empty: bool = False
+    probe: float | None = None
 
     @classmethod
     def of(cls, text: str) -> "Config":
@@ -121,9 +124,19 @@ def _places(channels: Sequence[int]) -> tuple[int, int]:
     return channels[0] - 1, channels[-1] - 1
 
 
+def _bind(config: Config, work: "Memory", rate: float, inputs: int, outputs: int) -> "Callback":
+    """Compile the callback that is asked for, and bind it to its memory."""
+    if config.probe is not None:
+        from .probe import probe
+
+        return probe(work, rate, inputs, outputs, config.probe)
+    from .callback import callback
+
+    return callback(work, rate, inputs, outputs, config.empty)
+
+
 def _open(sd: Any, config: Config, pair: tuple[Device, Device], shared: "Shared") -> tuple[Any, "Callback"]:
     """Bind the callback and open the stream; DeviceError E305 or E306."""
-    from .callback import callback
     from .engine import memory
 
     input, output = pair
@@ -133,7 +146,7 @@ def _open(sd: Any, config: Config, pair: tuple[Device, Device], shared: "Shared"
     work = memory(shared, rate, *places)
     for array in (work.ring, work.state):
         array[...] = array.copy()  # pages are mapped when first written: not in the audio thread
-    bound = callback(work, rate, inputs, outputs, config.empty)
+    bound = _bind(config, work, rate, inputs, outputs)
     try:
         stream = sd._StreamBase(
             kind="duplex",
@@ -199,11 +212,10 @@ def _load(config: Config, shared: "Shared") -> None:
     """Compile, or load what is compiled, and play silence: first calls find symbols and map code."""
     import numpy as np
 
-    from .callback import callback
     from .engine import memory
 
     rate = config.sample_rate or config.output.rate
-    bound = callback(memory(shared.copy(), rate), rate, 2, 2, config.empty)
+    bound = _bind(config, memory(shared.copy(), rate), rate, 2, 2)
     silence, out = np.zeros((64, 2), np.float32), np.zeros((64, 2), np.float32)
     for _ in range(10):
         bound.call(silence, out)

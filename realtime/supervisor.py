@@ -27,6 +27,7 @@ from ..effects import Settings
 from .devices import Device, DeviceError, check_channels, child_env, choose_pair, query
 from .shared import Shared
 from .stream import RETRY_S, Config
+from .worker import Worker
 
 __all__ = ["DeviceError", "LiveEngine"]
 
@@ -40,6 +41,7 @@ LOAD_S = 180.0
 ANSWER_S = 10.0
 """Longest wait for a process that is loaded; it says something twice a second."""
 END_S = 1.0
+MEMORY = "/dev/shm"
 
 log = logging.getLogger(__name__)
 
@@ -146,6 +148,7 @@ class LiveEngine:
         env: Mapping[str, str] | None = None,
         on_event: Callable[[str, str], None] = _report,
         empty: bool = False,
+        probe: float | None = None,
     ) -> None:
         for name, channels in (("input_channels", input_channels), ("output_channels", output_channels)):
             if channels is not None and len(channels) not in (1, 2):
@@ -155,28 +158,38 @@ class LiveEngine:
         self._channels = input_channels, output_channels
         self._options: dict[str, Any] = {
             "sample_rate": sample_rate, "block_size": block_size, "latency": latency, "empty": empty,
+            "probe": probe,
         }  # fmt: skip
         self._lock, self._closing = threading.Lock(), threading.Event()
         self._status: dict[str, Any] = {}
+        self._faded = False
         self._folder: Path | None = None
         self._child: _Child | None = None
         self._shared: Shared | None = None
         self._config: Config | None = None
-        self._watcher: threading.Thread | None = None
+        self._watcher = Worker("the watchdog", self._watch)
+        self.revive = self._watcher.revive
 
     # --- what the program does with it ------------------------------------------------------------
 
     def play(self, settings: Settings, **flags: Any) -> None:
         """Play these settings from the next block on; flags as in `Shared.play`. Any thread may call this."""
         with self._lock:
-            self._mapped.play(settings, **flags)
+            if not self._faded:
+                self._mapped.play(settings, **flags)
+
+    def fade_out(self) -> None:
+        """Fade out now, for good: what is asked for later is not played."""
+        with self._lock:
+            self._faded = True
+            self._mapped.mute()
 
     def meters(self) -> Mapping[str, Any]:
         """Read every counter and meter; they go on counting when a stream process is replaced."""
         return self._mapped.read()
 
     def heard(self, seconds: float) -> np.ndarray:
-        """Copy the last seconds of input, mono float32 at `sample_rate`; shorter early on."""
+        """Copy the last seconds of input (frames, 2), float32 at `sample_rate`, mono in both; shorter early on."""
         return self._mapped.heard(seconds, self.sample_rate)
 
     @property
@@ -187,6 +200,12 @@ class LiveEngine:
     @property
     def sample_rate(self) -> float:
         return self._status["sample_rate"]
+
+    @property
+    def folder(self) -> Path:
+        """Where the shared block lies, while the engine is open; other files about it may lie beside it."""
+        assert self._folder is not None, "not open"
+        return self._folder
 
     @property
     def running(self) -> bool:
@@ -220,14 +239,12 @@ class LiveEngine:
 
     def _start(self) -> None:
         pair = choose_pair(query(self._env), *self._wanted)
-        self._folder = Path(tempfile.mkdtemp(prefix="afx-live-", dir=_memory_folder()))
-        self._shared = Shared.create(self._folder / "shared", self._options["sample_rate"] or pair[1].rate)
+        self._folder, self._shared = _share(self._options["sample_rate"] or pair[1].rate)
         self._shared.play(self._settings)
         self._config = self._configure(*pair)
         self._child = _Child(self._config, self._env, self._folder)
         self._await_running(self._child)
         self._event("running", self._describe())
-        self._watcher = threading.Thread(target=self._watch, name="afx-live watchdog", daemon=True)
         self._watcher.start()
 
     def _configure(self, input: Device, output: Device) -> Config:
@@ -241,8 +258,8 @@ class LiveEngine:
     def close(self) -> None:
         """Fade out, end the stream process, and delete the file. Meters can no longer be read."""
         self._closing.set()
-        if self._watcher not in (None, threading.current_thread()):
-            self._watcher.join()
+        self._watcher.finish()
+        self._watcher.join(LOAD_S)
         if self._child is not None and self.running:
             with self._lock:
                 self._mapped.mute()
@@ -283,11 +300,20 @@ class LiveEngine:
         return False
 
     def _watch(self) -> None:
-        while self._run_until_lost():
-            self._status = {**self._status, "running": False}
-            began = time.monotonic()
-            if not self._replace():
-                return
+        while not self._closing.is_set():
+            try:
+                self._watch_one()
+            except Exception:  # nothing is wrong with the sound, but the next loss must be met, too
+                log.exception("the watchdog failed, and goes on")
+                self._closing.wait(RETRY_S)
+
+    def _watch_one(self) -> None:
+        """Look after one stream process, to the start of the next."""
+        if not self._run_until_lost():
+            return
+        self._status = {**self._status, "running": False}
+        began = time.monotonic()
+        if self._replace():
             self._event("back", f"{self._describe()}, after {time.monotonic() - began:.1f} s")
 
     def _run_until_lost(self) -> bool:
@@ -339,7 +365,19 @@ class LiveEngine:
         return f"{names} ({s['api']}), {s['sample_rate']:g} Hz, block {s['block_size']}"
 
 
-def _memory_folder() -> str | None:
-    """Give a folder in memory if there is one: writing a disk's pages back would stop the audio thread."""
-    folder = "/dev/shm"
-    return folder if os.path.isdir(folder) and os.access(folder, os.W_OK) else None
+def _share(sample_rate: float) -> tuple[Path, Shared]:
+    """Make the block that both processes map. Raises DeviceError E309 if there is room for it nowhere.
+
+    In memory if it can be: writing a disk's pages back would stop the audio thread.
+    """
+    why = "no folder"
+    for place in (*[p for p in (MEMORY,) if os.path.isdir(p)], None):
+        folder = None
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="afx-live-", dir=place))
+            return folder, Shared.create(folder / "shared", sample_rate)
+        except OSError as error:
+            why = error.strerror or str(error)
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+    raise DeviceError("E309", f"{MEMORY} and the folder for temporary files have no room for 8 MB: {why}. Free some.")

@@ -36,10 +36,10 @@ class Jack:
         self.env = {"JACK_DEFAULT_SERVER": self.name, "JACK_NO_AUDIO_RESERVATION": "1"}
         self.process: subprocess.Popen[bytes]
 
-    def start(self):
-        """Start it, and return once it answers."""
+    def start(self, *options):
+        """Start it, with more options for its driver, and return once it answers."""
         urgent = ["-R", "-P", "20"] if os.environ.get("AFX_JACK_REALTIME") else ["-r"]
-        command = ["jackd", "-n", self.name, *urgent, "-d", "dummy", "-r", "48000", "-p", "128"]
+        command = ["jackd", "-n", self.name, *urgent, "-d", "dummy", "-r", "48000", "-p", "128", *options]
         with tempfile.TemporaryFile("w+") as words:
             env = {**os.environ, **self.env}
             self.process = subprocess.Popen(

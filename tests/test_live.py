@@ -155,7 +155,7 @@ class Program:
 def running(jack, folder, clip, *words):
     program, looper = Program(jack, folder / "home", *words), None
     try:
-        program.until("OSC        udp", 60)
+        program.until("OSC        udp", 180)  # it compiles if a source has changed since
         looper = Looper(jack, folder, soundfile.read(presets.clip(clip))[0])
         looper.connect()
         yield program, looper
@@ -196,7 +196,10 @@ def test_a_voice_is_matched_and_osc_obeyed(jack, tmp_path):
         program.osc("/afx/panic", "i", 1)
         time.sleep(0.2)
         assert np.abs(looper.heard(0.5)).max() == 0.0
-        program.osc("/afx/panic", "i", 0)
+        program.osc("/afx/panic", "i", 0)  # the pad is let go
+        time.sleep(0.2)
+        assert np.abs(looper.heard(0.2)).max() == 0.0
+        program.osc("/afx/panic/clear", "i", 1)
 
         told = len(program.said)
         program.osc("/afx/preset/load", "s", "telephone")

@@ -11,10 +11,13 @@ import soundfile
 from afx_live import presets
 from afx_live.effects import Settings
 from afx_live.effects._loudness import integrated_loudness
+from afx_live.realtime import listening
 from afx_live.realtime import session as session_module
 from afx_live.realtime.commands import SHIPPED
 from afx_live.realtime.engine import Engine
 from afx_live.realtime.files import reference
+from afx_live.realtime.history import History
+from afx_live.realtime.listening import allowed_clip, allowed_preset
 from afx_live.realtime.osc_table import addresses
 from afx_live.realtime.predictor import ClipError, Predictor
 from afx_live.realtime.session import Session
@@ -42,8 +45,9 @@ class InProcess:
         return self._engine.shared.heard(seconds, RATE)
 
     def feed(self, x):
-        """Play a sound (frames,) into both inputs; returns what comes out."""
-        blocks = np.array_split(np.repeat(x[:, None], 2, 1).astype(np.float32), max(1, len(x) // 512))
+        """Play a sound (frames,) into both inputs, or (frames, 2); returns what comes out."""
+        x = x if x.ndim == 2 else np.repeat(x[:, None], 2, 1)
+        blocks = np.array_split(x.astype(np.float32), max(1, len(x) // 512))
         return np.concatenate([self._engine.process(b) for b in blocks])
 
 
@@ -106,6 +110,19 @@ def test_the_first_look_applies_a_match(session, engine, references):
     assert settings == session.playing
     assert flags["cross_over"]
     out = engine.feed(clip("guitar", 7.6))[RATE // 2 :]
+    assert integrated_loudness(out, RATE) == pytest.approx(references["guitar_reference"].lufs, abs=1.0)
+
+
+@pytest.mark.parametrize("left", [1.0, 0.0], ids=["two instruments", "one side"])
+def test_wide_stereo_gets_the_loudness_of_the_reference(session, engine, references, left):
+    """Channels that have little in common are louder than their mean by up to 3 LU, and by more on one side."""
+    both = np.stack([left * clip("drums", 20.0), clip("guitar", 20.0)], 1)
+    engine.feed(both[: 6 * RATE])
+    assert session.look()
+    out = engine.feed(both[6 * RATE : 14 * RATE])[RATE // 2 :]
+    assert integrated_loudness(out, RATE) == pytest.approx(references["guitar_reference"].lufs, abs=1.0)
+    session.apply({"/afx/bypass": 1.0})
+    out = engine.feed(both[6 * RATE : 14 * RATE])[RATE // 2 :]
     assert integrated_loudness(out, RATE) == pytest.approx(references["guitar_reference"].lufs, abs=1.0)
 
 
@@ -263,7 +280,7 @@ def test_bypass_is_as_loud_as_the_sound(session, engine, references):
     session.apply({"/afx/bypass": 1.0})
     x = clip("guitar", 7.6)
     out = engine.feed(x)[RATE // 2 :]
-    assert integrated_loudness(out, RATE) == pytest.approx(references["guitar_reference"].lufs, abs=1.5)
+    assert integrated_loudness(out, RATE) == pytest.approx(references["guitar_reference"].lufs, abs=1.0)
     late = x[RATE // 2 - 63 : len(x) - 63]  # the same sound, but for its level
     assert np.corrcoef(out[:, 0], late)[0, 1] > 0.999
 
@@ -277,7 +294,7 @@ def test_panic_mutes_and_does_not_wait_for_matching(session, engine, monkeypatch
         assert go_on.wait(10.0)
         return a[0]
 
-    monkeypatch.setattr(session_module, "solve_level", slow)
+    monkeypatch.setattr(listening, "solve_level", slow)
     look = threading.Thread(target=session.look)
     look.start()
     assert busy.wait(10.0)
@@ -290,7 +307,11 @@ def test_panic_mutes_and_does_not_wait_for_matching(session, engine, monkeypatch
     look.join()
     session.look()
     assert np.abs(engine.feed(clip("guitar", 1.0))).max() == 0.0
-    session.apply({"/afx/panic": 0.0})
+    session.apply({"/afx/panic": 0.0})  # a pad let go
+    assert session.value("/afx/panic") is True
+    session.apply({"/afx/panic/clear": 1.0, "/afx/panic": 1.0})  # in one breath: what mutes wins
+    assert np.abs(engine.feed(clip("guitar", 1.0))).max() == 0.0
+    session.apply({"/afx/panic/clear": 1.0})
     assert np.abs(engine.feed(clip("guitar", 1.0))).max() > 0.01
 
 
@@ -320,12 +341,18 @@ def test_every_address_has_a_value_and_keeps_what_is_set(session):
         if a.kind != "float" or a.param is not None:
             continue
         session.apply({a.path: a.low + 0.25 * (a.high - a.low)})
-        in_chain = a.path.split("/")[2] in (*[s.effect for s in session.playing.steps], "amount", "input", "output")
+        in_chain = a.path.split("/")[2] in (
+            *[s.effect for s in session.playing.steps],
+            "amount",
+            "morph",
+            "input",
+            "output",
+        )
         assert session.value(a.path) == pytest.approx(a.low + 0.25 * (a.high - a.low) if in_chain else 0.0)
 
 
 def test_switches_are_answered_as_they_were_set(session):
-    for path in ("/afx/bypass", "/afx/panic", "/afx/freeze", "/afx/reverb/bypass"):
+    for path in ("/afx/bypass", "/afx/freeze", "/afx/reverb/bypass"):
         for value in (1.0, 0.0):
             session.apply({path: value})
             assert session.value(path) is bool(value)
@@ -340,21 +367,25 @@ def test_references_are_read_only_from_allowed_folders(session, tmp_path):
     (inside / "link.wav").symlink_to(outside / "a.wav")
     (inside / "linked").symlink_to(outside)
     (inside / "here.wav").symlink_to(inside / "deep" / "a.wav")
-    session._clip_folders = [inside.resolve()]
-    assert session._allowed("deep/a.wav") == session._allowed("here.wav") == (inside / "deep" / "a.wav").resolve()
-    assert session._allowed("voice_reference") == presets.clip("voice_reference")
+    folders = [inside.resolve()]
+    assert (
+        allowed_clip("deep/a.wav", folders)
+        == allowed_clip("here.wav", folders)
+        == (inside / "deep" / "a.wav").resolve()
+    )
+    assert allowed_clip("voice_reference", folders) == presets.clip("voice_reference")
     for name in (
         "../../etc/passwd", "/etc/passwd", str(outside / "a.wav"), "../secret/a.wav", "deep/../../secret/a.wav",
         "link.wav", "linked/a.wav", "", ".", "deep", "nothing.wav", "~/a.wav", "../clips",
     ):  # fmt: skip
         with pytest.raises(ClipError, match="neither a bundled clip nor in"):
-            session._allowed(name)
+            allowed_clip(name, folders)
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "x.json", "", "no such preset", "a/b"])
 def test_presets_are_loaded_only_by_name(session, name):
     with pytest.raises(presets.PresetError, match="is not a preset; there are"):
-        session._allowed_preset(name)
+        allowed_preset(name)
 
 
 def test_names_that_the_system_refuses_do_no_harm(session):
@@ -364,7 +395,169 @@ def test_names_that_the_system_refuses_do_no_harm(session):
             session.error = ""
             session.command(path, name)
             until(lambda: session.error)
-    assert session._thread.is_alive()
+    assert session._worker.alive
+
+
+# --- undo -----------------------------------------------------------------------------------------
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def wait(self, seconds=1.0):
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(session):
+    session._history = History(made := Clock())
+    return made
+
+
+def gains(session, path, count):
+    """Undo or redo so often; returns the output gain after each."""
+    found = []
+    for _ in range(count):
+        session.apply({path: 1.0})
+        found.append(session.value("/afx/output/gain_db"))
+    return found
+
+
+def test_undo_goes_back_through_the_last_fifty_states_and_redo_forth(session, engine, clock):
+    for n in range(60):
+        clock.wait()
+        session.apply({"/afx/output/gain_db": n / 2})
+    wanted = [n / 2 for n in range(58, 8, -1)]
+    assert gains(session, "/afx/undo", 52) == [*wanted, 4.5, 4.5]  # 50 steps, and no further
+    assert engine.asked[-1][0].output_gain_db == 4.5
+    assert gains(session, "/afx/redo", 51) == [*wanted[-2::-1], 29.5, 29.5]
+
+
+def test_a_change_after_an_undo_ends_the_future(session, clock):
+    for value in (1.0, 2.0, 3.0):
+        session.apply({"/afx/output/gain_db": value})
+        clock.wait()
+    assert gains(session, "/afx/undo", 1) == [2.0]
+    session.apply({"/afx/output/gain_db": 9.0})
+    assert gains(session, "/afx/redo", 1) == [9.0]
+    assert gains(session, "/afx/undo", 1) == [2.0]
+
+
+def test_a_fader_is_one_change_until_it_rests(session, clock):
+    """Two faders at once are two, however often they take turns."""
+    session.apply({"/afx/output/gain_db": -1.0})
+    clock.wait()
+    for n in range(100):
+        session.apply({"/afx/output/gain_db": 0.1 * n})
+        session.apply({"/afx/compressor/ratio": 2.0 + 0.1 * n})
+        clock.wait(0.1)
+    clock.wait(0.5)
+    session.apply({"/afx/output/gain_db": 20.0})
+    assert gains(session, "/afx/undo", 3) == pytest.approx([9.9, 0.0, -1.0])
+    assert session._history.depth == (1, 3)
+
+
+def test_what_changes_nothing_is_no_state(session, clock):
+    for values in ({"/afx/output/gain_db": 0.0}, {"/afx/limiter/ceiling_db": -3.0}, {"/afx/undo": 1.0}):
+        clock.wait()
+        session.apply(values)
+    for switch in ("/afx/bypass", "/afx/freeze", "/afx/panic", "/afx/ab", "/afx/panic/clear"):
+        session.apply({switch: 1.0})
+    assert session._history.depth == (0, 0)
+
+
+def test_undo_never_lets_the_sound_back_in(session, clock):
+    session.apply({"/afx/amount": 0.5})
+    clock.wait()
+    session.apply({"/afx/amount": 0.7, "/afx/panic": 1.0, "/afx/bypass": 1.0})
+    session.apply({"/afx/undo": 1.0})
+    assert session.value("/afx/amount") == 0.5
+    assert (session.value("/afx/panic"), session.value("/afx/bypass")) == (True, True)
+
+
+def test_undo_brings_back_reference_preset_and_settings_and_they_hold(session, engine, clock):
+    guitar = matched(session, engine).playing
+    clock.wait()
+    session.use_reference(presets.clip("voice_reference"))
+    voice = session.playing
+    clock.wait()
+    session.use_preset(presets.load("telephone"))
+    telephone = session.playing
+    assert len({str(p.steps) for p in (guitar, voice, telephone)}) == 3
+
+    def step(path):
+        session.apply({path: 1.0})
+        engine.feed(clip("drums", 3.0))
+        session.look()
+        return session.playing, session.value("/afx/reference"), session.value("/afx/freeze")
+
+    assert step("/afx/undo") == (voice, "voice_reference.flac", True)
+    assert step("/afx/undo") == (guitar, "guitar_reference.flac", True)  # the new reference and its match: one change
+    step("/afx/undo")  # to before the very first match
+    assert session._base.steps == Settings.default(session._predictor.chain.order).steps
+    assert session.value("/afx/reference") == "guitar_reference.flac"
+    assert step("/afx/redo") == (guitar, "guitar_reference.flac", True)
+    step("/afx/redo")
+    session.apply({"/afx/redo": 1.0})
+    assert (session.value("/afx/preset/load"), session.playing.steps) == ("telephone", telephone.steps)
+    assert session.value("/afx/freeze") is False  # as it was before the first undo
+
+
+def test_after_an_undo_matching_goes_on_when_it_is_let(session, engine, clock):
+    matched(session, engine)
+    clock.wait()
+    session.apply({"/afx/distortion/drive_db": 3.0})
+    session.apply({"/afx/undo": 1.0})
+    assert session.value("/afx/freeze") is True
+    held = session.playing
+    engine.feed(0.2 * clip("drums", 14.0))
+    session.look()
+    assert session.playing == held
+    session.apply({"/afx/freeze": 0.0})
+    for _ in range(3):
+        session.look()
+        engine.feed(0.2 * clip("drums", 3.0))
+    assert session.playing != held
+    assert session.playing.step("distortion").values["drive_db"] != 3.0  # it is not set by hand any more
+
+
+def test_an_undo_during_a_match_wins(session, engine, model, clock, monkeypatch):
+    matched(session, engine)
+    session.apply({"/afx/output/gain_db": -3.0})
+    session.apply({"/afx/undo": 1.0})
+    session.apply({"/afx/freeze": 0.0})
+    settings, redone = model.settings, []
+
+    def meanwhile(*a):
+        session.apply({"/afx/redo": 1.0})
+        redone.append(session.playing)
+        return settings(*a)
+
+    monkeypatch.setattr(model, "settings", meanwhile)
+    engine.feed(clip("voice", 14.0))
+    session.look()
+    assert redone[0].output_gain_db == -3.0
+    assert session.playing == redone[0]
+
+
+# --- A/B ------------------------------------------------------------------------------------------
+
+
+def test_ab_is_one_trigger_and_both_sides_are_equally_loud(session, engine):
+    matched(session, engine)
+    x, heard = clip("guitar", 7.6), []
+    for bypassed in (True, False, True):
+        session.apply({"/afx/ab": 1.0})
+        assert session.value("/afx/bypass") is bypassed
+        heard.append(integrated_loudness(engine.feed(x)[RATE // 2 :], RATE))
+    assert heard[0] == pytest.approx(heard[1], abs=1.0)
+    assert heard[2] == pytest.approx(heard[1], abs=1.0)
 
 
 # --- the thread -----------------------------------------------------------------------------------
@@ -399,7 +592,7 @@ def test_a_fault_in_matching_does_not_end_it(session, engine, model, monkeypatch
     until(lambda: "matching failed" in session.error)
     until(lambda: session.prediction is not None)
     until(lambda: session.error == "")
-    assert session._thread.is_alive()
+    assert session._worker.alive
 
 
 def test_closing_is_quick_and_may_be_done_twice(session):
@@ -410,7 +603,7 @@ def test_closing_is_quick_and_may_be_done_twice(session):
     session.close()
     session.close()
     assert time.monotonic() - begin < 2.0
-    assert not session._thread.is_alive()
+    assert not session._worker.alive
     assert "too many at once" in session.error or "neither a bundled clip" in session.error
 
 
