@@ -4,7 +4,9 @@
 takes a round trip to the CPU: the same kernels run, so training hears the samples that live plays.
 """
 
-from typing import Any
+import math
+from threading import RLock
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -51,6 +53,31 @@ def edges(frames: int) -> int:
     return -(-frames // SEGMENT) + 1
 
 
+class _Tape:
+    """What a forward pass notes for its backward pass, in memory that the next one takes over.
+
+    Fresh memory from the system costs as much as the whole forward pass. So a tape that nobody needs
+    any more is kept for the next one of its size; a few at most.
+    """
+
+    _kept: ClassVar[list[np.ndarray]] = []
+    _most = 8
+    _lock = RLock()  # a tape may be let go while another is made
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        size = math.prod(shape)
+        with self._lock:
+            place = next((i for i, memory in enumerate(self._kept) if len(memory) == size), None)
+            self._memory = np.empty(size) if place is None else self._kept.pop(place)
+        self.rows = self._memory.reshape(shape)
+
+    def __del__(self) -> None:
+        if len(self._memory):
+            with self._lock:
+                self._kept.append(self._memory)
+                del self._kept[: -self._most]
+
+
 class _Process(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, table: torch.Tensor, effect: Effect, sample_rate: float) -> torch.Tensor:
@@ -58,10 +85,10 @@ class _Process(torch.autograd.Function):
         values = table.detach().cpu().contiguous().numpy()
         y = x.detach().cpu().double().contiguous().numpy().copy()
         needed = x.requires_grad or table.requires_grad
-        tape = np.empty((batch, frames if needed else 0, effect.tape_size(channels)))
+        tape = _Tape((batch, frames if needed else 0, effect.tape_size(channels)))
         coef = np.zeros((batch, values.shape[1], COEFS))
         _forward(
-            effect.design_c.address, effect.kernel_c.address, y, values, sample_rate, coef, tape,
+            effect.design_c.address, effect.kernel_c.address, y, values, sample_rate, coef, tape.rows,
             effect.state_size(sample_rate, channels),
         )  # fmt: skip
         ctx.effect, ctx.sample_rate, ctx.arrays = effect, sample_rate, (values, coef, tape)
@@ -73,7 +100,7 @@ class _Process(torch.autograd.Function):
         g = grads[0].detach().cpu().double().contiguous().numpy().copy()
         gvalues = np.zeros_like(values)
         _backward(
-            effect.jacobian_c.address, effect.adjoint_c.address, g, values, ctx.sample_rate, coef, tape, gvalues,
+            effect.jacobian_c.address, effect.adjoint_c.address, g, values, ctx.sample_rate, coef, tape.rows, gvalues,
             effect.state_size(ctx.sample_rate, g.shape[1]),
         )  # fmt: skip
         return torch.from_numpy(g).to(grads[0]), torch.from_numpy(gvalues).to(grads[0].device), None, None

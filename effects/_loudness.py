@@ -10,6 +10,7 @@ is 3.01 LU louder.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._lanes import apart, pair
 from ._native import flush_denormals, loop, restore_denormals
 
 MOMENTARY = 4
@@ -71,6 +72,29 @@ def meter_state(sample_rate: float, channels: int, hops: int = SHORT_TERM) -> ND
 
 
 @loop
+def _hear(x, c, d, state):
+    """Add the squares of channels c and d, K-weighted. Two go together, as each waits for its own last frame."""
+    b0, b1, b2, a1, a2 = state[_COEF], state[_COEF + 1], state[_COEF + 2], state[_COEF + 3], state[_COEF + 4]
+    b, c1, c2 = state[_COEF + 5], state[_COEF + 6], state[_COEF + 7]
+    i, j = _LANES + _LANE * c, _LANES + _LANE * d
+    s1, s2, r1 = pair(state[i], state[j]), pair(state[i + 1], state[j + 1]), pair(state[i + 2], state[j + 2])
+    r2, total = pair(state[i + 3], state[j + 3]), pair(state[i + 4], state[j + 4])
+    for n in range(x.shape[0]):
+        p, q = x[n, c], x[n, d]
+        v = pair(p if abs(p) < _WILD else 0.0, q if abs(q) < _WILD else 0.0)
+        w = b0 * v + s1
+        s1 = (b1 * v + s2) - a1 * w
+        s2 = b2 * v - a2 * w
+        u = b * w
+        y = u + r1
+        r1 = (r2 - 2.0 * u) - c1 * y
+        r2 = u - c2 * y
+        total = total + y * y
+    for k, lanes in enumerate((s1, s2, r1, r2, total)):
+        state[i + k], state[j + k] = apart(lanes)
+
+
+@loop
 def meter(x, state):
     """Listen to a block x (frames, channels) and leave it as it is; `state` is from `meter_state`.
 
@@ -79,26 +103,11 @@ def meter(x, state):
     """
     frames, channels = x.shape
     hop, fill, ring = int(state[_HOP]), int(state[_FILL]), _LANES + _LANE * channels
-    b0, b1, b2, a1, a2 = state[_COEF], state[_COEF + 1], state[_COEF + 2], state[_COEF + 3], state[_COEF + 4]
-    b, c1, c2 = state[_COEF + 5], state[_COEF + 6], state[_COEF + 7]
     at = 0
     while at < frames:
         end = min(frames, at + hop - fill)
-        for c in range(channels):
-            i = _LANES + _LANE * c
-            s1, s2, r1, r2, total = state[i], state[i + 1], state[i + 2], state[i + 3], state[i + 4]
-            for n in range(at, end):
-                v = x[n, c]
-                if not abs(v) < _WILD:
-                    v = 0.0
-                w = b0 * v + s1
-                s1 = b1 * v - a1 * w + s2
-                s2 = b2 * v - a2 * w
-                y = b * w + r1
-                r1 = -2.0 * b * w - c1 * y + r2
-                r2 = b * w - c2 * y
-                total += y * y
-            state[i], state[i + 1], state[i + 2], state[i + 3], state[i + 4] = s1, s2, r1, r2, total
+        for c in range(0, channels, 2):
+            _hear(x[at:end], c, min(c + 1, channels - 1), state)
         fill += end - at
         at = end
         if fill == hop:

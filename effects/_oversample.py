@@ -7,6 +7,7 @@ that run at the lower rate, and its elliptic coefficients have a closed form.
 
 from math import cos, pi, sin, sqrt, tan
 
+from ._lanes import apart, high_twice, highs, low_twice, lows, put, quad, quad_at, swapped
 from ._native import loop
 
 SLICE = 64
@@ -39,60 +40,92 @@ A0, A1 = half_band(8, 0.0465)  # passes 20 kHz at 44.1 kHz, stops by 104 dB
 B0, B1 = half_band(4, 0.25)  # passes half the sample rate, stops by 117 dB
 
 
-# An all-pass branch is a chain of sections y = a (x - y') + x'. The state is a tuple, which lives in
+# An all-pass branch is a chain of sections y = a x + x' - a y'. Two channels and both branches go together,
+# in lanes (left and right of branch 0, left and right of branch 1). The state is a tuple, which lives in
 # registers: the last input, then the last output of each section. The newest output is its last item.
 
 
 @loop
 def _two(x, s, a):
-    p = a[0] * (x - s[1]) + s[0]
-    return x, p, a[1] * (p - s[2]) + s[1]
+    p = (a[0] * x + s[0]) - a[0] * s[1]
+    return x, p, (a[1] * p + s[1]) - a[1] * s[2]
 
 
 @loop
 def _four(x, s, a):
-    p = a[0] * (x - s[1]) + s[0]
-    q = a[1] * (p - s[2]) + s[1]
-    r = a[2] * (q - s[3]) + s[2]
-    return x, p, q, r, a[3] * (r - s[4]) + s[3]
+    p = (a[0] * x + s[0]) - a[0] * s[1]
+    q = (a[1] * p + s[1]) - a[1] * s[2]
+    r = (a[2] * q + s[2]) - a[2] * s[3]
+    return x, p, q, r, (a[3] * r + s[3]) - a[3] * s[4]
 
 
 @loop
-def up4(x, first, way, frames, state, rows):
-    """Raise frames first, first + way, ... to 4 times the rate: row 4 c + j gets sub-frame j."""
-    for c in range(x.shape[1]):
-        s = state[STATE * c : STATE * (c + 1)]
-        a0, a1 = (s[0], s[1], s[2], s[3], s[4]), (s[5], s[6], s[7], s[8], s[9])
-        b0, b1 = (s[10], s[11], s[12]), (s[13], s[14], s[15])
-        r0, r1, r2, r3 = rows[4 * c], rows[4 * c + 1], rows[4 * c + 2], rows[4 * c + 3]
-        for n in range(frames):
-            v = x[first + way * n, c]
-            a0, a1 = _four(v, a0, A0), _four(v, a1, A1)
-            b0, b1 = _two(a0[4], b0, B0), _two(a0[4], b1, B1)
-            r0[n], r1[n] = b0[2], b1[2]
-            b0, b1 = _two(a1[4], b0, B0), _two(a1[4], b1, B1)
-            r2[n], r3[n] = b0[2], b1[2]
-        s[0], s[1], s[2], s[3], s[4] = a0
-        s[5], s[6], s[7], s[8], s[9] = a1
-        s[10], s[11], s[12] = b0
-        s[13], s[14], s[15] = b1
+def _branches(a, b, i):
+    """Section i of both branches, for two channels."""
+    return quad(a[i], a[i], b[i], b[i])
 
 
 @loop
-def down4(rows, state, frames, x, first, way):
-    """Lower rows to a quarter of the rate, times 4: exactly `up4` transposed and reversed in time."""
-    for c in range(x.shape[1]):
-        s = state[STATE * c : STATE * (c + 1)]
-        a0, a1 = (s[0], s[1], s[2], s[3], s[4]), (s[5], s[6], s[7], s[8], s[9])
-        b0, b1 = (s[10], s[11], s[12]), (s[13], s[14], s[15])
-        r0, r1, r2, r3 = rows[4 * c], rows[4 * c + 1], rows[4 * c + 2], rows[4 * c + 3]
-        for n in range(frames):
-            b0, b1 = _two(r1[n], b0, B0), _two(r0[n], b1, B1)
-            a1 = _four(b0[2] + b1[2], a1, A1)
-            b0, b1 = _two(r3[n], b0, B0), _two(r2[n], b1, B1)
-            a0 = _four(b0[2] + b1[2], a0, A0)
-            x[first + way * n, c] = a0[4] + a1[4]
-        s[0], s[1], s[2], s[3], s[4] = a0
-        s[5], s[6], s[7], s[8], s[9] = a1
-        s[10], s[11], s[12] = b0
-        s[13], s[14], s[15] = b1
+def _coefficients():
+    """Coefficients of the four-section filter, then of the two-section one."""
+    return (
+        (_branches(A0, A1, 0), _branches(A0, A1, 1), _branches(A0, A1, 2), _branches(A0, A1, 3)),
+        (_branches(B0, B1, 0), _branches(B0, B1, 1)),
+    )
+
+
+@loop
+def _load(s, r):
+    """Take the state of two channels into lanes: for the four-section filter, then for the two-section one."""
+    return (
+        (quad(s[0], r[0], s[5], r[5]), quad(s[1], r[1], s[6], r[6]), quad(s[2], r[2], s[7], r[7]),
+         quad(s[3], r[3], s[8], r[8]), quad(s[4], r[4], s[9], r[9])),
+        (quad(s[10], r[10], s[13], r[13]), quad(s[11], r[11], s[14], r[14]), quad(s[12], r[12], s[15], r[15])),
+    )  # fmt: skip
+
+
+@loop
+def _store(s, r, a, b):
+    """Put the state back; if both channels are one, the first lane is what counts."""
+    for i in range(5):
+        p, q, u, v = apart(a[i])
+        r[i], r[5 + i], s[i], s[5 + i] = q, v, p, u
+    for i in range(3):
+        p, q, u, v = apart(b[i])
+        r[10 + i], r[13 + i], s[10 + i], s[13 + i] = q, v, p, u
+
+
+@loop
+def up4(x, c, d, first, way, frames, state, row):
+    """Raise frames first, first + way, ... of channels c and d to 4 times the rate.
+
+    Sub-frame j of the n-th goes to row[8 n + 2 j] and, of channel d, to the place after it.
+    """
+    s, r = state[STATE * c : STATE * (c + 1)], state[STATE * d : STATE * (d + 1)]
+    a, b = _load(s, r)
+    four, two = _coefficients()
+    for n in range(frames):
+        left, right = x[first + way * n, c], x[first + way * n, d]
+        a = _four(quad(left, right, left, right), a, four)
+        b = _two(low_twice(a[4]), b, two)
+        put(row, 8 * n, b[2])
+        b = _two(high_twice(a[4]), b, two)
+        put(row, 8 * n + 4, b[2])
+    _store(s, r, a, b)
+
+
+@loop
+def down4(row, state, frames, x, c, d, first, way):
+    """Lower a row to a quarter of the rate, times 4: exactly `up4` transposed and reversed in time."""
+    s, r = state[STATE * c : STATE * (c + 1)], state[STATE * d : STATE * (d + 1)]
+    a, b = _load(s, r)
+    four, two = _coefficients()
+    for n in range(frames):
+        b = _two(swapped(quad_at(row, 8 * n)), b, two)
+        early = b[2]
+        b = _two(swapped(quad_at(row, 8 * n + 4)), b, two)
+        a = _four(lows(b[2], early) + highs(b[2], early), a, four)
+        left, right, more_left, more_right = apart(a[4])
+        x[first + way * n, d] = right + more_right
+        x[first + way * n, c] = left + more_left
+    _store(s, r, a, b)

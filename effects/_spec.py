@@ -131,7 +131,7 @@ class Effect:
 
     @cached_property
     def _design(self) -> Any:
-        return native.loop(self.design)
+        return native.loop(self.design, fastmath=False)
 
     @cached_property
     def design_c(self) -> Any:

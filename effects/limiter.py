@@ -33,4 +33,5 @@ effect = Effect(
     adjoint=compressor.adjoint,
     state_size=compressor.effect.state_size,
     tape_size=compressor.effect.tape_size,
+    meter=compressor.effect.meter,
 )

@@ -53,14 +53,17 @@ RATE, PREDELAY, LOW_CUT, DRY, MID, SIDE, EARLY, LATE = 0, 1, 2, 5, 6, 7, 8, 9
 LENGTH, GAIN, POLE = 10, 10 + LINES, 10 + 2 * LINES
 # state: ring positions, low cut, dampers, then the rings of pre-delay, taps, and each line
 PREDELAY_AT, TAPS_AT, LINE_AT, CUT, DAMPER, RINGS = 0, 1, 2, 10, 14, 14 + LINES
+# scratch, in rows of a slice: after the low cut, sent on, its slope, what is heard early and late, the lines
+IN, SENT, SLOPE, EARLY_OUT, LATE_OUT, TOTAL, LINE_OUT, LINE_IN, ROWS = 0, 2, 4, 6, 8, 10, 11, 11 + LINES, 11 + 2 * LINES
+SLICE = 64  # frames worked on at a time: no line is shorter. It changes no sample.
 # tape: early and late outputs, line outputs, dampers before the frame, then for each channel three
 T_EARLY, T_LATE, T_LINE, T_DAMPER, T_CHANNEL = 0, 2, 4, 4 + LINES, 4 + 2 * LINES
 
 
 @loop
 def _ring_sizes(sample_rate):
-    """Frames in the rings of the pre-delay and of the taps."""
-    return int(PREDELAY_S * sample_rate) + 3, int(RIGHT_S[-1] * sample_rate) + 1
+    """Frames in the rings of the pre-delay and of the taps: the longest way back, and a slice written ahead."""
+    return int(PREDELAY_S * sample_rate) + 2 + SLICE, int(RIGHT_S[-1] * sample_rate) + SLICE
 
 
 @loop
@@ -120,78 +123,212 @@ def design(sample_rate, rt60_s, hf_ratio, predelay_ms, low_cut_hz, width, mix):
     ) + (lengths + gains + poles)
 
 
-def kernel(x, state, start, coef, step, tape):
-    frames, channels = x.shape
+@loop
+def _read(ring, at, row, count):
+    """Copy `count` frames from place `at` on out of a ring."""
+    whole = min(count, ring.shape[0] - at)
+    near, far = ring[at : at + whole], row[whole:count]
+    for n in range(whole):
+        row[n] = near[n]
+    for n in range(count - whole):
+        far[n] = ring[n]
+
+
+@loop
+def _write(ring, at, row, count):
+    """Copy `count` frames into a ring, from place `at` on."""
+    whole = min(count, ring.shape[0] - at)
+    near, far = ring[at : at + whole], row[whole:count]
+    for n in range(whole):
+        near[n] = row[n]
+    for n in range(count - whole):
+        ring[n] = far[n]
+
+
+@loop
+def _add_tap(ring, at, gain, row, count):
+    """Add `count` frames from place `at` on of a ring to a row."""
+    whole = min(count, ring.shape[0] - at)
+    near, far = ring[at : at + whole], row[whole:count]
+    for n in range(whole):
+        row[n] += gain * near[n]
+    for n in range(count - whole):
+        far[n] += gain * ring[n]
+
+
+@loop
+def _back(at, frames, size):
+    """Give the place that many frames before `at`."""
+    return at - frames if at >= frames else at - frames + size
+
+
+@loop
+def _low_cut(x, state, t, coef, step, rows):
+    """Filter both channels; they go together because each waits for its own last frame."""
+    right = x.shape[1] - 1
+    left_row, right_row = rows[IN], rows[IN + right]
+    b, a1, a2 = coef[LOW_CUT], coef[LOW_CUT + 1], coef[LOW_CUT + 2]
+    d, d1, d2 = step[LOW_CUT], step[LOW_CUT + 1], step[LOW_CUT + 2]
+    s1, s2, r1, r2 = state[CUT], state[CUT + 1], state[CUT + 2 * right], state[CUT + 2 * right + 1]
+    for n in range(x.shape[0]):
+        at = t + n
+        p, q = (b + at * d) * x[n, 0], (b + at * d) * x[n, right]
+        k1, k2 = a1 + at * d1, a2 + at * d2
+        v, w = p + s1, q + r1
+        s1, r1 = (s2 - 2.0 * p) - k1 * v, (r2 - 2.0 * q) - k1 * w
+        s2, r2 = p - k2 * v, q - k2 * w
+        left_row[n], right_row[n] = v, w
+    state[CUT + 2 * right], state[CUT + 2 * right + 1] = r1, r2
+    state[CUT], state[CUT + 1] = s1, s2
+
+
+@loop
+def _delay(ring, now, count, t, coef, step, row, slope):
+    """Read the pre-delay's ring between two frames: row[n] is what enters the taps and the lines."""
+    size = ring.shape[0]
+    if step[PREDELAY] == 0.0:
+        whole = min(max(int(coef[PREDELAY]), 0), size - SLICE - 1)  # memory is safe from any number, nan too
+        _read(ring, _back(now, whole, size), row, count)
+        _read(ring, _back(now, whole + 1, size), slope, count)
+        for n in range(count):
+            slope[n] -= row[n]
+            row[n] += (coef[PREDELAY] - whole) * slope[n]
+        return
+    for n in range(count):
+        delay = coef[PREDELAY] + (t + n) * step[PREDELAY]
+        whole = min(max(int(delay), 0), size - SLICE - 1)
+        at = now + n if now + n < size else now + n - size
+        u = ring[_back(at, whole, size)]
+        slope[n] = ring[_back(at, whole + 1, size)] - u
+        row[n] = u + (delay - whole) * slope[n]
+
+
+@loop
+def _send(x, state, t, coef, step, rows):
+    """Take a slice through low cut and pre-delay into the rings of the taps, and hear those."""
+    count, channels = x.shape
     right = channels - 1
-    record = tape.shape[0] > 0
     rate = coef[RATE]
     predelay_size, taps_size = _ring_sizes(rate)
-    predelay, taps = RINGS, RINGS + channels * predelay_size
+    taps_at = RINGS + channels * predelay_size
     now, tap = int(state[PREDELAY_AT]), int(state[TAPS_AT])
-    for n in range(frames):
-        t = start + n
-        b, a1 = coef[LOW_CUT] + t * step[LOW_CUT], coef[LOW_CUT + 1] + t * step[LOW_CUT + 1]
-        a2 = coef[LOW_CUT + 2] + t * step[LOW_CUT + 2]
-        delay = coef[PREDELAY] + t * step[PREDELAY]
-        whole = min(max(int(delay), 0), predelay_size - 2)  # memory is safe from any number, nan too
-        near = now - whole if now >= whole else now - whole + predelay_size
-        far = near - 1 if near > 0 else predelay_size - 1
-        for c in range(channels):
-            s = CUT + 2 * c
-            v = b * x[n, c] + state[s]
-            state[s] = -2.0 * b * x[n, c] - a1 * v + state[s + 1]
-            state[s + 1] = b * x[n, c] - a2 * v
-            state[predelay + channels * now + c] = v
-            u = state[predelay + channels * near + c]
-            slope = state[predelay + channels * far + c] - u
-            state[taps + channels * tap + c] = u + (delay - whole) * slope
-            if record:
-                tape[n, T_CHANNEL + 3 * c], tape[n, T_CHANNEL + 3 * c + 1] = x[n, c], v
-                tape[n, T_CHANNEL + 3 * c + 2] = slope
+    _low_cut(x, state, t, coef, step, rows)
+    for c in range(channels):
+        ring = state[RINGS + predelay_size * c : RINGS + predelay_size * (c + 1)]
+        _write(ring, now, rows[IN + c], count)
+        _delay(ring, now, count, t, coef, step, rows[SENT + c], rows[SLOPE + c])
+        _write(state[taps_at + taps_size * c : taps_at + taps_size * (c + 1)], tap, rows[SENT + c], count)
+    rows[EARLY_OUT : EARLY_OUT + 2] = 0.0
+    for k in range(TAPS):
+        same = state[taps_at + taps_size * right * CROSS[k] : taps_at + taps_size * (right * CROSS[k] + 1)]
+        _add_tap(same, _back(tap, int(LEFT_S[k] * rate), taps_size), TAP[k], rows[EARLY_OUT], count)
+        same = state[taps_at + taps_size * right * (1 - CROSS[k]) : taps_at + taps_size * (right * (1 - CROSS[k]) + 1)]
+        _add_tap(same, _back(tap, int(RIGHT_S[k] * rate), taps_size), TAP[k], rows[EARLY_OUT + 1], count)
+    state[PREDELAY_AT] = now + count if now + count < predelay_size else now + count - predelay_size
+    state[TAPS_AT] = tap + count if tap + count < taps_size else tap + count - taps_size
 
-        early_left = early_right = 0.0
-        for k in range(TAPS):
-            i = tap - int(LEFT_S[k] * rate)
-            i = taps + channels * (i if i >= 0 else i + taps_size)
-            early_left += TAP[k] * state[i + right * CROSS[k]]
-            i = tap - int(RIGHT_S[k] * rate)
-            i = taps + channels * (i if i >= 0 else i + taps_size)
-            early_right += TAP[k] * state[i + right * (1 - CROSS[k])]
 
+@loop
+def _damp(state, i, count, t, coef, step, v, u):
+    """Low-pass four lines at once, from line i on: each waits for its own last frame."""
+    h0, h1, h2, h3 = state[DAMPER + i], state[DAMPER + i + 1], state[DAMPER + i + 2], state[DAMPER + i + 3]
+    p0, p1, p2, p3 = coef[POLE + i], coef[POLE + i + 1], coef[POLE + i + 2], coef[POLE + i + 3]
+    d0, d1, d2, d3 = step[POLE + i], step[POLE + i + 1], step[POLE + i + 2], step[POLE + i + 3]
+    v0, v1, v2, v3, u0, u1, u2, u3 = v[i], v[i + 1], v[i + 2], v[i + 3], u[i], u[i + 1], u[i + 2], u[i + 3]
+    for n in range(count):
+        at = t + n
+        k0, k1, k2, k3 = p0 + at * d0, p1 + at * d1, p2 + at * d2, p3 + at * d3
+        h0, h1 = k0 * h0 + (v0[n] - k0 * v0[n]), k1 * h1 + (v1[n] - k1 * v1[n])
+        h2, h3 = k2 * h2 + (v2[n] - k2 * v2[n]), k3 * h3 + (v3[n] - k3 * v3[n])
+        u0[n], u1[n], u2[n], u3[n] = h0, h1, h2, h3
+    state[DAMPER + i], state[DAMPER + i + 1], state[DAMPER + i + 2], state[DAMPER + i + 3] = h0, h1, h2, h3
+
+
+@loop
+def _circulate(channels, count, state, t, coef, step, rows, tape):
+    """Take a slice out of the lines, through dampers and matrix, and back in with what enters: no line is shorter."""
+    predelay_size, taps_size = _ring_sizes(coef[RATE])
+    lines_at = RINGS + channels * (predelay_size + taps_size)
+    v, u = rows[LINE_OUT : LINE_OUT + LINES], rows[LINE_IN : LINE_IN + LINES]
+    ring = lines_at
+    for i in range(LINES):
+        length = int(coef[LENGTH + i])
+        _read(state[ring : ring + length], int(state[LINE_AT + i]), v[i], count)
+        ring += length
+        if tape.shape[0] > 0:
+            for n in range(count):
+                tape[n, T_LINE + i] = v[i, n]
+        for n in range(count):
+            v[i, n] *= coef[GAIN + i] + (t + n) * step[GAIN + i]
+    for i in range(LINES):
+        if tape.shape[0] > 0:
+            tape[0, T_DAMPER + i] = state[DAMPER + i]
+    for i in range(0, LINES, 4):
+        _damp(state, i, count, t, coef, step, v, u)
+    left, other = rows[SENT], rows[SENT + channels - 1]
+    for n in range(count):
         late_left = late_right = total = 0.0
-        ring = taps + channels * taps_size
         for i in range(LINES):
-            z = state[ring + int(state[LINE_AT + i])]
-            ring += int(coef[LENGTH + i])
-            v = (coef[GAIN + i] + t * step[GAIN + i]) * z
-            if record:
-                tape[n, T_LINE + i], tape[n, T_DAMPER + i] = z, state[DAMPER + i]
-            h = v + (coef[POLE + i] + t * step[POLE + i]) * (state[DAMPER + i] - v)
-            state[DAMPER + i] = h
-            late_left += OUT_LEFT[i] * v
-            late_right += OUT_RIGHT[i] * v
-            total += h
-        left, other = state[taps + channels * tap], state[taps + channels * tap + right]
-        ring = taps + channels * taps_size
-        for i in range(LINES):
-            at, length = int(state[LINE_AT + i]), int(coef[LENGTH + i])
-            state[ring + at] = IN_LEFT[i] * left + IN_RIGHT[i] * other + state[DAMPER + i] - (2.0 / LINES) * total
-            state[LINE_AT + i] = at + 1 if at + 1 < length else 0
-            ring += length
+            late_left += OUT_LEFT[i] * rows[LINE_OUT + i, n]
+            late_right += OUT_RIGHT[i] * rows[LINE_OUT + i, n]
+            total += (2.0 / LINES) * rows[LINE_IN + i, n]
+        rows[LATE_OUT, n], rows[LATE_OUT + 1, n], rows[TOTAL, n] = late_left, late_right, total
+    if tape.shape[0] > 0:
+        for n in range(1, count):
+            for i in range(LINES):
+                tape[n, T_DAMPER + i] = u[i, n - 1]
+    ring = lines_at
+    for i in range(LINES):
+        at, length = int(state[LINE_AT + i]), int(coef[LENGTH + i])
+        for n in range(count):
+            u[i, n] += IN_LEFT[i] * left[n] + IN_RIGHT[i] * other[n] - rows[TOTAL, n]
+        _write(state[ring : ring + length], at, u[i], count)
+        state[LINE_AT + i] = at + count if at + count < length else at + count - length
+        ring += length
 
-        if record:
-            tape[n, T_EARLY], tape[n, T_EARLY + 1] = early_left, early_right
-            tape[n, T_LATE], tape[n, T_LATE + 1] = late_left, late_right
-        early, late = coef[EARLY] + t * step[EARLY], coef[LATE] + t * step[LATE]
-        left, other = early * early_left + late * late_left, early * early_right + late * late_right
-        dry = coef[DRY] + t * step[DRY]
-        mid, side = (coef[MID] + t * step[MID]) * (left + other), (coef[SIDE] + t * step[SIDE]) * (left - other)
+
+@loop
+def _record(x, rows, tape):
+    """Note for the adjoint what enters, and what is heard, before the mix."""
+    count, channels = x.shape
+    for n in range(count):
+        for c in range(2):
+            tape[n, T_EARLY + c], tape[n, T_LATE + c] = rows[EARLY_OUT + c, n], rows[LATE_OUT + c, n]
+        for c in range(channels):
+            tape[n, T_CHANNEL + 3 * c], tape[n, T_CHANNEL + 3 * c + 1] = x[n, c], rows[IN + c, n]
+            tape[n, T_CHANNEL + 3 * c + 2] = rows[SLOPE + c, n]
+
+
+@loop
+def _mix(x, t, coef, step, rows):
+    count, channels = x.shape
+    right = channels - 1
+    early_left, early_right, late_left, late_right = (
+        rows[EARLY_OUT], rows[EARLY_OUT + 1], rows[LATE_OUT], rows[LATE_OUT + 1]
+    )  # fmt: skip
+    for n in range(count):
+        at = t + n
+        early, late = coef[EARLY] + at * step[EARLY], coef[LATE] + at * step[LATE]
+        left, other = early * early_left[n] + late * late_left[n], early * early_right[n] + late * late_right[n]
+        dry = coef[DRY] + at * step[DRY]
+        mid, side = (coef[MID] + at * step[MID]) * (left + other), (coef[SIDE] + at * step[SIDE]) * (left - other)
         x[n, 0] = dry * x[n, 0] + (mid + side)
         if right:
             x[n, 1] = dry * x[n, 1] + (mid - side)
-        now = now + 1 if now + 1 < predelay_size else 0
-        tap = tap + 1 if tap + 1 < taps_size else 0
-    state[PREDELAY_AT], state[TAPS_AT] = now, tap
+
+
+def kernel(x, state, start, coef, step, tape):
+    frames, channels = x.shape
+    piece = min(SLICE, int(coef[LENGTH]))
+    rows = state[state.shape[0] - ROWS * SLICE :].reshape((ROWS, SLICE))
+    for first in range(0, frames, piece):
+        last = min(first + piece, frames)
+        block, notes = x[first:last], tape[first:last]
+        _send(block, state, start + first, coef, step, rows)
+        _circulate(channels, last - first, state, start + first, coef, step, rows, notes)
+        if tape.shape[0] > 0:
+            _record(block, rows, notes)
+        _mix(block, start + first, coef, step, rows)
 
 
 @loop
@@ -259,7 +396,7 @@ def adjoint(g, state, start, coef, step, tape, gcoef, gstep):
         b, a1 = coef[LOW_CUT] + t * step[LOW_CUT], coef[LOW_CUT + 1] + t * step[LOW_CUT + 1]
         a2 = coef[LOW_CUT + 2] + t * step[LOW_CUT + 2]
         dry, delay = coef[DRY] + t * step[DRY], coef[PREDELAY] + t * step[PREDELAY]
-        whole = min(max(int(delay), 0), predelay_size - 2)
+        whole = min(max(int(delay), 0), predelay_size - SLICE - 1)
         near = now + whole if now + whole < predelay_size else now + whole - predelay_size
         far = near + 1 if near + 1 < predelay_size else 0
         for c in range(channels):
@@ -289,7 +426,7 @@ def state_size(sample_rate: float, channels: int) -> int:
     if sample_rate > MAX_RATE:
         raise ValueError(f"reverb: {sample_rate:g} Hz is over {MAX_RATE} Hz")
     rings = sum(_ring_sizes(float(sample_rate))) * channels
-    return RINGS + rings + int(sum(_lines(float(sample_rate), 1.0, 1.0)[0]))
+    return RINGS + rings + int(sum(_lines(float(sample_rate), 1.0, 1.0)[0])) + ROWS * SLICE
 
 
 effect = Effect(
