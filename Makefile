@@ -1,7 +1,7 @@
 # Two environments: .venv has the live side (what users install), .venv-test everything.
 PYTHON ?= python3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-APT := jackd2 libportaudio2 liblo-tools
+APT := jackd2 libportaudio2 liblo-tools gcc libc6-dev strace
 WHEEL = dist/afx_live-*.whl
 
 .PHONY: demo test lint types wheel bench clean system
@@ -25,9 +25,17 @@ test: system wheel .venv-test/ready  ## install the wheel with the training side
 	.venv-test/bin/pip install --quiet "$$(echo $(WHEEL))[train,dev]"
 	touch $@
 
-system:  ## a JACK server to play on without a sound card, PortAudio, and a foreign OSC client
-	@command -v jackd >/dev/null && command -v oscsend >/dev/null && ldconfig -p | grep -q libportaudio || \
+system:  ## a JACK server without a sound card, PortAudio, a foreign OSC client, and what watches the audio thread
+	@which jackd oscsend cc strace >/dev/null && ldconfig -p | grep -q libportaudio || \
 	  { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq $(APT) >/dev/null; }
+
+bench: .venv-bench/ready  ## measure against peers, which are installed only here (pedalboard is GPL): 15 minutes
+	.venv-bench/bin/python bench/all.py
+
+.venv-bench/ready: pyproject.toml bench/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet -e '.[train,dev]' -r bench/requirements.txt
+	touch $@
 
 wheel: .venv/ready
 	rm -rf dist build/lib build/bdist*
