@@ -40,6 +40,7 @@ HOST, PORT = "127.0.0.1", 9123
 APPLY_RATE = 500.0  # calls of `Controls.apply` per second, at most: what comes within 2 ms goes in one
 TOKEN_SIZE = 64  # bytes one token pays for, so that big datagrams are no way around the rate
 MAX_DRAIN = 256  # datagrams taken in one go, so that a flood can not put off `apply`
+DRAIN_S = 0.005
 PAUSE = 50.0  # tokens for what is applied on its own: the 2 ms that it takes, others wait, a mute among them
 MOST_CONFIGURED = 8
 COUNTERS: tuple[str, ...] = ("packets", "messages", "bad", "dropped", "lost", "unknown", "late")
@@ -155,9 +156,14 @@ class OscServer:
                 self._closing.wait(0.1)  # a fault that stays must not spin
 
     def _drain(self) -> Iterator[tuple[bytes, Any]]:
-        """Wait for a datagram (up to 0.1 s, or until feedback is due), then give all that are there."""
-        wait = min(0.1, self._feedback.wait(time.monotonic()))
+        """Wait for a datagram (up to 0.1 s, or until feedback is due), then give those that are there.
+
+        No more than come in `DRAIN_S`: where other threads keep Python busy, each may take milliseconds.
+        """
+        wait, end = min(0.1, self._feedback.wait(time.monotonic())), math.inf
         for _ in range(MAX_DRAIN):
+            if time.monotonic() > end:
+                return
             self._socket.settimeout(wait)
             try:
                 received = self._socket.recvfrom(MAX_SIZE + 1)  # one more than is taken: what is cut shows
@@ -165,8 +171,9 @@ class OscServer:
                 return
             except ConnectionError:  # Windows says here that a subscriber is gone
                 continue
+            if end == math.inf:
+                wait, end = 0.0, time.monotonic() + DRAIN_S
             yield received
-            wait = 0.0
 
     def _take(self, batch: Batch, datagram: bytes, peer: Any) -> Batch:
         """Add a datagram to the batch; commit the batch first if the order asks for it."""

@@ -1,5 +1,6 @@
 """Fixtures for all tests."""
 
+import ctypes
 import fcntl
 import os
 import shutil
@@ -10,6 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
+
+
+def _end_with_us():
+    """Have the kernel kill this process when the test run dies: an orphaned server would keep the name."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def need(program: str, package: str) -> str:
@@ -43,8 +49,9 @@ class Jack:
         with tempfile.TemporaryFile("w+") as words:
             env = {**os.environ, **self.env}
             self.process = subprocess.Popen(
-                command, env=env, stdin=subprocess.DEVNULL, stdout=words, stderr=subprocess.STDOUT
-            )
+                command, env=env, stdin=subprocess.DEVNULL, stdout=words, stderr=subprocess.STDOUT,
+                preexec_fn=_end_with_us,
+            )  # fmt: skip
             deadline = time.monotonic() + 10
             while not self.ports():
                 if self.process.poll() is not None:
