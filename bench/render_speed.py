@@ -45,8 +45,8 @@ turns, warm caches. Ratios are medians over rounds with their 95 % intervals: un
 {verdict}
 
 - `afx-live render --preset`: the chain of block_cost.py with all four effects, through the live engine. It listens to
-  the file, plays it to measure its loudness and again into the result, so that this has the loudness asked for; the
-  others play it once, as loud as it comes.
+  the file and solves the level, so that the result has the loudness asked for; the
+  others play it as loud as it comes.
 - `afx-live render --reference`: the same with the shipped model, which hears the reference and predicts the chain.
 - pedalboard: a script of ten lines, blocks of 32768 frames; the chain of block_cost.py.
 - SoX: bass, four equalizers, treble, compand, overdrive, reverb, limiting compand.

@@ -139,10 +139,10 @@ def _render_one(
     def on(frames: int) -> None:
         nonlocal done
         done += frames
-        step(min(done, 2 * heard.frames), 0)
+        step(min(done, heard.frames), 0)
 
     heard = listen(path)
-    step(0, 2 * heard.frames)
+    step(0, heard.frames)
     begin = perf_counter()
     found = found_for(heard, model, references, preset, a.amount)
     settings, lufs = play_file(heard, found, out, on, a.force)
@@ -215,7 +215,7 @@ def demo(a: argparse.Namespace) -> int:
         f"Reference  {ref.path.name}  {ref.seconds:.1f} s  {ref.lufs:.1f} LUFS",
         f"Input      {source.name}  {heard.seconds:.1f} s  {heard.lufs:.1f} LUFS",
         *(f"{'Chain' if i == 0 else '':<11}{line}" for i, line in enumerate(sentences(settings))),
-        f"Loudness   {heard.lufs:.1f} → {lufs:.1f} LUFS   rendered twice at {2 * heard.seconds / took:.0f} × real time",
+        f"Loudness   {heard.lufs:.1f} → {lufs:.1f} LUFS   rendered at {heard.seconds / took:.0f} × real time",
         f"Wrote      {'  '.join(files)}",
         "Next       afx-live devices      then      afx-live --reference YOUR.wav",
     ])  # fmt: skip

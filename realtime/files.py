@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -18,7 +19,7 @@ import soundfile
 from ..effects import Settings
 from ..effects._loudness import gated_loudness, hops_of, integrated_loudness, meter_all, meter_state
 from .engine import LATENCY, Engine
-from .match import Match, Reference, match, solve_level, target_of
+from .match import Match, Reference, match, solve_level
 from .predictor import GATE_LUFS, ClipError, Predictor
 
 BLOCK = 1 << 15
@@ -151,23 +152,25 @@ def reference(path: str | os.PathLike[str], predictor: Predictor) -> Reference:
 
 
 def match_file(heard: Heard, predictor: Predictor, references: list[Reference], amount: float = 1.0) -> Match:
-    """Match a file to references; its level is solved on its whole length when it is rendered."""
+    """Match a file to references; its level is made right on its whole length when it is rendered."""
     description = predictor.describe(heard.stretches, heard.sample_rate, str(heard.path))
-    found = match(predictor, description, heard.stretches, heard.sample_rate, references, amount)
-    return replace(found, input_lufs=heard.lufs, target_lufs=target_of(references, heard.lufs, amount))
+    return match(predictor, description, heard.stretches, heard.sample_rate, references, amount, heard.lufs)
 
 
 def fixed(heard: Heard, settings: Settings, target_lufs: float | None, trained_lufs: float = -23.0) -> Match:
     """Use given settings on a file, at a loudness or (None) at the file's own."""
     goal = heard.lufs if target_lufs is None else target_lufs
-    return Match(solve_level(settings, heard.stretches, heard.sample_rate, goal, trained_lufs), None, heard.lufs, goal)
+    here = integrated_loudness(heard.stretches, heard.sample_rate)
+    solved = solve_level(settings, heard.stretches, heard.sample_rate, goal + here - heard.lufs, trained_lufs)
+    return Match(solved, None, heard.lufs, goal)
 
 
 def render(heard: Heard, found: Match, out: Path, progress: Progress, force: bool = False) -> tuple[Settings, float]:
     """Play a file through the engine into `out`; returns the settings with their final level and the loudness.
 
-    Twice: once to measure, so that the loudness is right over the whole file; and once or twice more
-    where the ceiling takes some of it away. The result appears under its name only when it is whole.
+    Once, if the level that was solved on stretches of it is right over the whole file; else again with a
+    better one, and once or twice more where the ceiling takes some of it away. The result appears under
+    its name only when it is whole.
     Raises FileExistsError without `force`, ClipError for more than two channels or a format that
     cannot be written, OSError for a full disk.
     """
@@ -181,18 +184,18 @@ def render(heard: Heard, found: Match, out: Path, progress: Progress, force: boo
     settings, goal = found.settings, found.target_lufs
     part = out.with_name(f".{out.stem}.{os.getpid()}.part{out.suffix}")
     with open_sound(heard.path) as sound:
-        lufs, slope = _play(sound, settings, progress, None), 1.0
         try:
-            for _ in range(MOST_TAKES):
-                before, was = settings.output_gain_db, lufs
-                if goal is not None and was > GATE_LUFS:
-                    wanted_db = before + (goal - was) / slope
-                    settings = replace(settings, output_gain_db=float(np.clip(wanted_db, -48.0, 48.0)))
-                lufs = _write(sound, settings, part, kind, progress)
-                raised = settings.output_gain_db - before
-                if goal is None or abs(goal - lufs) < NEAR_LU or abs(raised) < NEAR_LU:
+            lufs, slope = _write(sound, settings, part, kind, progress), 1.0
+            for _ in range(MOST_TAKES - 1):
+                if goal is None or abs(goal - lufs) < NEAR_LU or not lufs > GATE_LUFS:
                     break
-                slope = float(np.clip((lufs - was) / raised, 0.2, 1.0))  # the ceiling takes away the rest
+                before, was = settings.output_gain_db, lufs
+                wanted_db = float(np.clip(before + (goal - was) / slope, -48.0, 48.0))
+                if abs(wanted_db - before) < NEAR_LU:
+                    break
+                settings = replace(settings, output_gain_db=wanted_db)
+                lufs = _write(sound, settings, part, kind, progress)
+                slope = float(np.clip((lufs - was) / (wanted_db - before), 0.2, 1.0))  # the ceiling takes the rest
             os.replace(part, out)
         finally:
             with contextlib.suppress(OSError):  # not there, or in a place that cannot be written
@@ -226,21 +229,34 @@ def _why_not(folder: Path) -> str:
     return "the disk is full" if shutil.disk_usage(folder).free < 8 * BLOCK else ""
 
 
-def _play(
-    sound: soundfile.SoundFile, settings: Settings, progress: Progress, target: soundfile.SoundFile | None
-) -> float:
-    """Play a whole file, without the engine's delay, into `target`; returns the loudness of the result."""
+def _play(sound: soundfile.SoundFile, settings: Settings, progress: Progress, target: soundfile.SoundFile) -> float:
+    """Play a whole file, without the engine's delay, into `target`; returns the loudness of the result.
+
+    Reading, playing and writing go on side by side: compiled code and libsndfile let go of Python.
+    """
     rate, late, heard = sound.samplerate, LATENCY, 0
     engine, rest = Engine(settings, rate, sound.channels), np.zeros((LATENCY, sound.channels), np.float32)
     meter, kept = _Meter(rate, sound.channels), [rest[:0]]
-    for block in chain(blocks(sound), [rest]):
-        played = engine.process(block)[late:]
-        late = max(0, late - len(block))
-        meter.hear(played)
-        heard += len(played)
-        if target is not None and len(played):
-            target.write(played)
-        if heard < rate // 2:
-            kept.append(played)
-        progress(len(played))
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        written = writer.submit(int)
+        for block in chain(_ahead(blocks(sound), reader), [rest]):
+            played = engine.process(block)[late:]
+            late = max(0, late - len(block))
+            written.result()
+            if len(played):
+                written = writer.submit(target.write, played)
+            meter.hear(played)
+            heard += len(played)
+            if heard < rate // 2:
+                kept.append(played)
+            progress(len(played))
+        written.result()
     return integrated_loudness(np.concatenate(kept), rate) if heard < rate // 2 else gated_loudness(meter.powers())
+
+
+def _ahead(items: Iterator[np.ndarray], reader: ThreadPoolExecutor) -> Iterator[np.ndarray]:
+    """Have the next item fetched while the last one is used."""
+    coming = reader.submit(next, items, None)
+    while (item := coming.result()) is not None:
+        coming = reader.submit(next, items, None)
+        yield item

@@ -86,10 +86,16 @@ def match(
     sample_rate: float,
     references: Sequence[Reference],
     amount: float = 1.0,
+    lufs: float | None = None,
 ) -> Match:
-    """Predict settings for an input that was `heard`, scale them by `amount`, and solve their level on x."""
+    """Predict settings for an input that was `heard`, scale them by `amount`, and solve their level on x.
+
+    `lufs` is the loudness of the whole input, if x is but a part of it.
+    """
     prediction = predictor.predict(heard, [r.description for r in references])
-    lufs = integrated_loudness(x, sample_rate)
+    here = integrated_loudness(x, sample_rate)
+    lufs = here if lufs is None else lufs
     target = target_of(references, lufs, amount)
     settings = predictor.settings(prediction).at_amount(amount)
-    return Match(solve_level(settings, x, sample_rate, target, predictor.lufs), prediction, lufs, target)
+    solved = solve_level(settings, x, sample_rate, target + here - lufs, predictor.lufs)
+    return Match(solved, prediction, lufs, target)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -259,11 +260,16 @@ def test_a_folder_that_is_not_there_is_said(tmp_path):
         rendered(path, Settings(), tmp_path / "nowhere" / "out.wav")
 
 
-def test_progress_counts_the_frames_of_both_takes(tmp_path):
+def test_progress_counts_the_frames_of_every_take(tmp_path):
     path, seen = put(tmp_path / "in.wav", sound(48000, 1, 2.0), 48000), []
     heard = listen(path)
     render(heard, fixed(heard, Settings(), -25.0), tmp_path / "out.wav", seen.append)
+    assert sum(seen) == heard.frames  # the level that was solved is right
+    wrong = replace(fixed(heard, Settings(), -25.0), target_lufs=-28.0)
+    seen.clear()
+    _, lufs = render(heard, wrong, tmp_path / "again.wav", seen.append)
     assert sum(seen) == 2 * heard.frames
+    assert lufs == pytest.approx(-28.0, abs=0.2)
 
 
 def test_a_matched_file_reaches_the_references_loudness(tmp_path, model):
