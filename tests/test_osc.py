@@ -503,7 +503,8 @@ def test_a_flood_is_dropped_and_counted(server, client):
         client.send(message("/afx/amount", "f", n / 20000))
     wait_until(lambda: quiet(server))
     counters = server.counters
-    assert counters["dropped"] > 0
+    assert counters["dropped"] + counters["lost"] > 0  # by the server or, where it had no time, by the kernel
+    assert counters["packets"] + counters["lost"] == 20000
     assert counters["messages"] <= 1000 + 5000 * (time.monotonic() - start)
     assert counters["packets"] == counters["messages"] + counters["dropped"]
 
