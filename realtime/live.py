@@ -156,9 +156,10 @@ def _server(session: Session, a: argparse.Namespace) -> OscServer:
 def _stopping() -> Iterator[threading.Event]:
     """Turn Ctrl-C, SIGTERM and a closed terminal into an event, so that the end is a fade and not a click."""
     stop = threading.Event()
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    wanted = [s for s in numbers if signal.getsignal(s) != signal.SIG_IGN]  # nohup: it is to play on
-    old = {s: signal.signal(s, lambda *_: stop.set()) for s in wanted}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup: it is to play on
+        numbers.append(signal.SIGHUP)
+    old = {s: signal.signal(s, lambda *_: stop.set()) for s in numbers}
     try:
         yield stop
     finally:
