@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-
 # A background job, as CI may be, starts with Ctrl-C ignored, and all its children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
