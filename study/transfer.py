@@ -108,17 +108,17 @@ def run(
 
 
 def table(scored: Sequence[dict]) -> str:
-    """Write the rows as Markdown: means, the difference to loudness-only with its interval, and harm."""
+    """Write the rows as Markdown, by mode and for both together: means, difference to loudness-only, and harm."""
     n = max(sum(d["row"] == row and d["mode"] == mode for d in scored) for row in ROWS for mode in MODES)
     lines = [
-        f"Loudness-matched STFT error (lower is better), n = {n} a row; 95 % intervals over recordings.",
+        f"Loudness-matched STFT error (lower is better), n = {n} a row of one mode; 95 % intervals over recordings.",
         "",
         "| reference from | effect | " + " | ".join(SYSTEMS) + " | ours − loudness [95 %] | worse by > 1 % |",
         "|---" * (4 + len(SYSTEMS)) + "|",
     ]
-    for mode in MODES:
+    for mode in (*MODES, "either"):
         for row in ROWS:
-            mine = [d for d in scored if d["row"] == row and d["mode"] == mode]
+            mine = [d for d in scored if d["row"] == row and mode in (d["mode"], "either")]
             if not mine:
                 continue
             scores = {s: np.array([d["scores"][s] for d in mine]) for s in SYSTEMS}
