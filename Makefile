@@ -1,7 +1,7 @@
 # Two environments: .venv has the live side (what users install), .venv-test everything.
 PYTHON ?= python3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-APT := jackd2 libportaudio2 liblo-tools gcc libc6-dev strace
+APT := jackd2 libportaudio2 liblo-tools gcc libc6-dev strace sox
 WHEEL = dist/afx_live-*.whl
 
 .PHONY: demo test lint types wheel bench clean system
