@@ -4,9 +4,7 @@
 takes a round trip to the CPU: the same kernels run, so training hears the samples that live plays.
 """
 
-import math
-from threading import RLock
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +24,8 @@ from ._spec import Effect
 
 SEGMENT = 64
 """Frames between the edges at which a moving parameter is evaluated, as in the live chain."""
+CHUNK = 4096
+"""Frames played again at a time on the way back: their tape fits the second-level cache. A multiple of SEGMENT."""
 
 
 def process(effect: Effect, x: torch.Tensor, sample_rate: float, values: tuple[torch.Tensor, ...]) -> torch.Tensor:
@@ -53,115 +53,151 @@ def edges(frames: int) -> int:
     return -(-frames // SEGMENT) + 1
 
 
-class _Tape:
-    """What a forward pass notes for its backward pass, in memory that the next one takes over.
+class _Process(torch.autograd.Function):
+    """Play forward; for the way back, note what comes in and the state at the start of each chunk.
 
-    Fresh memory from the system costs as much as the whole forward pass. So a tape that nobody needs
-    any more is kept for the next one of its size; a few at most.
+    Backward, each chunk is played again, which gives the same samples, and its tape stays in the
+    processor's cache: to write a tape of the whole sound and to read it takes longer.
     """
 
-    _kept: ClassVar[list[np.ndarray]] = []
-    _most = 8
-    _lock = RLock()  # a tape may be let go while another is made
-
-    def __init__(self, shape: tuple[int, int, int]) -> None:
-        size = math.prod(shape)
-        with self._lock:
-            place = next((i for i, memory in enumerate(self._kept) if len(memory) == size), None)
-            self._memory = np.empty(size) if place is None else self._kept.pop(place)
-        self.rows = self._memory.reshape(shape)
-
-    def __del__(self) -> None:
-        if len(self._memory):
-            with self._lock:
-                self._kept.append(self._memory)
-                del self._kept[: -self._most]
-
-
-class _Process(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, table: torch.Tensor, effect: Effect, sample_rate: float) -> torch.Tensor:
         batch, channels, frames = x.shape
         values = table.detach().cpu().contiguous().numpy()
-        y = x.detach().cpu().double().contiguous().numpy().copy()
+        sound = _numbers(x)
+        y = torch.empty(x.shape, dtype=sound.dtype)
+        size = effect.state_size(sample_rate, channels)
         needed = x.requires_grad or table.requires_grad
-        tape = _Tape((batch, frames if needed else 0, effect.tape_size(channels)))
+        starts = np.empty((batch, -(-frames // CHUNK) if needed else 0, size))
         coef = np.zeros((batch, values.shape[1], COEFS))
         _forward(
-            effect.design_c.address, effect.kernel_c.address, y, values, sample_rate, coef, tape.rows,
-            effect.state_size(sample_rate, channels),
+            effect.design_c.address, effect.kernel_c.address, sound.numpy(), y.numpy(), values, sample_rate, coef,
+            starts, size,
         )  # fmt: skip
-        ctx.effect, ctx.sample_rate, ctx.arrays = effect, sample_rate, (values, coef, tape)
-        return torch.from_numpy(y).to(x)
+        ctx.save_for_backward(x)
+        ctx.effect, ctx.sample_rate, ctx.arrays = effect, sample_rate, (values, coef, starts)
+        return y.to(x)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
-        effect, (values, coef, tape) = ctx.effect, ctx.arrays
-        g = grads[0].detach().cpu().double().contiguous().numpy().copy()
-        gvalues = np.zeros_like(values)
+        effect, (values, coef, starts) = ctx.effect, ctx.arrays
+        x, g = _numbers(ctx.saved_tensors[0]), _numbers(grads[0])
+        gx, gvalues = torch.empty(x.shape, dtype=x.dtype), np.zeros_like(values)
         _backward(
-            effect.jacobian_c.address, effect.adjoint_c.address, g, values, ctx.sample_rate, coef, tape.rows, gvalues,
-            effect.state_size(ctx.sample_rate, g.shape[1]),
+            effect.jacobian_c.address, effect.kernel_c.address, effect.adjoint_c.address, x.numpy(), g.numpy(),
+            gx.numpy(), values, ctx.sample_rate, coef, starts, gvalues, effect.tape_size(x.shape[1]),
         )  # fmt: skip
-        return torch.from_numpy(g).to(grads[0]), torch.from_numpy(gvalues).to(grads[0].device), None, None
+        return gx.to(grads[0]), torch.from_numpy(gvalues).to(grads[0].device), None, None
+
+
+def _numbers(x: torch.Tensor) -> torch.Tensor:
+    """Give a tensor as the loops read it: on the CPU, in order, float32 or float64."""
+    x = x.detach().cpu().contiguous()
+    return x if x.dtype == torch.float32 else x.double()
+
+
+@loop
+def _read(x, first, block):
+    """Take a block (frames, channels) out of a sound (channels, frames)."""
+    for c in range(block.shape[1]):
+        for n in range(block.shape[0]):
+            block[n, c] = x[c, first + n]
+
+
+@loop
+def _write(block, first, x):
+    """Put a block back into a sound."""
+    for c in range(block.shape[1]):
+        for n in range(block.shape[0]):
+            x[c, first + n] = block[n, c]
+
+
+@loop
+def _stretch(coef, frames):
+    """Count the frames that one row of coefficients serves: all of them, or those from edge to edge."""
+    return frames if len(coef) == 1 else SEGMENT
+
+
+@loop
+def _edge(coef, at, step):
+    """Find the row of coefficients that a stretch begins with, and their step from frame to frame."""
+    if len(coef) == 1:
+        return 0
+    e = at // SEGMENT
+    step[:] = (coef[e + 1] - coef[e]) / SEGMENT
+    return e
+
+
+@loop
+def _play(kernel, block, first, state, coef, step, tape):
+    """Play a block that begins at an edge."""
+    frames = len(block)
+    for at in range(0, frames, _stretch(coef, frames)):
+        last = min(at + _stretch(coef, frames), frames)
+        e = _edge(coef, first + at, step)
+        call_kernel(kernel, (block[at:last], state, 0, coef[e], step, tape[at:last]))
+
+
+@loop
+def _play_back(adjoint, block, first, state, coef, step, tape, gcoef, gstart, gstep):
+    """Turn gradients of a block's output into those of its input; add those of the coefficients."""
+    frames = len(block)
+    stretch = _stretch(coef, frames)
+    for at in range((frames - 1) // stretch * stretch, -1, -stretch):
+        last = min(at + stretch, frames)
+        e = _edge(coef, first + at, step)
+        gstart[:] = 0.0
+        gstep[:] = 0.0
+        call_adjoint(adjoint, (block[at:last], state, 0, coef[e], step, tape[at:last], gstart, gstep))
+        gcoef[e] += gstart
+        if len(coef) > 1:
+            gcoef[e] -= gstep / SEGMENT
+            gcoef[e + 1] += gstep / SEGMENT
 
 
 @loop(parallel=True)
-def _forward(design, kernel, x, values, sample_rate, coef, tape, state_size):
+def _forward(design, kernel, x, y, values, sample_rate, coef, starts, state_size):
     batch, channels, frames = x.shape
-    edge_count = values.shape[1]
     for b in prange(batch):
         mode = flush_denormals()
-        for e in range(edge_count):
+        for e in range(values.shape[1]):
             call_design(design, (values[b, e], sample_rate, coef[b, e]))
-        block = np.empty((frames, channels))
-        for c in range(channels):
-            block[:, c] = x[b, c]
+        block, no_tape = np.empty((CHUNK, channels)), np.empty((0, 0))
         state, step = np.zeros(state_size), np.zeros(COEFS)
-        recorded = tape.shape[1] > 0
-        length = frames if edge_count == 1 else SEGMENT
-        for k in range((frames + length - 1) // length):
-            first, last = k * length, min((k + 1) * length, frames)
-            if edge_count > 1:
-                step[:] = (coef[b, k + 1] - coef[b, k]) / SEGMENT
-            rows = tape[b, first:last] if recorded else tape[b]
-            call_kernel(kernel, (block[first:last], state, 0, coef[b, k], step, rows))
-        for c in range(channels):
-            x[b, c] = block[:, c]
+        for first in range(0, frames, CHUNK):
+            played = block[: min(CHUNK, frames - first)]
+            _read(x[b], first, played)
+            if starts.shape[1] > 0:
+                starts[b, first // CHUNK] = state
+            _play(kernel, played, first, state, coef[b], step, no_tape)
+            _write(played, first, y[b])
         restore_denormals(mode)
 
 
 @loop(parallel=True)
-def _backward(jacobian, adjoint, g, values, sample_rate, coef, tape, gvalues, state_size):
+def _backward(jacobian, kernel, adjoint, x, g, gx, values, sample_rate, coef, starts, gvalues, tape_size):
     batch, channels, frames = g.shape
     edge_count, count = values.shape[1], values.shape[2]
     for b in prange(batch):
         mode = flush_denormals()
-        block = np.empty((frames, channels))
-        for c in range(channels):
-            block[:, c] = g[b, c]
+        block, tape = np.empty((CHUNK, channels)), np.empty((CHUNK, tape_size))
+        before, state = np.empty(starts.shape[2]), np.zeros(starts.shape[2])
+        step, gstart, gstep = np.zeros(COEFS), np.zeros(COEFS), np.zeros(COEFS)
         gcoef, jac = np.zeros((edge_count, COEFS)), np.zeros((count, COEFS))
-        state, step, gstart, gstep = np.zeros(state_size), np.zeros(COEFS), np.zeros(COEFS), np.zeros(COEFS)
-        length = frames if edge_count == 1 else SEGMENT
-        for k in range((frames + length - 1) // length - 1, -1, -1):
-            first, last = k * length, min((k + 1) * length, frames)
-            gstart[:] = 0.0
-            gstep[:] = 0.0
-            if edge_count > 1:
-                step[:] = (coef[b, k + 1] - coef[b, k]) / SEGMENT
-            rows = tape[b, first:last]
-            call_adjoint(adjoint, (block[first:last], state, 0, coef[b, k], step, rows, gstart, gstep))
-            gcoef[k] += gstart
-            if edge_count > 1:
-                gcoef[k] -= gstep / SEGMENT
-                gcoef[k + 1] += gstep / SEGMENT
+        for k in range(starts.shape[1] - 1, -1, -1):
+            first = k * CHUNK
+            played, notes = block[: min(CHUNK, frames - first)], tape[: min(CHUNK, frames - first)]
+            _read(x[b], first, played)
+            before[:] = starts[b, k]
+            _play(kernel, played, first, before, coef[b], step, notes)
+            _read(g[b], first, played)
+            _play_back(adjoint, played, first, state, coef[b], step, notes, gcoef, gstart, gstep)
+            _write(played, first, gx[b])
         for e in range(edge_count):
             call_jacobian(jacobian, (values[b, e], sample_rate, jac))
             for p in range(count):
                 for i in range(COEFS):
                     gvalues[b, e, p] += jac[p, i] * gcoef[e, i]
-        for c in range(channels):
-            g[b, c] = block[:, c]
         restore_denormals(mode)
 
 

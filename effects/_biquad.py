@@ -6,10 +6,10 @@ float32 they alone put -78 dB of error on a six-band equaliser.
 
 import numpy as np
 
-from ._lanes import apart, pair, pair_at, put, quad
+from ._lanes import between, lane, octet, octet_at, pulled, pushed, put
 from ._native import loop
 
-SLICE = 64
+LANES = 8
 PER_SECTION = 5
 """b0, b1, b2, a1, a2, divided by a0."""
 
@@ -85,83 +85,108 @@ def _moves(step, count):
     return False
 
 
-def state_size(sections: int, channels: int) -> int:
-    """Count the numbers of state that `run` and `run_adjoint` need; lanes hold channels by the pair."""
-    return 4 * sections * ((channels + 1) // 2)
+def state_size(channels: int) -> int:
+    """Count the numbers of state that `run` and `run_adjoint` need."""
+    return 2 * LANES * channels
+
+
+def tape_size(channels: int) -> int:
+    """Count the numbers that `run` notes for a frame, at most: for one frame it takes as many steps as for eight."""
+    return LANES * (LANES + 1) * channels
+
+
+@loop
+def _rows(table, sections, rest):
+    """Take a table of sections apart: b0, b1, b2, a1, a2, each with the sections in lanes; b0 of the other lanes."""
+    zero = octet(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    b0, b1, b2, a1, a2 = zero + rest, zero, zero, zero, zero
+    for k in range(sections - 1, -1, -1):
+        i = PER_SECTION * k
+        b0, b1, b2 = pushed(b0, table[i]), pushed(b1, table[i + 1]), pushed(b2, table[i + 2])
+        a1, a2 = pushed(a1, table[i + 3]), pushed(a2, table[i + 4])
+    return b0, b1, b2, a1, a2
 
 
 @loop(fastmath=False)
 def run(x, state, start, coef, step, tape, sections):
-    """Filter a block through a cascade, transposed direct form II; state (channel pair, section, 4).
+    """Filter a block through a cascade of up to seven sections, transposed direct form II.
 
-    All sections advance together, sample by sample: the recursions of different sections overlap
-    in the processor, which is faster than one pass for each. So do those of two channels, in lanes.
+    All sections advance together, one in each lane, and each is a frame behind the one before it: at
+    step m section k works on frame m - k. A lane without a section passes on what it gets.
     """
     frames, channels = x.shape
     moving = _moves(step, PER_SECTION * sections)
-    for c in range(0, channels, 2):
-        d, first = min(c + 1, channels - 1), 2 * c * sections  # twice the same channel for an odd one
-        for n in range(frames):
-            v = pair(x[n, c], x[n, d])
-            t = start + n
-            for k in range(sections):
-                i, s = PER_SECTION * k, first + 4 * k
-                if tape.shape[0] > 0:
-                    tape[n, c * (sections + 1) + k], tape[n, d * (sections + 1) + k] = apart(v)
-                b0, b1, b2, a1, a2 = coef[i], coef[i + 1], coef[i + 2], coef[i + 3], coef[i + 4]
-                if moving:
-                    b0, b1, b2 = b0 + t * step[i], b1 + t * step[i + 1], b2 + t * step[i + 2]
-                    a1, a2 = a1 + t * step[i + 3], a2 + t * step[i + 4]
-                y = b0 * v + pair_at(state, s)
-                put(state, s, b1 * v - a1 * y + pair_at(state, s + 2))  # at 0 dB the products cancel: v passes as it is
-                put(state, s + 2, b2 * v - a2 * y)
-                v = y
-            if tape.shape[0] > 0:
-                tape[n, c * (sections + 1) + sections], tape[n, d * (sections + 1) + sections] = apart(v)
-            x[n, d] = apart(v)[1]
-            x[n, c] = apart(v)[0]
+    numbers = octet(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)
+    c0, c1, c2, e1, e2 = _rows(coef, sections, 1.0)
+    d0, d1, d2, f1, f2 = _rows(step, sections, 0.0)
+    b0, b1, b2, a1, a2 = c0, c1, c2, e1, e2
+    notes, record = tape.reshape(tape.size), tape.shape[0] > 0
+    steps = frames + LANES - 1
+    for c in range(channels):
+        own = 2 * LANES * c
+        s1, s2 = octet_at(state, own), octet_at(state, own + LANES)
+        y = 0.0 * numbers
+        for m in range(steps):
+            v = pushed(y, x[min(m, frames - 1), c])
+            if moving:
+                t = float(start + m) - numbers
+                b0, b1, b2, a1, a2 = c0 + t * d0, c1 + t * d1, c2 + t * d2, e1 + t * f1, e2 + t * f2
+            y = b0 * v + s1
+            p, q = b1 * v - a1 * y + s2, b2 * v - a2 * y  # at 0 dB the products cancel: v passes as it is
+            if m < LANES - 1 or m >= frames:  # some lanes have no frame of this block
+                p, q = between(m - frames + 1, m, p, s1), between(m - frames + 1, m, q, s2)
+            s1, s2 = p, q
+            if record:
+                put(notes, LANES * (c * (steps + 1) + m), v)
+            if m >= LANES - 1:
+                x[m - LANES + 1, c] = lane(y, LANES - 1)
+        if record:
+            put(notes, LANES * (c * (steps + 1) + steps), pushed(y, 0.0))
+        put(state, own, s1)
+        put(state, own + LANES, s2)
 
 
 @loop
 def run_adjoint(g, state, start, coef, step, tape, gcoef, gstep, sections):
-    """Run the transpose of `run`, backwards in time and through the sections in reverse.
-
-    Section by section, in slices that stay in the first-level cache: what a section needs is in registers.
-    """
+    """Run the transpose of `run`: the same steps backwards, the lanes handing on downwards."""
     frames, channels = g.shape
-    for done in range(0, frames, SLICE):
-        count = min(SLICE, frames - done)
-        first = frames - done - count
-        for c in range(channels):
-            for k in range(sections - 1, -1, -1):
-                i, s, column = PER_SECTION * k, 2 * (k * channels + c), c * (sections + 1) + k
-                _section_adjoint(
-                    g[first : first + count, c], state[s:], start + first, coef[i:], step[i:],
-                    tape[first:, column], tape[first:, column + 1], gcoef[i:], gstep[i:],
-                )  # fmt: skip
-
-
-@loop
-def _section_adjoint(g, state, start, coef, step, x, y, gcoef, gstep):
-    b0, b1, b2, a1, a2 = coef[0], coef[1], coef[2], coef[3], coef[4]
-    d0, d1, d2, e1, e2 = step[0], step[1], step[2], step[3], step[4]
-    g1, g2 = state[0], state[1]
-    zero = quad(0.0, 0.0, 0.0, 0.0)
-    by_x = by_y = by_x_t = by_y_t = zero  # sums over the slice: of both gradients, and those times the time
-    for n in range(g.shape[0] - 1, -1, -1):
-        t = float(start + n)
-        w = (g[n] - (a2 + t * e2) * g2) - (a1 + t * e1) * g1
-        g[n] = (b0 + t * d0) * w + ((b1 + t * d1) * g1 + (b2 + t * d2) * g2)
-        late = quad(w, g1, g2, 0.0)
-        by_x, by_y = by_x + x[n] * late, by_y + y[n] * late
-        by_x_t, by_y_t = by_x_t + (t * x[n]) * late, by_y_t + (t * y[n]) * late
-        g1, g2 = w, g1
-    state[0], state[1] = g1, g2
-    for into, along, against in ((gcoef, by_x, by_y), (gstep, by_x_t, by_y_t)):
-        p, q, r, _ = apart(along)
-        _, u, v, _ = apart(against)
-        into[0] += p
-        into[1] += q
-        into[2] += r
-        into[3] -= u
-        into[4] -= v
+    moving = _moves(step, PER_SECTION * sections)
+    numbers = octet(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)
+    zero = 0.0 * numbers
+    c0, c1, c2, e1, e2 = _rows(coef, sections, 1.0)
+    d0, d1, d2, f1, f2 = _rows(step, sections, 0.0)
+    b0, b1, b2, a1, a2 = c0, c1, c2, e1, e2
+    notes = tape.reshape(tape.size)
+    steps = frames + LANES - 1
+    for c in range(channels):
+        own, first = 2 * LANES * c, LANES * c * (steps + 1)
+        g1, g2 = octet_at(state, own), octet_at(state, own + LANES)
+        sums = zero, zero, zero, zero, zero  # of the gradients of b0, b1, b2, a1, a2
+        late = zero, zero, zero, zero, zero  # those times the steps from the beginning, counted from 1
+        out, after = zero, octet_at(notes, first + LANES * steps)
+        for m in range(steps - 1, -1, -1):
+            if moving:
+                t = float(start + m) - numbers
+                b0, b1, b2, a1, a2 = c0 + t * d0, c1 + t * d1, c2 + t * d2, e1 + t * f1, e2 + t * f2
+            v = octet_at(notes, first + LANES * m)
+            y, after = pulled(after, 0.0), v
+            w = pulled(out, g[max(m - LANES + 1, 0), c]) - (a1 * g1 + a2 * g2)
+            out = b0 * w + (b1 * g1 + b2 * g2)
+            h1, h2 = w, g1
+            if m < LANES - 1 or m >= frames:  # some lanes have no frame of this block
+                low = m - frames + 1
+                v, y = between(low, m, v, zero), between(low, m, y, zero)
+                w = between(low, m, w, zero)
+                h1, h2 = between(low, m, h1, g1), between(low, m, h2, g2)
+            sums = sums[0] + v * w, sums[1] + v * g1, sums[2] + v * g2, sums[3] - y * g1, sums[4] - y * g2
+            late = late[0] + sums[0], late[1] + sums[1], late[2] + sums[2], late[3] + sums[3], late[4] + sums[4]
+            g1, g2 = h1, h2
+            if m < frames:
+                g[m, c] = lane(out, 0)
+        put(state, own, g1)
+        put(state, own + LANES, g2)
+        for i in range(PER_SECTION):
+            times = late[i] + (float(start - 1) - numbers) * sums[i]
+            for k in range(sections):
+                gcoef[PER_SECTION * k + i] += lane(sums[i], k)
+                gstep[PER_SECTION * k + i] += lane(times, k)

@@ -3,7 +3,8 @@
 A recursion cannot be taken for several frames at once, but it can for several channels. Compilers
 find that out for simple loops only; here it is said: `pair` and `quad` make lanes, `+ - *` work on
 all lanes at once, `pair_at` and `put` move them from and to memory. Lanes never mix: each has the
-same bits as if it were alone. Works in compiled code only.
+same bits as if it were alone. Filters in a row go into eight lanes, each a frame behind the one
+before it: `pushed` hands every filter what the one before it gave. Works in compiled code only.
 """
 
 import operator
@@ -25,7 +26,7 @@ class Lanes(types.Type):
         super().__init__(f"Lanes({count})")
 
 
-PAIR, QUAD = Lanes(2), Lanes(4)
+PAIR, QUAD, OCT = Lanes(2), Lanes(4), Lanes(8)
 models_register: Any = register_model(Lanes)
 
 
@@ -66,6 +67,12 @@ def quad(typingctx, a, b, c, d):
 
 
 @intrinsic
+def octet(typingctx, a, b, c, d, e, f, g, h):
+    """Put eight numbers side by side."""
+    return _side_by_side(OCT)
+
+
+@intrinsic
 def apart(typingctx, lanes):
     """Take lanes apart into a tuple of numbers."""
 
@@ -99,6 +106,12 @@ def pair_at(typingctx, array, place):
 def quad_at(typingctx, array, place):
     """Read four numbers from `place` on of a vector."""
     return _loader(QUAD)
+
+
+@intrinsic
+def octet_at(typingctx, array, place):
+    """Read eight numbers from `place` on of a vector."""
+    return _loader(OCT)
 
 
 @intrinsic
@@ -148,6 +161,53 @@ def lows(typingctx, a, b):
 def highs(typingctx, a, b):
     """Give lanes 2 and 3 of a, then those of b."""
     return _shuffler((2, 3, 6, 7), QUAD, QUAD, QUAD)
+
+
+def _mover(entry: int, places: tuple[int, ...]) -> Any:
+    def codegen(context, builder, sig, args):
+        moved = builder.shuffle_vector(args[0], args[0], _order(places))
+        return builder.insert_element(moved, args[1], ir.Constant(ir.IntType(32), entry))
+
+    return OCT(OCT, types.float64), codegen
+
+
+@intrinsic
+def pushed(typingctx, lanes, value):
+    """Give (value, 0, 1, ... 6) of eight lanes."""
+    return _mover(0, (0, 0, 1, 2, 3, 4, 5, 6))
+
+
+@intrinsic
+def pulled(typingctx, lanes, value):
+    """Give (1, 2, ... 7, value) of eight lanes."""
+    return _mover(7, (1, 2, 3, 4, 5, 6, 7, 7))
+
+
+@intrinsic
+def lane(typingctx, lanes, place):
+    """Take one of eight lanes."""
+
+    def codegen(context, builder, sig, args):
+        return builder.extract_element(*args)
+
+    return types.float64(OCT, types.intp), codegen
+
+
+@intrinsic
+def between(typingctx, low, high, inside, outside):
+    """Take the lanes from `low` to `high` of `inside`, the others of `outside`; eight lanes."""
+
+    def codegen(context, builder, sig, args):
+        places = ir.VectorType(ir.IntType(64), 8)
+        numbers = ir.Constant(places, list(range(8)))
+        ends = []
+        for end in args[:2]:
+            first = builder.insert_element(ir.Constant(places, ir.Undefined), end, ir.Constant(ir.IntType(32), 0))
+            ends.append(builder.shuffle_vector(first, first, _order((0,) * 8)))
+        chosen = builder.and_(builder.icmp_signed(">=", numbers, ends[0]), builder.icmp_signed("<=", numbers, ends[1]))
+        return builder.select(chosen, args[2], args[3])
+
+    return OCT(types.intp, types.intp, OCT, OCT), codegen
 
 
 def _spread(builder, kind, value, count):

@@ -19,6 +19,7 @@ import platformdirs
 from llvmlite import ir
 from numba import extending, types
 from numba.core import caching, cgutils
+from numba.core.runtime import rtsys
 from numba.cpython.unsafe import tuple as unsafe_tuple
 from numba.np import numpy_support
 from numba.np.unsafe import ndarray as unsafe_ndarray
@@ -103,6 +104,19 @@ def _stamp() -> str:
 
 
 caching.CompileResultCacheImpl._locator_classes.insert(0, _OurCache)  # pyright: ignore
+
+
+def _load_overload(self: Any, sig: Any, target_context: Any) -> Any:
+    """Load compiled code without first loading all that a compiler needs, which takes numba 0.4 s.
+
+    numba's own method refreshes the context at every load; a compilation does so itself, should it come to one.
+    """
+    rtsys.initialize(target_context)
+    with self._guard_against_spurious_io_errors():
+        return self._load_overload(sig, target_context)
+
+
+caching.Cache.load_overload = _load_overload  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def cacheable() -> bool:

@@ -55,6 +55,6 @@ effect = Effect(
     design=design,
     kernel=kernel,
     adjoint=adjoint,
-    state_size=lambda sample_rate, channels: biquad.state_size(SECTIONS, channels),
-    tape_size=lambda channels: (SECTIONS + 1) * channels,
+    state_size=lambda sample_rate, channels: biquad.state_size(channels),
+    tape_size=biquad.tape_size,
 )

@@ -29,7 +29,9 @@ PREDELAY_S = 0.1
 DAMPED_HZ = 16000.0
 
 _SIEVE = np.arange(LENGTHS[-1] * MAX_RATE // 48000 + 100)
-PRIMES = np.array([n for n in _SIEVE[2:] if np.all(n % np.arange(2, int(n**0.5) + 1))])
+for _n in range(2, int(len(_SIEVE) ** 0.5) + 1):
+    _SIEVE[_n * _n :: _n] = 0
+PRIMES = _SIEVE[_SIEVE > 1]
 
 # A line enters and leaves in a direction off every axis, so that left, right, mid and side all reach
 # all lines. sum(cos 2a) = sum(sin 2a) = 0 makes left and right equally loud, and orthogonal. The lines

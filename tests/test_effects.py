@@ -14,7 +14,7 @@ from torchaudio.functional import lfilter
 
 from afx_live import effects
 from afx_live.effects import Param, Rack, Settings, Step, load
-from afx_live.effects._autograd import coefficients, edges
+from afx_live.effects._autograd import CHUNK, coefficients, edges
 from afx_live.effects._native import COEFS
 from afx_live.effects._rack import PARAMS
 from afx_live.realtime.engine import CEILING, Engine
@@ -352,6 +352,15 @@ def test_gradient_of_float32_is_that_of_float64(name):
         assert all(g.dtype == dtype for g in grads[-1])
     for a, b in zip(*grads, strict=True):
         assert torch.linalg.norm(a.double() - b) <= 1e-3 * torch.linalg.norm(b)
+
+
+@EACH
+def test_gradient_can_be_asked_for_twice(name):
+    effect = load(name)
+    point = [tensor(bursts(CHUNK + 500)).requires_grad_(), *units(effect)]
+    loss = by_unit(effect, RATE)(*point).square().sum()
+    once, again = (torch.autograd.grad(loss, point, retain_graph=True) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(once, again, strict=True))
 
 
 # --- 5: any sound, any rate, any setting ----------------------------------------------------------

@@ -36,8 +36,8 @@ effect = Effect(
     design,
     kernel,
     adjoint,
-    state_size=lambda sample_rate, channels: biquad.state_size(1, channels),
-    tape_size=lambda channels: 2 * channels,
+    state_size=lambda sample_rate, channels: biquad.state_size(channels),
+    tape_size=biquad.tape_size,
 )
 '''
 PLAY = """
