@@ -4,7 +4,8 @@
     python bench/startup.py > bench/STARTUP.md
 
 `afx-live` as a user starts it, on a JACK server without a sound card. The first processed block is seen from outside:
-another process maps the memory that the stream shares, and looks for its first callback. About two minutes.
+another process maps the memory that the stream shares, and looks for its first callback. About a minute, and
+half of it is the first start, which compiles.
 """
 
 import os
@@ -23,7 +24,7 @@ from conftest import Jack  # pyright: ignore[reportMissingImports]
 from afx_live import presets
 from afx_live.realtime.shared import METERS
 
-HELPS, STARTS = 20, 7
+HELPS, STARTS = 15, 5
 BAR_HELP_S, BAR_START_S = 0.3, 3.0
 TEXT = """\
 # Start-up

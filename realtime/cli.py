@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import gc
 import json
 import math
 import os
@@ -25,6 +26,18 @@ EXAMPLES = """\
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(EXIT["usage"], f"{self.prog}: {message}\nTry: {self.prog} --help\n")
+
+
+class _Version(argparse.Action):
+    """Look the version up when it is asked for: reading a package's metadata takes longer than all the rest here."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            parser.exit(message=f"afx-live {version('afx-live')}\n")
+        except PackageNotFoundError:
+            parser.exit(message="afx-live (not installed)\n")
 
 
 def _amount(text: str) -> float:
@@ -138,7 +151,7 @@ def parser() -> argparse.ArgumentParser:
         usage="afx-live [--reference FILE …] [options]\n       afx-live COMMAND …",
         description="Make a live signal sound like a reference recording.\n\n" + EXAMPLES, epilog=EPILOG,
     )  # fmt: skip
-    root.add_argument("--version", action="version", version=f"afx-live {_version()}")
+    root.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = root.add_subparsers(prog="afx-live", dest="command", metavar="COMMAND", parser_class=_Parser)
 
     def add(name: str, help: str, *parents: _Parser) -> argparse.ArgumentParser:
@@ -222,15 +235,6 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("afx-live")
-    except PackageNotFoundError:
-        return "(not installed)"
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run afx-live. Every failure has a message and a documented exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -267,6 +271,7 @@ def _run(a: argparse.Namespace) -> int:
         from .doctor import doctor
 
         return doctor(a)
+    gc.set_threshold(100_000, 50, 50)  # numba's loading makes much, and no garbage: 0.1 s
     from . import commands
 
     return getattr(commands, a.command)(a)

@@ -9,9 +9,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
 from .. import presets
 from ..effects import Settings
 from ..effects._native import first_start
@@ -184,10 +181,15 @@ def _said(row: dict[str, Any]) -> str:
 @contextmanager
 def progress(a: argparse.Namespace, path: Path) -> Iterator[Callable[[int, int], None]]:
     """Show a bar on standard error, unless it is not a terminal or words are unwanted."""
-    console = Console(stderr=True)
+    if a.quiet or a.json or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console  # 0.1 s that nobody else need wait for
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"), TimeElapsedColumn(),
-        console=console, disable=a.quiet or a.json or not console.is_terminal, transient=True,
+        console=Console(stderr=True), transient=True,
     )  # fmt: skip
     with bar:
         task = bar.add_task(path.name, total=None)

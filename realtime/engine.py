@@ -218,7 +218,7 @@ def _limit(core, x, count, clock, release):
 
 @loop
 def play(m, indata, outdata, rate):
-    """Play a block. indata (frames, inputs) and outdata (frames, outputs) are float32.
+    """Play a block. indata (frames, inputs) is float32 or float64, outdata (frames, outputs) float32.
 
     `m.source` names the two input channels (twice the same for mono, which goes to both ears) and
     `m.sink` the two outputs; twice the same output gets the mean of both ears. Others are silent.
@@ -323,10 +323,14 @@ class Engine:
         self._rate, self._channels = float(sample_rate), channels
 
     def process(self, block: np.ndarray) -> np.ndarray:
-        """Play a block (frames, channels) of any length; returns float32 of the same shape, `LATENCY` frames late."""
-        block = np.ascontiguousarray(block, np.float32)
-        if block.ndim != 2 or block.shape[1] != self._channels:
+        """Play a block (frames, channels) of any length; returns float32 of the same shape, `LATENCY` frames late.
+
+        A mono engine also takes both ears, as the front of a chain may have left them.
+        """
+        block = np.ascontiguousarray(block, np.float64)
+        if block.ndim != 2 or block.shape[1] not in (self._channels, 2):
             raise ValueError(f"block has shape {block.shape}; it must be (frames, {self._channels})")
-        out = np.empty_like(block)
+        self._memory.source[1] = block.shape[1] - 1
+        out = np.empty((len(block), self._channels), np.float32)
         play(self._memory, block, out, self._rate)
         return out

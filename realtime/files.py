@@ -3,12 +3,12 @@
 Everything streams: memory does not grow with a file's length.
 """
 
-import contextlib
 import math
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from ..effects import Settings
-from ..effects._loudness import gated_loudness, hops_of, integrated_loudness, meter_all, meter_state
-from .engine import LATENCY, Engine
+from ..effects import Rack, Settings
+from ..effects._loudness import gated_loudness, integrated_loudness
+from .blocks import BLOCK, Meter, ahead, loudness, parted
+from .engine import LATENCY, SCRUB, Engine
 from .match import Match, Reference, match, solve_level
 from .predictor import GATE_LUFS, ClipError, Predictor
 
-BLOCK = 1 << 15
 MOST_WINDOWS = 16
 """Windows of 5 s that are listened to in a long file, spread over its active parts."""
 MOST_CHANNELS = 2
@@ -88,11 +88,12 @@ def listen(path: str | os.PathLike[str], progress: Progress = lambda frames: Non
     path = Path(path)
     with open_sound(path) as sound:
         rate, channels = sound.samplerate, sound.channels
-        meter, frames = _Meter(rate, channels), 0
-        for block in blocks(sound):
-            meter.hear(block)
-            frames += len(block)
-            progress(len(block))
+        meter, frames = Meter(rate, channels), 0
+        with ThreadPoolExecutor(1) as pool:
+            for block in ahead(blocks(sound), pool):
+                meter.hear(block)
+                frames += len(block)
+                progress(len(block))
         if not frames:
             raise ClipError(f"{path} has no sound in it, whatever it says of itself")
         powers = meter.powers()
@@ -101,26 +102,6 @@ def listen(path: str | os.PathLike[str], progress: Progress = lambda frames: Non
     if not lufs > GATE_LUFS:
         raise ClipError(f"{path} is silent: {lufs:.0f} LUFS, and at least {GATE_LUFS:.0f} are needed")
     return Heard(path, rate, channels, frames, lufs, whole)
-
-
-class _Meter:
-    """The mean squares of a file's hops of 100 ms; grows with what was really heard, not with what a header claims."""
-
-    def __init__(self, sample_rate: int, channels: int) -> None:
-        self._hop, self._frames = round(sample_rate / 10), 0
-        self._state = meter_state(sample_rate, channels, BLOCK // self._hop + 2)
-        self._found: list[np.ndarray] = []
-
-    def hear(self, block: np.ndarray) -> None:
-        """Listen to a block (frames, channels) of at most BLOCK frames."""
-        meter_all(block.astype(np.float64), self._state)
-        before, self._frames = self._frames // self._hop, self._frames + len(block)
-        if new := self._frames // self._hop - before:
-            self._found.append(hops_of(self._state)[-new:])
-
-    def powers(self) -> np.ndarray:
-        """Give them all, oldest first."""
-        return np.concatenate([np.zeros(0), *self._found])
 
 
 def _stretches(sound: soundfile.SoundFile, powers: np.ndarray, frames: int) -> np.ndarray:
@@ -160,7 +141,7 @@ def match_file(heard: Heard, predictor: Predictor, references: list[Reference], 
 def fixed(heard: Heard, settings: Settings, target_lufs: float | None, trained_lufs: float = -23.0) -> Match:
     """Use given settings on a file, at a loudness or (None) at the file's own."""
     goal = heard.lufs if target_lufs is None else target_lufs
-    here = integrated_loudness(heard.stretches, heard.sample_rate)
+    here = loudness(heard.stretches, heard.sample_rate)
     solved = solve_level(settings, heard.stretches, heard.sample_rate, goal + here - heard.lufs, trained_lufs)
     return Match(solved, None, heard.lufs, goal)
 
@@ -198,7 +179,7 @@ def render(heard: Heard, found: Match, out: Path, progress: Progress, force: boo
                 slope = float(np.clip((lufs - was) / (wanted_db - before), 0.2, 1.0))  # the ceiling takes the rest
             os.replace(part, out)
         finally:
-            with contextlib.suppress(OSError):  # not there, or in a place that cannot be written
+            with suppress(OSError):  # not there, or in a place that cannot be written
                 part.unlink()
     return settings, lufs
 
@@ -213,11 +194,15 @@ def _format(out: Path) -> str:
 def _write(sound: soundfile.SoundFile, settings: Settings, out: Path, kind: str, progress: Progress) -> float:
     subtype = "PCM_24" if soundfile.check_format(kind, "PCM_24") else soundfile.default_subtype(kind)
     try:
-        with soundfile.SoundFile(out, "w", sound.samplerate, sound.channels, subtype, format=kind) as target:
-            return _play(sound, settings, progress, target)
+        for front, back in (parted(settings), (Settings(), settings)):
+            with suppress(_Wild), soundfile.SoundFile(
+                out, "w", sound.samplerate, sound.channels, subtype, format=kind
+            ) as target:  # fmt: skip
+                return _play(sound, front, back, progress, target)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         why = _why_not(out.parent) or str(error).rstrip(".")
         raise OSError(f"{out.parent} could not be written to: {why}; free some room or name another place") from None
+    raise AssertionError("the engine plays a whole chain, whatever it does")
 
 
 def _why_not(folder: Path) -> str:
@@ -229,34 +214,53 @@ def _why_not(folder: Path) -> str:
     return "the disk is full" if shutil.disk_usage(folder).free < 8 * BLOCK else ""
 
 
-def _play(sound: soundfile.SoundFile, settings: Settings, progress: Progress, target: soundfile.SoundFile) -> float:
+class _Wild(ArithmeticError):
+    """The engine would not play a part of a chain as it plays the whole one."""
+
+
+def _play(
+    sound: soundfile.SoundFile, front: Settings, back: Settings, progress: Progress, target: soundfile.SoundFile
+) -> float:
     """Play a whole file, without the engine's delay, into `target`; returns the loudness of the result.
 
-    Reading, playing and writing go on side by side: compiled code and libsndfile let go of Python.
+    Reading, both parts of the chain, and writing go on side by side. Raises _Wild.
     """
-    rate, late, heard = sound.samplerate, LATENCY, 0
-    engine, rest = Engine(settings, rate, sound.channels), np.zeros((LATENCY, sound.channels), np.float32)
-    meter, kept = _Meter(rate, sound.channels), [rest[:0]]
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        written = writer.submit(int)
-        for block in chain(_ahead(blocks(sound), reader), [rest]):
-            played = engine.process(block)[late:]
-            late = max(0, late - len(block))
+    meter, late = Meter(sound.samplerate, sound.channels), LATENCY
+
+    def keep(played: np.ndarray) -> None:
+        target.write(played)
+        meter.hear(played)
+
+    with ThreadPoolExecutor(3) as pool:
+        written = pool.submit(int)
+        for played in _played(sound, front, back, pool):
+            kept = played[late:]
+            late = max(0, late - len(played))
             written.result()
-            if len(played):
-                written = writer.submit(target.write, played)
-            meter.hear(played)
-            heard += len(played)
-            if heard < rate // 2:
-                kept.append(played)
-            progress(len(played))
+            written = pool.submit(keep, kept)
+            progress(len(kept))
         written.result()
-    return integrated_loudness(np.concatenate(kept), rate) if heard < rate // 2 else gated_loudness(meter.powers())
+    return meter.lufs()
 
 
-def _ahead(items: Iterator[np.ndarray], reader: ThreadPoolExecutor) -> Iterator[np.ndarray]:
-    """Have the next item fetched while the last one is used."""
-    coming = reader.submit(next, items, None)
-    while (item := coming.result()) is not None:
-        coming = reader.submit(next, items, None)
-        yield item
+def _played(
+    sound: soundfile.SoundFile, front: Settings, back: Settings, pool: ThreadPoolExecutor
+) -> Iterator[np.ndarray]:
+    """Play a file and the engine's delay after it: the front of the chain ahead of the engine, which plays the back.
+
+    To the bit what the engine plays alone, unless something is out of all bounds between them: then _Wild.
+    """
+    engine, rack = Engine(back, sound.samplerate, sound.channels), Rack(front, sound.samplerate)
+    rest = np.zeros((LATENCY, sound.channels), np.float32)
+
+    def play(block: np.ndarray) -> np.ndarray:
+        ears = block if block.shape[1] == 2 else block.repeat(2, axis=1)
+        found = rack.play(ears.clip(-SCRUB, SCRUB))
+        if not max(found.max(), -found.min()) <= SCRUB:  # the engine would limit it
+            raise _Wild
+        return found
+
+    for block in ahead(map(play, ahead(chain(blocks(sound), [rest]), pool)), pool):
+        yield engine.process(block)
+    if front != Settings() and engine.shared.read()["muted_blocks"]:  # the front would have begun anew, too
+        raise _Wild

@@ -107,7 +107,7 @@ def _play(a: argparse.Namespace, plan: _Plan, say: Voice) -> tuple[presets.Prese
                 plan.settings.at_amount(plan.amount),
                 input_device=a.input_device, output_device=a.output_device,
                 input_channels=a.input_channels, output_channels=a.output_channels,
-                sample_rate=a.samplerate, block_size=a.blocksize, latency=a.latency,
+                sample_rate=a.samplerate, block_size=a.blocksize, latency=a.latency, standby=True,
                 on_event=lambda kind, text: say(f"{kind}: {text}" if kind != "running" else text),
             )
         )  # fmt: skip

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..effects import Rack, Settings
-from ..effects._loudness import integrated_loudness
+from ..effects import Settings
+from .blocks import loudness
 from .predictor import Description, Prediction, Predictor
 
 QUIETEST_LUFS = -60.0
@@ -61,15 +61,15 @@ def solve_level(
     changes nothing.
     """
     x = x[:, None] if x.ndim == 1 else x[:, :2]
-    heard = integrated_loudness(x, sample_rate)
+    heard = loudness(x, sample_rate)
     if not heard > QUIETEST_LUFS:
         return settings
     if input_gain_db is None:
         linear = Settings(tuple(takewhile(lambda step: step.effect == "equaliser" or not step.on, settings.steps)))
-        toned = integrated_loudness(Rack(linear, sample_rate, x.shape[1]).play(x), sample_rate)
+        toned = loudness(x, sample_rate, linear)
         input_gain_db = _gain(trained_lufs - toned)
     ready = replace(settings, input_gain_db=input_gain_db, output_gain_db=0.0)
-    played = integrated_loudness(Rack(ready, sample_rate, x.shape[1]).play(x), sample_rate)
+    played = loudness(x, sample_rate, ready)
     if not played > -np.inf:
         return ready
     return replace(ready, output_gain_db=_gain((heard if target_lufs is None else target_lufs) - played))
@@ -93,7 +93,7 @@ def match(
     `lufs` is the loudness of the whole input, if x is but a part of it.
     """
     prediction = predictor.predict(heard, [r.description for r in references])
-    here = integrated_loudness(x, sample_rate)
+    here = loudness(x if x.ndim == 2 else x[:, None], sample_rate)
     lufs = here if lufs is None else lufs
     target = target_of(references, lufs, amount)
     settings = predictor.settings(prediction).at_amount(amount)

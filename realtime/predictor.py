@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soxr
 
 from ..effects import Chain, Settings
 from ..effects._loudness import integrated_loudness
@@ -111,6 +110,8 @@ class Predictor:
         if not np.isfinite(x).all():
             raise ClipError(f"{what} holds NaN or Inf; export it again")
         if sample_rate != self.rate:
+            import soxr
+
             x = soxr.resample(x, sample_rate, self.rate, quality="HQ")
         pieces = [(integrated_loudness(p, self.rate), p) for p in self._windows(x)]
         loudest = max(loudness for loudness, _ in pieces)

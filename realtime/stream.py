@@ -3,7 +3,7 @@
 It is a process of its own because PortAudio hangs for ever in close and terminate when a JACK server
 dies: the supervisor kills it and starts another. The first line on stdin is its `Config` in JSON;
 "stop", or the end of stdin, ends it. It says one JSON object a line on stdout: loaded, waiting,
-running, or error.
+running, or error. One that is started as a stand-by loads before it reads that line, in its own time.
 
 This is the one file that knows `sounddevice._StreamBase`, through which PortAudio gets a callback
 that is machine code.
@@ -37,6 +37,10 @@ END_S = 2.0
 """Nothing keeps this process alive for longer after the end of stdin."""
 INVALID_RATE = -9997
 """PortAudio's paInvalidSampleRate."""
+STANDBY = "--standby"
+"""The word with which it loads first, and asks later what to open."""
+NICE = 10
+"""How much the loading of a stand-by gives way to everything else."""
 CLIENT = b"afx-live"
 """Our name among JACK's clients."""
 
@@ -221,6 +225,19 @@ def _load(config: Config, shared: "Shared") -> None:
         bound.call(silence, out)
 
 
+def _stand_by() -> None:
+    """Load all that any stream needs. PortAudio is not started: it would list the devices that there are now."""
+    from ..effects import CANONICAL, Settings, Step
+    from .shared import Shared
+
+    if sys.platform == "linux":  # where priority is a thread's own: that of the main thread stays
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+    any_device = Device(0, "", "", 2, 2, 48000.0, 0.0, 0.0)
+    shared = Shared.create(None, any_device.rate)
+    shared.play(Settings(tuple(map(Step, CANONICAL))))
+    _load(Config("", any_device, any_device, (1, 2), (1, 2)), shared)
+
+
 def _wait_open(sd: Any, config: Config, shared: "Shared", voice: Voice, leash: Leash) -> tuple[Any, Any] | None:
     """Open the stream, or wait until that works; None if stdin ended before."""
     while True:
@@ -273,7 +290,14 @@ def run(config: Config, voice: Voice, leash: Leash) -> None:
 def main() -> None:
     """Run, and end by `os._exit`: an interpreter that cleans up would clean up PortAudio, which may hang."""
     voice, leash = Voice(), Leash()
-    config = Config.of(sys.stdin.readline())
+    if STANDBY in sys.argv:
+        loader = threading.Thread(target=_stand_by)
+        loader.start()
+        loader.join()
+        voice.say("loaded")
+    if not (line := sys.stdin.readline()):  # never needed
+        os._exit(0)
+    config = Config.of(line)
     leash.start()
     try:
         run(config, voice, leash)

@@ -12,9 +12,10 @@ import soundfile
 import soxr
 
 from afx_live import presets
-from afx_live.effects import Settings, Step
+from afx_live.effects import Rack, Settings, Step
 from afx_live.effects._loudness import integrated_loudness
 from afx_live.realtime import files
+from afx_live.realtime.blocks import loudness
 from afx_live.realtime.commands import SHIPPED
 from afx_live.realtime.engine import CEILING, LATENCY, Engine
 from afx_live.realtime.files import fixed, listen, match_file, reference, render
@@ -190,6 +191,37 @@ def test_a_rendered_preset_is_what_the_engine_plays(tmp_path, name):
     given, _ = soundfile.read(path, dtype="float32")
     played = Engine(settings, 48000, 2).process(np.concatenate([given, np.zeros((LATENCY, 2), np.float32)]))
     np.testing.assert_allclose(y, played[LATENCY:], atol=2**-23)
+
+
+LOUD = Settings((Step("equaliser"), Step("reverb")), 48.0, -40.0)  # between its effects far over what is let in
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(("settings", "takes"), [(Settings(), 1), (WORK, 1), (LOUD, 2)])
+def test_a_chain_in_two_parts_plays_the_bits_of_the_whole(tmp_path, monkeypatch, channels, settings, takes):
+    """Where the engine would limit what goes from part to part, the whole is played in a second take."""
+    path, played, play = put(tmp_path / "in.wav", sound(48000, channels, 3.0), 48000), [], files._played
+
+    def listening(*given):
+        played.append([])
+        for block in play(*given):
+            played[-1].append(block)
+            yield block
+
+    monkeypatch.setattr(files, "_played", listening)
+    heard = listen(path)
+    render(heard, files.Match(settings, None, heard.lufs, None), tmp_path / "out.wav", no_step)
+    given, _ = soundfile.read(path, dtype="float32", always_2d=True)
+    given = np.concatenate([given, np.zeros((LATENCY, channels), np.float32)])
+    assert np.array_equal(np.concatenate(played[-1]), Engine(settings, 48000, channels).process(given))
+    assert len(played) == takes
+
+
+@pytest.mark.parametrize("seconds", [0.3, 3.0, 40.0])
+def test_a_sound_in_blocks_is_as_loud_as_in_one(seconds):
+    x = 0.1 * np.random.default_rng(0).standard_normal((int(seconds * 16000), 2))
+    assert loudness(x, 16000) == integrated_loudness(x, 16000)
+    assert loudness(x, 16000, WORK) == integrated_loudness(Rack(WORK, 16000, 2).play(x), 16000)
 
 
 @pytest.mark.parametrize("clip", ["voice", "drums", "guitar"])

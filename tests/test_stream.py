@@ -181,8 +181,8 @@ def test_one_input_channel_goes_to_both_ears(jack, tmp_path):
 @pytest.mark.jack
 def test_comes_back_when_the_server_does(jack, tmp_path):
     events = []
-    with LiveEngine(full(), env=jack.env, on_event=lambda *event: events.append(event)) as engine:
-        time.sleep(0.3)
+    with LiveEngine(full(), env=jack.env, on_event=lambda *event: events.append(event), standby=True) as engine:
+        until(lambda: engine.standing_by, 120.0)
         jack.kill()
         until(lambda: not engine.running, 3.0)
         settings = Settings((Step("equaliser", {"peak_1_db": 9.0}),), output_gain_db=-9.0)
