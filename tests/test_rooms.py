@@ -27,6 +27,8 @@ MAY_IMPORT = {
     "export": {"training", "effects"},
     "study": {"training", "export", "realtime", "effects", "presets"},
 }
+WITHIN = {"training": {"study"}}
+"""Rooms within a room; every other room is flat."""
 GPL = {"pedalboard", "matchering", "essentia", "aubio", "madmom"}
 """Packages whose licence would become ours. They live in bench/, as peers to compare with."""
 SOUND = {"sounddevice", "soundfile", "soxr"}
@@ -43,8 +45,9 @@ def imports(file, room=""):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            above = {0: "", 1: f"afx_live.{room}.", 2: "afx_live."}[node.level]
-            whole = (above + (node.module or "")).rstrip(".")
+            inner = file.parent.relative_to(folder(room)).parts if room else ()
+            above = ("afx_live", room, *inner)[: 3 + len(inner) - node.level] if node.level else ()
+            whole = ".".join((*above, *filter(None, [node.module])))
             yield whole
             yield from (f"{whole}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
@@ -62,7 +65,7 @@ def rooms_of(names):
 
 @EACH
 def test_a_room_imports_only_the_rooms_it_may(room):
-    for file in folder(room).glob("*.py"):
+    for file in folder(room).rglob("*.py"):
         found = rooms_of(imports(file, room)) & set(MAY_IMPORT)
         assert found <= MAY_IMPORT[room] | {room}, file
 
@@ -70,7 +73,7 @@ def test_a_room_imports_only_the_rooms_it_may(room):
 @EACH
 def test_rooms_import_each_other_relatively(room):
     # An absolute import would find the installed package from a checkout, and another version of itself.
-    for file in folder(room).glob("*.py"):
+    for file in folder(room).rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom):
                 assert node.level or not (node.module or "").startswith("afx_live"), file
@@ -79,7 +82,7 @@ def test_rooms_import_each_other_relatively(room):
 
 
 def test_no_room_imports_what_is_gpl():
-    for file in [*(f for room in MAY_IMPORT for f in folder(room).glob("*.py")), *(ROOT / "tests").glob("*.py")]:
+    for file in [*(f for room in MAY_IMPORT for f in folder(room).rglob("*.py")), *(ROOT / "tests").glob("*.py")]:
         assert not {name.split(".")[0] for name in imports(file)} & GPL, file
 
 
@@ -198,14 +201,16 @@ def test_a_room_is_flat_and_typed(room):
     here = folder(room)
     assert (here / "__init__.py").is_file()
     assert (here / "py.typed").is_file()
-    deeper = [f for f in here.rglob("*.py") if f.parent != here]
-    assert not deeper, "a folder in a room is data: setuptools would leave its modules out of the wheel"
+    deeper = {f.parent for f in here.rglob("*.py") if f.parent != here}
+    assert deeper == {here / name for name in WITHIN.get(room, ())}, "setuptools leaves unlisted modules out"
 
 
 def test_pyproject_lists_every_room():
     setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    assert set(setuptools["packages"]) == {f"afx_live.{room}" for room in MAY_IMPORT}
-    assert setuptools["package-dir"] == {f"afx_live.{room}": room for room in MAY_IMPORT}
+    rooms = {*MAY_IMPORT, *(f"{room}/{inner}" for room, inners in WITHIN.items() for inner in inners)}
+    listed = {"afx_live." + room.replace("/", "."): room for room in rooms}
+    assert set(setuptools["packages"]) == set(listed)
+    assert setuptools["package-dir"] == listed
     there = {f.parent.name for f in ROOT.glob("*/__init__.py")}
     assert there <= set(MAY_IMPORT), "a folder with __init__.py is a room, and pyproject.toml and this test name it"
 

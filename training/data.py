@@ -27,6 +27,7 @@ class References(lightning.LightningDataModule):
     test: patterns of recordings that neither training nor validation may hear.
     takes: stretches drawn from the recordings, each played through 6 random chains once and kept
     in `cache`; a cut-off render goes on where it stopped. workers: processes that render.
+    variants: the part of all chains that laws of other kinds play, see `laws`; 0 is our own effects only.
     colour_db: see `Pairs`; for training only.
     """
 
@@ -40,6 +41,7 @@ class References(lightning.LightningDataModule):
         validation_takes: int = 300,
         batch_size: int = 256,
         workers: int = 2,
+        variants: float = 0.5,
         colour_db: float = 2.0,
         seed: int = 1,
         cache: str | None = None,
@@ -50,7 +52,7 @@ class References(lightning.LightningDataModule):
         self.held_out, self.test = tuple(held_out), tuple(test)
         self.takes, self.validation_takes = takes, validation_takes
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
-        self.colour_db = colour_db
+        self.variants, self.colour_db = variants, colour_db
         self.cache = Path(cache) if cache else Path(platformdirs.user_cache_dir("afx-live")) / "statistics"
 
     def recordings(self) -> tuple[list[Recording], list[Recording]]:
@@ -63,8 +65,10 @@ class References(lightning.LightningDataModule):
         """Render what the cache lacks. Lightning calls this on one process of each node."""
         train, held_out = self.recordings()
         self._homes = (
-            render_statistics(train, self.cache, self.takes, self.seed, self.workers),
-            render_statistics(held_out, self.cache, self.validation_takes, self.seed + 1, self.workers, vary=False),
+            render_statistics(train, self.cache, self.takes, self.seed, self.workers, share=self.variants),
+            render_statistics(
+                held_out, self.cache, self.validation_takes, self.seed + 1, self.workers, False, self.variants
+            ),
         )
 
     def setup(self, stage: str | None = None) -> None:

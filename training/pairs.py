@@ -14,7 +14,7 @@ import multiprocessing
 import textwrap
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,12 @@ import torch
 
 from ..effects import CANONICAL, Chain, Rack, Settings
 from ..effects._loudness import integrated_loudness
-from . import styles
+from . import law_clippers, law_compressors, law_filters, law_rooms, laws, styles, variants
 from .front_end import AVERAGE, BANDS, FLOOR, LUFS, SAMPLE_RATE, SPECTRA, WINDOW, WINDOW_S, FrontEnd
 from .recordings import NoRecordings, Recording, Variation, mix, read_mono, stretch, two_stretches, usable_for_pairs
 from .responses import band_loudness, equaliser_curve
 from .styles import draw
+from .variants import Played, Variant
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def _mixed(other: Recording, a: np.ndarray, b: np.ndarray, rng: np.random.Genera
 # --- the cache -------------------------------------------------------------------------------------
 
 
-STORED = ("dry", "wet", "values", "on", "recording", "kind")
+STORED = ("dry", "wet", "values", "on", "recording", "kind", "trust", "sure", "curve")
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,8 @@ class Statistics:
 
     dry (takes, 2, size): A and B; wet (takes, styles, size): f(A); values (takes, styles, params)
     and on (takes, styles, effects): f; recording (takes,); kind (takes,) numbers the recordings' kinds.
+    trust (takes, styles, params), sure (takes, styles, effects) and curve (takes, styles, bands) are
+    those of `variants.Played`.
 
     Once `settled`, tone (takes, styles) says by how many dB f's equaliser made A louder; see there.
     """
@@ -119,13 +122,16 @@ class Statistics:
     on: np.ndarray
     recording: np.ndarray
     kind: np.ndarray
+    trust: np.ndarray
+    sure: np.ndarray
+    curve: np.ndarray
     tone: np.ndarray
 
 
-def _render_file(job: tuple[Path, list[Recording], int, int, bool]) -> Path:
-    path, recordings, count, seed, vary = job
+def _render_file(job: tuple[Path, list[Recording], int, int, bool, float]) -> Path:
+    path, recordings, count, seed, vary, share = job
     torch.set_num_threads(1)
-    front_end, rng, chain = FrontEnd(), np.random.default_rng(seed), Chain(CANONICAL)
+    front_end, rng = FrontEnd(), np.random.default_rng(seed)
     kinds = sorted({r.kind for r in recordings})
 
     def hear(x: np.ndarray) -> np.ndarray:
@@ -135,20 +141,31 @@ def _render_file(job: tuple[Path, list[Recording], int, int, bool]) -> Path:
     rows: dict[str, list] = {k: [] for k in STORED}
     for _ in range(count):
         take = draw_take(recordings, rng, vary)
-        settings = [draw(rng) for _ in range(STYLES)]
+        played = [_play(take.a, rng, share) for _ in range(STYLES)]
         rows["dry"].append([hear(take.a), hear(take.b)])
-        rows["wet"].append([hear(render(take.a, s)) for s in settings])
-        rows["values"].append([vector(chain, s) for s in settings])
-        rows["on"].append([[step.on for step in s.steps] for s in settings])
+        rows["wet"].append([hear(p.audio) for p in played])
+        rows["values"].append([p.values for p in played])
+        rows["on"].append([p.on for p in played])
+        rows["trust"].append([p.trust for p in played])
+        rows["sure"].append([p.sure for p in played])
+        rows["curve"].append([p.curve_db for p in played])
         rows["recording"].append(take.recording)
         rows["kind"].append(kinds.index(recordings[take.recording].kind))
     arrays: dict[str, Any] = {
-        k: np.array(v, np.float32 if k in ("dry", "wet", "values") else None) for k, v in rows.items()
+        k: np.array(v, None if k in ("on", "recording", "kind") else np.float32) for k, v in rows.items()
     }
     partial = path.with_suffix(".part.npz")
     np.savez(partial, **arrays)
     partial.replace(path)
     return path
+
+
+def _play(x: np.ndarray, rng: np.random.Generator, share: float) -> Played:
+    """Draw a chain, of laws of other kinds with a chance of `share`, and play a clip through it, levelled."""
+    strange = share > 0.0 and rng.random() < share
+    variant = variants.draw(rng) if strange else Variant(draw(rng), {})
+    played = variant.play(x, SAMPLE_RATE)
+    return replace(played, audio=level(played.audio))
 
 
 def vector(chain: Chain, settings: Settings) -> np.ndarray:
@@ -157,12 +174,19 @@ def vector(chain: Chain, settings: Settings) -> np.ndarray:
 
 
 def render_statistics(
-    recordings: Sequence[Recording], folder: Path, takes: int, seed: int, workers: int, vary: bool = True
+    recordings: Sequence[Recording],
+    folder: Path,
+    takes: int,
+    seed: int,
+    workers: int,
+    vary: bool = True,
+    share: float = 0.0,
 ) -> Path:
     """Render takes into a folder of its own inside `folder`; what is there already is kept.
 
-    The folder's name is a hash of all that the numbers depend on, so another set of recordings or
-    another chain never meets an old cache. Returns it.
+    `share` is the part of all chains that laws of other kinds play. The folder's name is a hash of
+    all that the numbers depend on, so another set of recordings or another chain never meets an old
+    cache. Returns it.
     """
     made_of = {
         "recordings": [(str(r.path), r.seconds) for r in recordings],
@@ -171,11 +195,14 @@ def render_statistics(
         "seed": seed,
         "vary": vary,
     }
+    if share:
+        parts = (laws, law_filters, law_compressors, law_clippers, law_rooms, variants, _play)
+        made_of |= {"share": share, "laws": [_meaning(part) for part in parts]}
     name = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
     home = folder / name
     home.mkdir(parents=True, exist_ok=True)
     jobs = [
-        (path, list(recordings), count, seed * 1_000_003 + i, vary)
+        (path, list(recordings), count, seed * 1_000_003 + i, vary, share)
         for i, (path, count) in enumerate(_files(home, takes))
     ]
     missing = [job for job in jobs if not job[0].exists()]
@@ -202,8 +229,19 @@ def _files(home: Path, takes: int) -> list[tuple[Path, int]]:
 
 def load_statistics(home: Path, takes: int) -> Statistics:
     """Read a rendered folder."""
-    parts = [dict(np.load(path)) for path, _ in _files(home, takes)]
+    parts = [_completed(dict(np.load(path))) for path, _ in _files(home, takes)]
     return settled({k: np.concatenate([p[k] for p in parts])[:takes] for k in STORED})
+
+
+def _completed(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Add what folders from before there were other laws lack: there, every value was certain."""
+    if "curve" in stored:
+        return stored
+    values, on = stored["values"], stored["on"]
+    flat = torch.from_numpy(values[..., Chain(CANONICAL).columns("equaliser")].reshape(-1, 18))
+    curve = equaliser_curve(flat).numpy().reshape(*values.shape[:2], BANDS) * on[..., :1]
+    more = {"trust": np.ones_like(values), "sure": np.ones(on.shape, np.float32), "curve": curve.astype(np.float32)}
+    return {**stored, **more}
 
 
 def settled(stored: dict[str, np.ndarray]) -> Statistics:
@@ -215,9 +253,7 @@ def settled(stored: dict[str, np.ndarray]) -> Statistics:
     and the curve to learn is the one without it.
     """
     chain = Chain(CANONICAL)
-    values, dry = stored["values"].copy(), stored["dry"][:, :1, :BANDS]
-    flat = torch.from_numpy(values[..., chain.columns("equaliser")].reshape(-1, 18))
-    curve = equaliser_curve(flat).numpy().reshape(*values.shape[:2], BANDS)
+    values, dry, curve = stored["values"].copy(), stored["dry"][:, :1, :BANDS], stored["curve"]
     power = 10 ** (dry / 10) * band_loudness().numpy()
     tone = 10 * np.log10((power * 10 ** (curve / 10)).sum(-1) / power.sum(-1))
     tone = np.where(stored["on"][..., 0], tone, 0.0).astype(np.float32)
@@ -229,7 +265,8 @@ def settled(stored: dict[str, np.ndarray]) -> Statistics:
 
 
 class Pairs(torch.utils.data.Dataset):
-    """Pairs from statistics: raw statistics of input and reference; f's values, on-flags and tone; kinship.
+    """Pairs from statistics, as rows: raw statistics of input and reference; f's values, on-flags and tone;
+    kinship; f's curve, and how far values and on-flags are to be believed.
 
     Half of the pairs take the input from the reference's own recording (B of the same take), a
     quarter from another recording of its kind, a quarter from anywhere. `colour_db` is how strongly
@@ -263,6 +300,7 @@ class Pairs(torch.utils.data.Dataset):
         sounds = [_coloured(x, colour) for x in (s.dry[other, which], s.wet[take, style])]
         style = take, style
         rows = *sounds, s.values[style], s.on[style], s.tone[style], other == take
+        rows = *rows, s.curve[style], s.trust[style], s.sure[style]
         return tuple(torch.from_numpy(np.asarray(row, np.float32)) for row in rows)
 
 

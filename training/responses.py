@@ -49,9 +49,9 @@ def distortion_curve(values: torch.Tensor) -> torch.Tensor:
     return torch.cat(halves, 1)
 
 
-def equaliser_error(p: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+def equaliser_error(p: torch.Tensor, wanted_db: torch.Tensor) -> torch.Tensor:
     """Mean error of the curve's shape, in units of 3 dB; (batch,). A level is solved, not predicted."""
-    return curve_error(shape(equaliser_curve(p) - equaliser_curve(t)))
+    return curve_error(shape(equaliser_curve(p) - wanted_db))
 
 
 def band_weights() -> torch.Tensor:
@@ -83,48 +83,60 @@ def band_loudness() -> torch.Tensor:
     return ((high * low).abs().square() * torch.gradient(hz)[0]).float()
 
 
-def compressor_error(p: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+def compressor_error(p: torch.Tensor, t: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
     """Error of the static curve in units of 3 dB, and of the time constants where they can be heard."""
     curve = compressor_curve(t)
     depth = (-curve[:, -3] / 6.0).clamp(0.0, 1.0)
-    times = (p[:, 2:4].log() - t[:, 2:4].log()).abs().sum(1)
-    return (compressor_curve(p) - curve).abs().mean(1) / 3.0 + 0.25 * depth * times
+    times = ((p[:, 2:4].log() - t[:, 2:4].log()).abs() * trust[:, 2:4]).sum(1)
+    return trust[:, 0] * (compressor_curve(p) - curve).abs().mean(1) / 3.0 + 0.25 * depth * times
 
 
-def distortion_error(p: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+def distortion_error(p: torch.Tensor, t: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
     """Error of the curve in units of 2 dB, and of the tone control in octaves."""
-    tone = (p[:, 2].log2() - t[:, 2].log2()).abs()
-    return (distortion_curve(p) - distortion_curve(t)).abs().mean(1) / 2.0 + 0.5 * t[:, 3] * tone
+    tone = (p[:, 2].log2() - t[:, 2].log2()).abs() * trust[:, 2]
+    bent = (distortion_curve(p) - distortion_curve(t)).abs().mean(1) * trust[:, 0]
+    return bent / 2.0 + 0.5 * t[:, 3] * tone
 
 
-def reverb_error(p: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+def reverb_error(p: torch.Tensor, t: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
     """Error of decay time in octaves, wet share in sixths, and the rest by how well it is heard."""
     rt60 = (p[:, 0].log2() - t[:, 0].log2()).abs()
     damping = 2.0 * (p[:, 1] - t[:, 1]).abs()
     before = (p[:, 2] - t[:, 2]).abs() / 40.0
     low_cut = 0.1 * (p[:, 3].log2() - t[:, 3].log2()).abs()
-    return rt60 + damping + before + low_cut + 6.0 * (p[:, 5] - t[:, 5]).abs()
+    wet = 6.0 * (p[:, 5] - t[:, 5]).abs()
+    return (torch.stack([rt60, damping, before, low_cut, wet], 1) * trust[:, [0, 1, 2, 3, 5]]).sum(1)
 
 
 ERRORS = {
-    "equaliser": equaliser_error,
     "compressor": compressor_error,
     "distortion": distortion_error,
     "reverb": reverb_error,
 }
 
 
-def errors(chain: Chain, predicted: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+def errors(
+    chain: Chain,
+    predicted: torch.Tensor,
+    true: torch.Tensor,
+    trust: torch.Tensor | None = None,
+    curve_db: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Give each effect's error: values (batch, params) twice, to (batch, effects).
 
-    An effect without a response of its own is judged by its knobs, in (0, 1).
+    trust (batch, params), 0 to 1, weighs what each true value says; all of it without. curve_db (batch,
+    bands) is the equaliser's, where its true values do not tell. An effect without a response of its
+    own is judged by its knobs, in (0, 1).
     """
-    rows = []
+    rows, trust = [], torch.ones_like(true) if trust is None else trust
     for effect in chain.effects:
-        p, t = predicted[:, chain.columns(effect.name)], true[:, chain.columns(effect.name)]
-        if effect.name in ERRORS:
-            rows.append(ERRORS[effect.name](p, t))
+        columns = chain.columns(effect.name)
+        p, t, sure = predicted[:, columns], true[:, columns], trust[:, columns]
+        if effect.name == "equaliser":
+            rows.append(sure[:, 0] * equaliser_error(p, equaliser_curve(t) if curve_db is None else curve_db))
+        elif effect.name in ERRORS:
+            rows.append(ERRORS[effect.name](p, t, sure))
         else:
             span = torch.tensor([q.high - q.low for q in effect.params]).to(p)
-            rows.append(((p - t) / span).abs().sum(1))
+            rows.append(((p - t) / span).abs().mul(sure).sum(1))
     return torch.stack(rows, 1)

@@ -8,7 +8,7 @@ from torch import nn
 
 from ..effects import CANONICAL, Chain
 from .model import Predictor, Size
-from .responses import curve_error, equaliser_curve, errors
+from .responses import curve_error, errors
 from .styles import NOT_LEARNED
 
 CURVE_WEIGHT = 2.0
@@ -19,7 +19,7 @@ class System(lightning.LightningModule):
     """Learns the chain's settings from input and reference, judged by what the settings do.
 
     Each effect's parameters are trained only where the effect is on; that it is on is learned as a
-    probability of its own.
+    probability of its own. What the data do not vouch for (`trust`, `sure`) is not trained.
     """
 
     fixed: torch.Tensor
@@ -62,19 +62,21 @@ class System(lightning.LightningModule):
             self.predictor.encoder.normalise_by(rows.to(self.device))
 
     def _losses(self, batch: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
-        raw_input, raw_reference, true, on, level, kin = batch
+        raw_input, raw_reference, true, on, level, kin, wanted, trust, sure = batch
         unit, logits, curve, kin_logit = self.predictor(raw_input, raw_reference)
-        error = errors(self.chain, self.values(unit), true)
-        each = (error * on).sum(0) / on.sum(0).clamp(min=1.0)
+        error = errors(self.chain, self.values(unit), true, trust, wanted)
+        known = on * torch.stack([trust[:, self.chain.columns(e)].amax(1) for e in self.chain.order], 1)
+        each = (error * known).sum(0) / known.sum(0).clamp(min=1.0)
         # Only where it is on: averaged with silence, the likeliest curve would be none at all.
-        tone = equaliser_curve(true[:, self.chain.columns("equaliser")]) - level[:, None]
+        tone = wanted - level[:, None]
         losses = dict(zip(self.chain.order, each, strict=True))
-        losses["curve"] = (on[:, 0] * curve_error(curve - tone)).sum() / on[:, 0].sum().clamp(min=1.0)
-        losses["on"] = nn.functional.binary_cross_entropy_with_logits(logits, on, reduction="none").sum(1).mean()
+        losses["curve"] = (known[:, 0] * curve_error(curve - tone)).sum() / known[:, 0].sum().clamp(min=1.0)
+        doubt = nn.functional.binary_cross_entropy_with_logits(logits, on, reduction="none")
+        losses["on"] = ((doubt * sure).sum(0) / sure.sum(0).clamp(min=1.0)).sum()
         losses["kin"] = nn.functional.binary_cross_entropy_with_logits(kin_logit[:, 0], kin)
         weights = torch.tensor([EQUALISER_WEIGHT if e == "equaliser" else 1.0 for e in self.chain.order]).to(each)
         losses["loss"] = (weights * each).sum() + CURVE_WEIGHT * losses["curve"] + losses["on"] + losses["kin"]
-        losses["accuracy"] = ((logits > 0) == (on > 0.5)).float().mean()
+        losses["accuracy"] = (((logits > 0) == (on > 0.5)) * sure).sum() / sure.sum().clamp(min=1.0)
         return losses
 
     def training_step(self, batch: tuple[torch.Tensor, ...], index: int) -> torch.Tensor:
