@@ -34,13 +34,16 @@ def parted(settings: Settings) -> tuple[Settings, Settings]:
 
 
 class Meter:
-    """The loudness of a sound that comes in blocks; grows with what was heard, not with what a header claims."""
+    """The loudness of a sound that comes in blocks; grows with what was heard, not with what a header claims.
 
-    def __init__(self, sample_rate: float, channels: int) -> None:
+    whole: keep the beginning, so that `lufs` knows a sound that is too short for `powers`.
+    """
+
+    def __init__(self, sample_rate: float, channels: int, whole: bool = True) -> None:
         self._rate, self._hop, self._frames = sample_rate, round(sample_rate / 10), 0
         self._state = meter_state(sample_rate, channels, BLOCK // self._hop + 2)
         self._found: list[np.ndarray] = []
-        self._begin: list[np.ndarray] = [np.zeros((0, channels))]  # under 400 ms, loudness is not made of hops
+        self._begin = [np.zeros((0, channels))] if whole else []  # under 400 ms, loudness is not made of hops
 
     def hear(self, block: np.ndarray) -> None:
         """Listen to a block (frames, channels) of at most BLOCK frames."""
@@ -48,7 +51,7 @@ class Meter:
         before, self._frames = self._frames // self._hop, self._frames + len(block)
         if new := self._frames // self._hop - before:
             self._found.append(hops_of(self._state)[-new:])
-        self._begin = [*self._begin, block.copy()] if self._frames < 4 * self._hop else []
+        self._begin = [*self._begin, block.copy()] if self._begin and self._frames < 4 * self._hop else []
 
     def powers(self) -> np.ndarray:
         """Give the mean squares of all hops of 100 ms, oldest first."""

@@ -88,7 +88,7 @@ def listen(path: str | os.PathLike[str], progress: Progress = lambda frames: Non
     path = Path(path)
     with open_sound(path) as sound:
         rate, channels = sound.samplerate, sound.channels
-        meter, frames = Meter(rate, channels), 0
+        meter, frames = Meter(rate, channels, whole=False), 0
         with ThreadPoolExecutor(1) as pool:
             for block in ahead(blocks(sound), pool):
                 meter.hear(block)

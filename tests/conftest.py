@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-# A background job, as CI may be, starts with Ctrl-C ignored, and all its children inherit that.
+# A background job, as CI may be, starts with Ctrl-C ignored, one under nohup with SIGHUP; children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _end_with_us():
