@@ -30,7 +30,7 @@ def predictor(a: argparse.Namespace) -> Predictor:
 def prepare(a: argparse.Namespace) -> None:
     """Say, once on a machine, why the first sound takes a while."""
     if first_start() and not a.quiet:
-        print("First start: compiling the effects, which takes about 15 s and happens once.", file=sys.stderr)
+        print("First start: compiling the effects, which takes about 25 s and happens once.", file=sys.stderr)
 
 
 def check_new(path: Path | None, a: argparse.Namespace) -> None:
