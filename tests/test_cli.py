@@ -485,7 +485,7 @@ def test_a_first_start_says_that_it_compiles(afx, fake, monkeypatch):
         ["--preset", "warm", "--osc", "no.such.host.invalid:1"],
     ):
         _, out, err = afx(*words)
-        assert err.count("compiling the effects, which takes about 15 s") == 1
+        assert err.count("compiling the effects, which takes about 25 s") == 1
         assert "compiling" not in out
         assert "compiling" not in afx(*words, "-q")[2]
     for words in (["osc"], ["preset", "list"], ["render", VOICE, "-o", "out.wav"]):  # nothing is played
