@@ -26,7 +26,7 @@ test: system wheel .venv-test/ready  ## install the wheel with the training side
 	touch $@
 
 system:  ## a JACK server without a sound card, PortAudio, a foreign OSC client, and what watches the audio thread
-	@which jackd oscsend cc strace >/dev/null && ldconfig -p | grep -q libportaudio || \
+	@which jackd oscsend cc strace sox >/dev/null && ldconfig -p | grep -q libportaudio || \
 	  { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq $(APT) >/dev/null; }
 
 bench: .venv-bench/ready  ## measure against peers, which are installed only here (pedalboard is GPL): 15 minutes
