@@ -19,7 +19,7 @@ import platformdirs
 from llvmlite import ir
 from numba import extending, types
 from numba.core import caching, cgutils
-from numba.core.runtime import rtsys
+from numba.core.runtime.nrt import rtsys
 from numba.cpython.unsafe import tuple as unsafe_tuple
 from numba.np import numpy_support
 from numba.np.unsafe import ndarray as unsafe_ndarray

@@ -619,6 +619,7 @@ def test_a_stand_by_that_has_died_is_no_loss(jack):
     """Neither while it waits, nor is one left behind at the end."""
     with LiveEngine(Settings(), env=jack.env, standby=True) as engine:
         until(lambda: engine.standing_by, 120.0)
+        assert engine._next
         first, other = engine.pid, engine._next.pid
         assert {first, other} <= set(children(os.getpid()))
         os.kill(other, signal.SIGKILL)
@@ -626,6 +627,7 @@ def test_a_stand_by_that_has_died_is_no_loss(jack):
         os.kill(first, signal.SIGKILL)
         until(lambda: engine.pid not in (first, other) and engine.running, 120.0)
         until(lambda: engine.standing_by, 120.0)
+        assert engine._next
         left = {engine.pid, engine._next.pid}
     assert not left & set(children(os.getpid()))
 
