@@ -12,6 +12,11 @@ METRICS = (
     "response_equaliser", "response_compressor", "response_distortion", "response_reverb",
 )  # fmt: skip
 """The names in a row of scores; a response of another effect comes beside them where a chain has one."""
+ABOUT = {
+    "eq_curve_db": "equaliser", "gain_reduction_r": "compressor", "nonlinear_db": "distortion",
+    "rt60_blind_share": "reverb",
+}  # fmt: skip
+"""What is only asked where f holds that effect, or where nobody knows what f holds."""
 
 
 def measure(
@@ -77,4 +82,7 @@ def _questions(result: Result, pair: Pair, speech: bool) -> dict[str, Question]:
             effects.chain_rt60(ours, rate), effects.chain_rt60(theirs, rate)
         )
         asked["responses"] = responses
+    if theirs is not None:
+        there = {step.effect for step in theirs.steps if step.on}
+        asked = {name: question for name, question in asked.items() if ABOUT.get(name) in {None, *there}}
     return asked

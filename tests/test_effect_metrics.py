@@ -249,7 +249,8 @@ def test_measure_knows_every_name_and_hides_no_failure(monkeypatch):
     assert set(exact) == set(METRICS)
     assert set(failures) == {"pesq"}
     known = {k: v for k, v in exact.items() if v is not None}
-    assert {"rt60_share", "response_compressor", "response_reverb", "eq_curve_db", "msd"} <= set(known)
+    assert {"rt60_share", "response_compressor", "response_reverb", "msd"} <= set(known)
+    assert exact["eq_curve_db"] is None  # f has no equaliser
     assert known.pop("gain_reduction_r") == pytest.approx(1.0)
     assert known == pytest.approx(dict.fromkeys(known, 0.0), abs=1e-9)
     with pytest.raises(paper_metrics.Missing):

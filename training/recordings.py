@@ -151,7 +151,7 @@ def find(folder: str | os.PathLike[str], layout: str = "auto") -> list[Recording
     Raises FileNotFoundError if there is no such folder; ValueError if it is a file, if the layout is unknown, or
     if nothing in it can be read.
     """
-    root = Path(folder).expanduser().absolute()
+    root = Path(folder).expanduser().resolve()  # caches know recordings by their paths
     if layout not in _LOOKED_FOR:
         raise ValueError(f"layout: {layout!r} is not one of {', '.join(sorted(_LOOKED_FOR))}")
     if not root.exists():
