@@ -56,7 +56,7 @@ def cache(folder, tmp_path_factory) -> Path:
     """Where renders of `folder` are: the slow part, made once, in this process."""
     home = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(renders, "ProcessPoolExecutor", _InThisProcess)
+        patch.setattr(renders.cache, "ProcessPoolExecutor", _InThisProcess)
         data(folder, home).prepare_data()
     return home
 
@@ -222,7 +222,7 @@ def settings_play(settings, dry) -> torch.Tensor:
 
 
 def test_renders_are_the_same_again_and_are_kept(folder, cache, tmp_path, monkeypatch):
-    monkeypatch.setattr(renders, "ProcessPoolExecutor", _InThisProcess)
+    monkeypatch.setattr(renders.cache, "ProcessPoolExecutor", _InThisProcess)
     train = find(folder)
     a, b = (renders.render_audio(train, tmp_path / n, 1, 7, 1, chains=CHAINS) for n in "ab")
     assert a.name == b.name
@@ -233,8 +233,8 @@ def test_renders_are_the_same_again_and_are_kept(folder, cache, tmp_path, monkey
     renders.render_audio(train, tmp_path / "a", 1, 7, 1, chains=CHAINS)
     assert np.array_equal(renders.load_renders(a, 1).values, one.values)
     monkeypatch.setattr(renders, "_render_file", None)  # everything is there: nothing may be rendered
-    source = renders._meaning
-    monkeypatch.setattr(renders, "_meaning", lambda part: source(part) if part else source(_render_file))
+    source = renders.cache.meaning
+    monkeypatch.setattr(renders.cache, "meaning", lambda part: source(part) if part else source(_render_file))
     assert renders.render_audio(train, tmp_path / "a", 1, 7, 1, chains=CHAINS) == a
     assert renders.render_audio(train, tmp_path / "a", 0, 8, 1, chains=CHAINS) != a
 

@@ -1,7 +1,9 @@
 """The data side of training: recordings in, batches of pairs out."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning
 import platformdirs
@@ -19,17 +21,18 @@ def held_out_of(
     return split(rest, held_out)[1], kept
 
 
-class References(lightning.LightningDataModule):
-    """Pairs from any folder of recordings, and from LibriTTS, VCTK and MUSDB18 as they come.
+class FromRecordings(lightning.LightningDataModule, ABC):
+    """What is rendered once from any folder of recordings, and from LibriTTS, VCTK and MUSDB18 as they come.
 
     folder: where the recordings are; layout: auto, folder, folders, libritts, vctk or musdb18.
     held_out: patterns of recordings kept out of training for validation; without any, a tenth.
     test: patterns of recordings that neither training nor validation may hear.
-    takes: stretches drawn from the recordings, each played through 6 random chains once and kept
-    in `cache`; a cut-off render goes on where it stopped. workers: processes that render.
-    variants: the part of all chains that laws of other kinds play, see `laws`; 0 is our own effects only.
-    colour_db: see `Pairs`; for training only.
+    takes, validation_takes: how many are rendered; a cut-off render goes on where it stopped.
+    workers: processes that render. cache: where renders are kept.
     """
+
+    KEPT: str
+    """Folder in the user's cache."""
 
     def __init__(
         self,
@@ -39,21 +42,23 @@ class References(lightning.LightningDataModule):
         test: Sequence[str] = (),
         takes: int = 6000,
         validation_takes: int = 300,
-        batch_size: int = 256,
         workers: int = 2,
-        variants: float = 0.5,
-        colour_db: float = 2.0,
         seed: int = 1,
         cache: str | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
-        self.folder, self.layout = folder, layout
-        self.held_out, self.test = tuple(held_out), tuple(test)
+        self.folder, self.layout, self.held_out, self.test = folder, layout, tuple(held_out), tuple(test)
         self.takes, self.validation_takes = takes, validation_takes
-        self.batch_size, self.workers, self.seed = batch_size, workers, seed
-        self.variants, self.colour_db = variants, colour_db
-        self.cache = Path(cache) if cache else Path(platformdirs.user_cache_dir("afx-live")) / "statistics"
+        self.workers, self.seed = workers, seed
+        self.cache = Path(cache) if cache else Path(platformdirs.user_cache_dir("afx-live")) / self.KEPT
+
+    @abstractmethod
+    def render(self, recordings: Sequence[Recording], takes: int, seed: int, vary: bool) -> Path:
+        """Render takes, varied as training needs them or not; returns their folder."""
+
+    @abstractmethod
+    def load(self, home: Path, takes: int) -> Any:
+        """Open a rendered folder."""
 
     def recordings(self) -> tuple[list[Recording], list[Recording]]:
         """Give the recordings to train on and those for validation."""
@@ -65,17 +70,40 @@ class References(lightning.LightningDataModule):
         """Render what the cache lacks. Lightning calls this on one process of each node."""
         train, held_out = self.recordings()
         self._homes = (
-            render_statistics(train, self.cache, self.takes, self.seed, self.workers, share=self.variants),
-            render_statistics(
-                held_out, self.cache, self.validation_takes, self.seed + 1, self.workers, False, self.variants
-            ),
+            self.render(train, self.takes, self.seed, True),
+            self.render(held_out, self.validation_takes, self.seed + 1, False),
         )
 
     def setup(self, stage: str | None = None) -> None:
-        """Load the statistics on every process."""
+        """Open the renders on every process."""
         self.prepare_data()  # all there by now: finds the folders
-        self.train = load_statistics(self._homes[0], self.takes)
-        self.validation = load_statistics(self._homes[1], self.validation_takes)
+        self.train = self.load(self._homes[0], self.takes)
+        self.validation = self.load(self._homes[1], self.validation_takes)
+
+
+class References(FromRecordings):
+    """Pairs by their statistics; a take is two stretches, one of which 6 random chains play.
+
+    variants: the part of all chains that laws of other kinds play, see `laws`; 0 is our own effects only.
+    colour_db: see `Pairs`; for training only.
+    """
+
+    KEPT = "statistics"
+    train: Statistics
+    validation: Statistics
+
+    def __init__(
+        self, folder: str, *, batch_size: int = 256, variants: float = 0.5, colour_db: float = 2.0, **kwargs: Any
+    ) -> None:
+        super().__init__(folder, **kwargs)
+        self.save_hyperparameters()
+        self.batch_size, self.variants, self.colour_db = batch_size, variants, colour_db
+
+    def render(self, recordings: Sequence[Recording], takes: int, seed: int, vary: bool) -> Path:
+        return render_statistics(recordings, self.cache, takes, seed, self.workers, vary, self.variants)
+
+    def load(self, home: Path, takes: int) -> Statistics:
+        return load_statistics(home, takes)
 
     @property
     def statistics(self) -> Statistics:
@@ -83,9 +111,8 @@ class References(lightning.LightningDataModule):
         return self.train
 
     def train_dataloader(self) -> DataLoader:
-        return DataLoader(
-            Pairs(self.train, colour_db=self.colour_db), self.batch_size, shuffle=True, collate_fn=collate
-        )
+        rows = Pairs(self.train, colour_db=self.colour_db)
+        return DataLoader(rows, self.batch_size, shuffle=True, collate_fn=collate)
 
     def val_dataloader(self) -> DataLoader:
         return DataLoader(Pairs(self.validation, self.seed), self.batch_size, collate_fn=collate)

@@ -5,16 +5,9 @@ and listening are the costly part, so their results (front-end statistics, a few
 clip) are kept on disk; pairs are drawn from them anew in every epoch, from one take or from two.
 """
 
-import ast
-import hashlib
-import inspect
-import json
 import logging
-import multiprocessing
-import textwrap
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +16,7 @@ import torch
 
 from ..effects import CANONICAL, Chain, Rack, Settings
 from ..effects._loudness import integrated_loudness
-from . import law_clippers, law_compressors, law_filters, law_rooms, laws, styles, variants
+from . import cache, law_clippers, law_compressors, law_filters, law_rooms, laws, styles, variants
 from .front_end import AVERAGE, BANDS, FLOOR, LUFS, SAMPLE_RATE, SPECTRA, WINDOW, WINDOW_S, FrontEnd
 from .recordings import NoRecordings, Recording, Variation, mix, read_mono, stretch, two_stretches, usable_for_pairs
 from .responses import band_loudness, equaliser_curve
@@ -184,56 +177,29 @@ def render_statistics(
 ) -> Path:
     """Render takes into a folder of its own inside `folder`; what is there already is kept.
 
-    `share` is the part of all chains that laws of other kinds play. The folder's name is a hash of
-    all that the numbers depend on, so another set of recordings or another chain never meets an old
-    cache. Returns it.
+    `share` is the part of all chains that laws of other kinds play. Returns the folder, which `cache`
+    names.
     """
-    made_of = {
-        "recordings": [(str(r.path), r.seconds) for r in recordings],
-        "params": [(e, asdict(p)) for e, p in Chain(CANONICAL).params],
-        "sources": [_meaning(part) for part in (FrontEnd, styles, draw_take, render, level, window)],
-        "seed": seed,
-        "vary": vary,
-    }
+    more = {}
     if share:
         parts = (laws, law_filters, law_compressors, law_clippers, law_rooms, variants, _play)
-        made_of |= {"share": share, "laws": [_meaning(part) for part in parts]}
-    name = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
-    home = folder / name
-    home.mkdir(parents=True, exist_ok=True)
+        more = {"share": share, "laws": [cache.meaning(part) for part in parts]}
+    parts = FrontEnd, styles, draw_take, render, level, window
+    home = folder / cache.made_of(recordings, parts, seed, vary, **more)
     jobs = [
         (path, list(recordings), count, seed * 1_000_003 + i, vary, share)
-        for i, (path, count) in enumerate(_files(home, takes))
+        for i, (path, count) in enumerate(cache.files(home, takes, TAKES))
     ]
-    missing = [job for job in jobs if not job[0].exists()]
-    if missing:
-        from rich.progress import track
-
-        # spawn: numba's thread pool does not survive a fork
-        with ProcessPoolExecutor(max(1, workers), multiprocessing.get_context("spawn")) as pool:
-            for _ in track(pool.map(_render_file, missing), "Rendering references", total=len(missing)):
-                pass
-    return home
-
-
-def _meaning(part: Any) -> str:
-    """Give the syntax tree of a piece of source: comments and line breaks do not spoil a cache."""
-    return ast.dump(ast.parse(textwrap.dedent(inspect.getsource(part))))
-
-
-def _files(home: Path, takes: int) -> list[tuple[Path, int]]:
-    """Name the files of so many takes, and how many are in each; only the last may hold fewer."""
-    counts = [TAKES] * (takes // TAKES) + ([takes % TAKES] if takes % TAKES else [])
-    return [(home / (f"{i:05d}.npz" if n == TAKES else f"{i:05d}-{n}.npz"), n) for i, n in enumerate(counts)]
+    return cache.fill(home, _render_file, jobs, workers, "Rendering references")
 
 
 def load_statistics(home: Path, takes: int) -> Statistics:
     """Read a rendered folder."""
-    parts = [_completed(dict(np.load(path))) for path, _ in _files(home, takes)]
+    parts = [completed(dict(np.load(path))) for path, _ in cache.files(home, takes, TAKES)]
     return settled({k: np.concatenate([p[k] for p in parts])[:takes] for k in STORED})
 
 
-def _completed(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def completed(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Add what folders from before there were other laws lack: there, every value was certain."""
     if "curve" in stored:
         return stored

@@ -5,26 +5,21 @@ the input and the other the reference, so a render has two *sides*: side s asks 
 given stretch s and f(the other one).
 """
 
-import hashlib
-import json
-import multiprocessing
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import lightning
 import numpy as np
-import platformdirs
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ...effects import CANONICAL, Chain
-from .. import styles
-from ..data import held_out_of
+from .. import cache, styles
+from ..data import FromRecordings
 from ..front_end import FrontEnd
-from ..pairs import _completed, _meaning, draw_take, level, render, settled, vector, window
-from ..recordings import Recording, find
+from ..pairs import completed, draw_take, level, render, settled, vector, window
+from ..recordings import Recording
 
 FRAMES = 131072
 """Frames kept of each stretch, from its beginning: there f starts from silence, as a model's chain does."""
@@ -91,34 +86,13 @@ def render_audio(
 ) -> Path:  # fmt: skip
     """Make renders in a folder of its own inside `folder`, 2 MB each; what is there already is kept.
 
-    The folder's name is a hash of all that they depend on. Returns it.
+    Returns the folder, which `cache` names.
     """
-    made_of = {
-        "recordings": [(str(r.path), r.seconds) for r in recordings],
-        "params": [(e, asdict(p)) for e, p in Chain(CANONICAL).params],
-        "sources": [_meaning(part) for part in (FrontEnd, styles, draw_take, render, level, window, _render_file)],
-        "seed": seed, "vary": vary, "chains": dict(chains), "frames": FRAMES,
-    }  # fmt: skip
-    home = folder / hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
-    home.mkdir(parents=True, exist_ok=True)
-    jobs = [
-        (path, list(recordings), n, [seed, i], vary, dict(chains)) for i, (path, n) in enumerate(_files(home, count))
-    ]
-    missing = [job for job in jobs if not job[0].exists()]
-    if missing:
-        from rich.progress import track
-
-        # spawn: numba's thread pool does not survive a fork
-        with ProcessPoolExecutor(max(1, workers), multiprocessing.get_context("spawn")) as pool:
-            for _ in track(pool.map(_render_file, missing), "Rendering pairs", total=len(missing)):
-                pass
-    return home
-
-
-def _files(home: Path, count: int) -> list[tuple[Path, int]]:
-    """Name the files of so many renders, and how many are in each; only the last may hold fewer."""
-    counts = [PER_FILE] * (count // PER_FILE) + ([count % PER_FILE] if count % PER_FILE else [])
-    return [(home / (f"{i:05d}.npz" if n == PER_FILE else f"{i:05d}-{n}.npz"), n) for i, n in enumerate(counts)]
+    parts = FrontEnd, styles, draw_take, render, level, window, _render_file
+    home = folder / cache.made_of(recordings, parts, seed, vary, chains=dict(chains), frames=FRAMES)
+    files = cache.files(home, count, PER_FILE)
+    jobs = [(path, list(recordings), n, [seed, i], vary, dict(chains)) for i, (path, n) in enumerate(files)]
+    return cache.fill(home, _render_file, jobs, workers, "Rendering pairs")
 
 
 # --- reading -------------------------------------------------------------------------------------------
@@ -148,14 +122,14 @@ class Stored:
 
 def load_renders(home: Path, count: int) -> Stored:
     """Open a rendered folder; its audio is read from disk when it is asked for."""
-    files = [path for path, _ in _files(home, count)]
+    files = [path for path, _ in cache.files(home, count, PER_FILE)]
     parts = [dict(np.load(path)) for path in files]
     s = {k: np.concatenate([p[k] for p in parts]) for k in _ARRAYS}
     values = []
     for side in (0, 1):
         one = {**s, "dry": s["dry"][:, [side, 1 - side]], "wet": s["wet"][:, side, None]}
         one |= {"values": s["values"][:, None], "on": s["on"][:, None]}
-        values.append(settled(_completed(one)).values[:, 0])
+        values.append(settled(completed(one)).values[:, 0])
     audio = [np.load(path.with_suffix(".npy"), mmap_mode="r") for path in files]
     return Stored(s["dry"], s["wet"], s["values"], np.stack(values, 1), s["on"], audio)
 
@@ -186,21 +160,21 @@ class Sides(Dataset):
         return tuple(torch.from_numpy(np.array(c, np.float32)) for c in columns)
 
 
-class Renders(lightning.LightningDataModule):
-    """Renders of any folder of recordings; names and split as in `data.References`.
+class Renders(FromRecordings):
+    """Pairs with their audio, 2 MB a take.
 
-    takes, validation_takes: how many renders. chains: how often f is which chain. only: keep to renders
-    of these chains, out of the same cache. frames: audio that training hears of each, at 48 kHz, at most
-    131072; validation always hears all. workers: processes that render. cache: where renders are kept,
-    2 MB each.
+    chains: how often f is which chain. only: keep to renders of these chains, out of the same cache.
+    frames: audio that training hears of each, at 48 kHz, at most 131072; validation always hears all.
     """
+
+    KEPT = "renders"
+    train: Stored
+    validation: Stored
 
     def __init__(
         self,
         folder: str,
-        layout: str = "auto",
-        held_out: Sequence[str] = (),
-        test: Sequence[str] = (),
+        *,
         takes: int = 3000,
         validation_takes: int = 100,
         chains: dict[str, float] = CHAINS,
@@ -208,35 +182,20 @@ class Renders(lightning.LightningDataModule):
         batch_size: int = 8,
         validation_batch_size: int = 10,
         frames: int = 65536,
-        workers: int = 2,
-        seed: int = 1,
-        cache: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(folder, takes=takes, validation_takes=validation_takes, **kwargs)
         if not 0 <= frames <= FRAMES:
             raise ValueError(f"frames: {frames} is not in 0 … {FRAMES}, which is what a render holds")
         self.save_hyperparameters()
-        self.folder, self.layout, self.held_out, self.test = folder, layout, tuple(held_out), tuple(test)
-        self.takes, self.validation_takes, self.chains, self.only = takes, validation_takes, dict(chains), only
-        self.batch_size, self.validation_batch_size, self.frames = batch_size, validation_batch_size, frames
-        self.workers, self.seed = workers, seed
-        self.cache = Path(cache) if cache else Path(platformdirs.user_cache_dir("afx-live")) / "renders"
+        self.chains, self.only, self.frames = dict(chains), only, frames
+        self.batch_size, self.validation_batch_size = batch_size, validation_batch_size
 
-    def prepare_data(self) -> None:
-        """Render what the cache lacks. Lightning calls this on one process of each node."""
-        known = find(self.folder, self.layout)
-        held_out, test = held_out_of(known, self.held_out, self.test)
-        train = [r for r in known if r not in held_out and r not in test]
-        self._homes = (
-            render_audio(train, self.cache, self.takes, self.seed, self.workers, True, self.chains),
-            render_audio(held_out, self.cache, self.validation_takes, self.seed + 1, self.workers, False, self.chains),
-        )
+    def render(self, recordings: Sequence[Recording], takes: int, seed: int, vary: bool) -> Path:
+        return render_audio(recordings, self.cache, takes, seed, self.workers, vary, self.chains)
 
-    def setup(self, stage: str | None = None) -> None:
-        """Open the renders on every process."""
-        self.prepare_data()  # all there by now: finds the folders
-        self.train = load_renders(self._homes[0], self.takes)
-        self.validation = load_renders(self._homes[1], self.validation_takes)
+    def load(self, home: Path, takes: int) -> Stored:
+        return load_renders(home, takes)
 
     @property
     def statistics(self) -> torch.Tensor:
