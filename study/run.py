@@ -8,6 +8,7 @@ but for its `seconds`.
 
 import json
 import logging
+import signal
 import sys
 import time
 import warnings
@@ -110,6 +111,8 @@ class Scorer(lightning.LightningModule):
         self.file = open(self.study.out / f"rows-{self.global_rank}.jsonl", "a")
 
     def predict_step(self, batch: torch.Tensor) -> None:
+        if self.trainer.received_sigterm:  # Lightning notes it, passes it on to the other processes, and goes on
+            raise SystemExit(128 + signal.SIGTERM)
         task = self.trainer.datamodule.tasks[int(batch)]  # pyright: ignore[reportAttributeAccessIssue]
         with torch.enable_grad():  # some systems fit a chain while they answer
             for row in self.asker.answers(task):
