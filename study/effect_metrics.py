@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..effects import Chain, Rack, Settings, Step, load
 from ..effects._loudness import integrated_loudness
 from .baselines import minimum_phase
-from .metrics import MATCHED_LUFS, Audio, matched, mono
+from .metrics import MATCHED_LUFS, Audio, matched, mono, remembered
 
 AUDIBLE_DB = 60.0
 """Bands this far under the input's loudest one do not count."""
@@ -53,6 +53,7 @@ def _triple(*clips: ArrayLike) -> list[Audio]:
 # --- tone -----------------------------------------------------------------------------------------
 
 
+@remembered
 def transfer_curve(y: ArrayLike, x: ArrayLike, sample_rate: float) -> tuple[Audio, Audio, Audio]:
     """Give third-octave centres in Hz, the gain from x to y in dB, and weights whose mean is 1: all (bands,).
 
@@ -96,6 +97,7 @@ def eq_curve_error_db(result: ArrayLike, truth: ArrayLike, input: ArrayLike, sam
 # --- dynamics -------------------------------------------------------------------------------------
 
 
+@remembered
 def gain_reduction(y: ArrayLike, x: ArrayLike, sample_rate: float) -> tuple[Audio, NDArray[np.bool_]]:
     """Give the gain from x to y in dB in frames of 20 ms, and whether x sounds there: both (frames,).
 
@@ -165,6 +167,7 @@ def thd_error_db(ours: Settings, theirs: Settings, sample_rate: float) -> float 
     return float(np.mean([abs(a - b) for a, b in pairs]))
 
 
+@remembered
 def nonlinear_share_db(y: ArrayLike, x: ArrayLike, sample_rate: float) -> float:
     """Give the share of y's power that no linear filter makes of x, in dB, from -60 to 0.
 
@@ -221,6 +224,7 @@ def rt60(response: Audio, sample_rate: float) -> float:
     return float(np.clip(-60.0 / slope, 0.0, 20.0)) if slope < 0 else 20.0
 
 
+@remembered
 def blind_rt60(y: ArrayLike, x: ArrayLike, sample_rate: float) -> float:
     """Estimate the decay time in s of the reverb in y, a clip made of x; 0 where none is heard.
 

@@ -6,8 +6,9 @@ silence. Each raises ValueError for another shape, for NaN or Inf, and for no fr
 spectral ones also for two lengths.
 """
 
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, lru_cache, wraps
+from typing import TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..effects._loudness import integrated_loudness
 
 Audio = NDArray[np.float64]
+T = TypeVar("T")
 
 WINDOWS = (32, 128, 512, 2048, 8192, 32768)
 """Window sizes of the STFT error, in frames; hops are half of them."""
@@ -40,6 +42,24 @@ def mono(x: ArrayLike) -> Audio:
     return x
 
 
+def remembered(measure: Callable[..., T]) -> Callable[..., T]:
+    """Keep a measure's last two answers: of several results in a row, the truth is looked at once.
+
+    Its arguments are clips and numbers, by position; its answer must not be written to.
+    """
+
+    @lru_cache(maxsize=2)
+    def known(*key: tuple[bytes, tuple[int, ...]] | float) -> T:
+        return measure(*(k if isinstance(k, float) else np.frombuffer(k[0]).reshape(k[1]) for k in key))
+
+    @wraps(measure)
+    def ask(*arguments: ArrayLike) -> T:
+        given = (np.asarray(a, np.float64) for a in arguments)
+        return known(*((a.tobytes(), a.shape) if a.ndim else float(a) for a in given))
+
+    return ask
+
+
 def _pair(result: ArrayLike, truth: ArrayLike) -> tuple[Audio, Audio]:
     result, truth = mono(result), mono(truth)
     if len(result) != len(truth):
@@ -61,6 +81,12 @@ def _power(x: Audio, size: int, hop: int) -> Iterator[Audio]:
         yield np.square(spectrum.real) + np.square(spectrum.imag)
 
 
+@remembered
+def _spectra(x: Audio) -> list[Audio]:
+    """Give power spectra (frames, bins) of a clip with reflected edges, one for each of WINDOWS."""
+    return [np.concatenate([*_power(np.pad(x, size // 2, "reflect"), size, size // 2)]) for size in WINDOWS]
+
+
 def stft_error(result: ArrayLike, truth: ArrayLike, sample_rate: float) -> float:
     """Measure the multi-resolution STFT error, without a unit: the main figure of DeepAFx-ST's tables.
 
@@ -72,35 +98,42 @@ def stft_error(result: ArrayLike, truth: ArrayLike, sample_rate: float) -> float
     C. J. Steinmetz, N. J. Bryan, J. D. Reiss, Style Transfer of Audio Effects with Differentiable
     Signal Processing, JAES 70(9), 2022.
     """
-    result, truth = _pair(result, truth)
+    return _stft_error(*_pair(result, truth), 0.0, 0.0)
+
+
+def _stft_error(result: Audio, truth: Audio, result_gain_db: float, truth_gain_db: float) -> float:
     if len(result) <= WINDOWS[-1] // 2:
         raise ValueError(f"the STFT error needs more than {WINDOWS[-1] // 2} frames, not {len(result)}")
+    ours, theirs = 10 ** (result_gain_db / 10), 10 ** (truth_gain_db / 10)
     total = 0.0
-    for size in WINDOWS:
-        log_sum, linear_sum, count = 0.0, 0.0, 0
-        ours = _power(np.pad(result, size // 2, "reflect"), size, size // 2)
-        theirs = _power(np.pad(truth, size // 2, "reflect"), size, size // 2)
-        for p, q in zip(ours, theirs, strict=True):
+    for whole in zip(_spectra(result), _spectra(truth), strict=True):
+        error, step = 0.0, max(1, _CHUNK // whole[0].shape[1])
+        for i in range(0, len(whole[0]), step):
+            p, q = (s[i : i + step] * gain for s, gain in zip(whole, (ours, theirs), strict=True))
             np.maximum(p, _POWER_FLOOR, out=p)
             np.maximum(q, _POWER_FLOOR, out=q)
-            log_sum += 0.5 * float(np.abs(np.log(p / q)).sum())
-            linear_sum += float(np.abs(np.sqrt(p) - np.sqrt(q)).sum())
-            count += p.size
-        total += (log_sum + linear_sum) / count
+            error += 0.5 * float(np.abs(np.log(p / q)).sum()) + float(np.abs(np.sqrt(p) - np.sqrt(q)).sum())
+        total += error / whole[0].size
     return total / len(WINDOWS)
 
 
 def matched(x: ArrayLike, sample_rate: float) -> Audio:
     """Bring a clip to MATCHED_LUFS; silence stays as it is."""
     x = mono(x)
+    return x * 10 ** (_gain_db(x, sample_rate) / 20)
+
+
+@remembered
+def _gain_db(x: Audio, sample_rate: float) -> float:
+    """Give the gain to MATCHED_LUFS; 0 for silence."""
     loudness = integrated_loudness(x, sample_rate)
-    return x * 10 ** ((MATCHED_LUFS - loudness) / 20) if np.isfinite(loudness) else x
+    return MATCHED_LUFS - loudness if np.isfinite(loudness) else 0.0
 
 
 def matched_stft_error(result: ArrayLike, truth: ArrayLike, sample_rate: float) -> float:
     """Measure `stft_error` after both are brought to -23 LUFS: tone and dynamics without level."""
-    result, truth = _pair(result, truth)
-    return stft_error(matched(result, sample_rate), matched(truth, sample_rate), sample_rate)
+    clips = _pair(result, truth)
+    return _stft_error(*clips, *(_gain_db(x, sample_rate) for x in clips))
 
 
 @cache
@@ -124,18 +157,21 @@ def log_mel_error(result: ArrayLike, truth: ArrayLike, sample_rate: float) -> fl
     size = round(sample_rate / 10)
     if len(result) < size:
         raise ValueError(f"the mel error needs {size} frames (100 ms), not {len(result)}")
+    ours, theirs = (mel_levels_db(matched(x, sample_rate), sample_rate) for x in (result, truth))
+    return float(np.abs(ours - theirs).mean())
+
+
+@remembered
+def mel_levels_db(x: Audio, sample_rate: float) -> Audio:
+    """Give levels (frames, bands) of MEL_BANDS bands as `log_mel_error` compares them."""
+    size = round(sample_rate / 10)
     bands, full = _mel_bands(size, sample_rate), (size / 4) ** 2
-    total, count = 0.0, 0
-    ours = _power(matched(result, sample_rate), size, size // 2)
-    theirs = _power(matched(truth, sample_rate), size, size // 2)
-    for p, q in zip(ours, theirs, strict=True):
-        # einsum: BLAS starts threads for each of these small products, which stall on a busy machine.
-        p, q = (np.maximum(np.einsum("fb,bm->fm", s, bands), _MEL_FLOOR * full) for s in (p, q))
-        total += 10 * float(np.abs(np.log10(p / q)).sum())
-        count += p.size
-    return total / count
+    # einsum: BLAS starts threads for each of these small products, which stall on a busy machine.
+    powers = [np.einsum("fb,bm->fm", power, bands) for power in _power(x, size, size // 2)]
+    return 10 * np.log10(np.maximum(np.concatenate(powers) / full, _MEL_FLOOR))
 
 
+@remembered
 def _centroid(x: Audio, sample_rate: float) -> float:
     hz = np.fft.rfftfreq(2048, 1 / sample_rate)
     total, count = 0.0, 0

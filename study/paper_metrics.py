@@ -13,7 +13,7 @@ import numpy as np
 import soxr
 from numpy.typing import ArrayLike
 
-from .metrics import Audio, _hann, _pair
+from .metrics import Audio, _hann, _pair, remembered
 
 MSD_WINDOW = 65536
 """Frames of a window of the mel distance, and of its hop."""
@@ -58,6 +58,7 @@ def mel_distance(result: ArrayLike, truth: ArrayLike, sample_rate: float) -> flo
     return float(np.abs(np.log(ours / theirs)).mean() + np.abs(ours - theirs).mean())
 
 
+@remembered
 def _mel_magnitudes(x: Audio, sample_rate: float) -> Audio:
     padded = np.pad(x, MSD_WINDOW // 2, "reflect")
     frames = padded[: len(padded) // MSD_WINDOW * MSD_WINDOW].reshape(-1, MSD_WINDOW)

@@ -19,7 +19,7 @@ from ..training.model import Encoder, Size
 from ..training.recordings import Recording
 from . import generators, systems
 from .cases import Audio, Case
-from .metrics import _MEL_FLOOR, _mel_bands, _power, matched
+from .metrics import matched, mel_levels_db
 from .transfer import loaded
 
 STYLES = ("neutral", "broadcast", "telephone", "bright", "warm", "driven", "spacious")
@@ -121,10 +121,7 @@ def encoders(models: Path, clips: Sequence[Audio]) -> dict[str, Describe]:
 
 def log_mel(x: Audio) -> np.ndarray:
     """Give the mean and the standard deviation over time of 64 mel bands in dB, (128,)."""
-    size = round(SAMPLE_RATE / 10)
-    power = np.concatenate(list(_power(x, size, size // 2)))
-    bands = np.einsum("fb,bm->fm", power, _mel_bands(size, SAMPLE_RATE))
-    level = 10 * np.log10(np.maximum(bands, _MEL_FLOOR * (size / 4) ** 2))
+    level = mel_levels_db(x, SAMPLE_RATE)
     return np.concatenate([level.mean(0), level.std(0)])
 
 
