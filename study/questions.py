@@ -46,6 +46,12 @@ def is_base(case: Case) -> bool:
     return case == Case(row=case.row, mode=case.mode)
 
 
+def _at_home(case: Case) -> bool:
+    """Tell whether a case varies nothing; the paper's generators know their own sample rate only."""
+    rate = Case.sample_rate if case.generator == Case.generator else case.sample_rate
+    return case == Case(case.generator, case.row, case.mode, sample_rate=rate)
+
+
 def headline(results: Results) -> list[Table]:
     """AD, SPSA, NP and ours at one budget, and the shipped model: the README's table."""
     there = results.systems(results.cases(is_base))
@@ -70,7 +76,7 @@ def everybody(results: Results) -> list[Table]:
         {c.generator for c in results.cases()}, key=lambda g: (g not in GENERATOR_WORDS, g != "own", g)
     ):
         for mode in MODES:
-            cases = results.cases(lambda c, g=generator, m=mode: c == Case(generator=g, row=c.row, mode=m))
+            cases = results.cases(lambda c, g=generator, m=mode: (c.generator, c.mode) == (g, m) and _at_home(c))
             systems = [s for s in results.systems(cases) if ":" not in s and s not in ("nothing", FLOOR)]
             if not cases or not systems:
                 continue
