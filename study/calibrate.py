@@ -19,9 +19,12 @@ from ..effects import Rack
 from ..realtime.match import solve_level
 from ..training.front_end import LUFS, SAMPLE_RATE
 from ..training.recordings import Recording
+from .cases import MODES, Case
+from .generators import draw_pair
 from .metrics import matched_stft_error
-from .transfer import MODES, ROWS, draw_pair, loaded
+from .systems import loaded
 
+ROWS = ("equaliser", "compressor", "distortion", "reverb", "all", "none")
 GRID = np.linspace(0.1, 1.0, 46)
 STARTS = ([0.85, 0.6], [0.95, 0.8], [0.7, 0.4])
 SAFE = 0.02
@@ -31,7 +34,7 @@ def _score(
     job: tuple[list[Recording], Path, str, str, int, int],
 ) -> tuple[list[float], float, list[float], float]:
     recordings, model, row, mode, index, seed = job
-    pair = draw_pair(recordings, row, mode, np.random.default_rng([seed, ROWS.index(row), MODES.index(mode), index]))
+    pair = draw_pair(Case(row=row, mode=mode), recordings, index, seed)
     predictor = loaded(model)
     heard, reference = (predictor.describe(x, SAMPLE_RATE) for x in (pair.input, pair.reference))
     prediction = predictor.predict(heard, [reference])

@@ -46,21 +46,13 @@ def parser() -> argparse.ArgumentParser:
         help="train one method on one pair of effects, measure it and write its report, in under an hour",
     ))  # fmt: skip
 
-    older = argparse.ArgumentParser(add_help=False, allow_abbrev=False, parents=[found])
-    older.add_argument("--model", type=Path, help="model folder (default: the shipped one)")
-    older.add_argument("-n", type=int, default=60, help="pairs of each effect and mode (default: 60)")
-    older.add_argument("--workers", type=int, default=2)
-    t = commands.add_parser(
-        "transfer", allow_abbrev=False, parents=[older],
-        help="score a model effect by effect beside simple systems, on the test recordings",
-    )  # fmt: skip
-    t.add_argument(
-        "-o", "--output", type=Path, default=Path("runs/transfer.jsonl"), help="rows; a run goes on from them"
-    )
-    commands.add_parser(
-        "calibrate", allow_abbrev=False, parents=[older],
+    c = commands.add_parser(
+        "calibrate", allow_abbrev=False, parents=[found],
         help="choose a model's thresholds by rendering, on the validation recordings, and write them into it",
     )  # fmt: skip
+    c.add_argument("--model", type=Path, help="model folder (default: the shipped one)")
+    c.add_argument("-n", type=int, default=60, help="pairs of each effect and mode (default: 60)")
+    c.add_argument("--workers", type=int, default=2)
     return p
 
 
@@ -178,13 +170,6 @@ def _do_smallest(a: argparse.Namespace) -> None:
         print(path)
 
 
-def _do_transfer(a: argparse.Namespace) -> None:
-    from ..realtime.commands import SHIPPED
-    from .transfer import run, table
-
-    print(table(run(_recordings(a)[1], a.model or SHIPPED, a.output, a.n, a.seed, a.workers)))
-
-
 def _do_calibrate(a: argparse.Namespace) -> None:
     from ..realtime.commands import SHIPPED
     from .calibrate import calibrate
@@ -193,7 +178,7 @@ def _do_calibrate(a: argparse.Namespace) -> None:
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
-    "run": _do_run, "report": _do_report, "probe": _do_probe, "smallest": _do_smallest, "transfer": _do_transfer,
+    "run": _do_run, "report": _do_report, "probe": _do_probe, "smallest": _do_smallest,
     "calibrate": _do_calibrate,
 }  # fmt: skip
 

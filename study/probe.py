@@ -20,7 +20,7 @@ from ..training.recordings import Recording
 from . import generators, systems
 from .cases import Audio, Case
 from .metrics import matched, mel_levels_db
-from .transfer import loaded
+from .systems import loaded
 
 STYLES = ("neutral", "broadcast", "telephone", "bright", "warm", "driven", "spacious")
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)

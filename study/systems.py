@@ -17,9 +17,9 @@ from .. import presets
 from ..effects import CANONICAL, Chain, Settings, names
 from ..effects._loudness import integrated_loudness
 from ..realtime.match import QUIETEST_LUFS, Match, Reference, match, solve_level
+from ..realtime.predictor import Predictor
 from . import baselines, matcher, rules
 from .cases import Pair, Result, System
-from .transfer import loaded
 
 FLOORS = ("nothing", "loudness", "prior_mean", "nearest_preset")
 RULES = ("match_eq_50", "match_eq", "rb_dsp_63", "rb_dsp_2048", "matcher")
@@ -205,6 +205,12 @@ def _ceiling(models: Path, allowed: Collection[str] | None) -> System:
 
 
 # --- ours -----------------------------------------------------------------------------------------
+
+
+@cache
+def loaded(model: Path) -> Predictor:
+    """Give a model folder's predictor, loaded once in each process."""
+    return Predictor(model)
 
 
 def ours_folder(models: Path) -> Path:

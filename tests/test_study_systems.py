@@ -205,7 +205,7 @@ def test_chance_is_learned_and_kept(tmp_path):
 def test_refinement_brings_a_rough_prediction_nearer_and_leaves_a_right_one():
     from afx_live.realtime.commands import SHIPPED
     from afx_live.realtime.predictor import Prediction
-    from afx_live.study.transfer import loaded
+    from afx_live.study.systems import loaded
 
     asked = pair(seconds=5.0)
     prediction = Prediction(np.zeros(1), np.ones(4), np.zeros(64), kin=1.0)
