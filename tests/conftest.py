@@ -10,7 +10,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+
+from afx_live.presets import clip
 
 # A background job, as CI may be, starts with Ctrl-C ignored, one under nohup with SIGHUP; children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -115,3 +119,14 @@ def jack():
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory) -> Path:
+    """Six recordings of 12 s, made of the bundled clips at other speeds."""
+    home = tmp_path_factory.mktemp("recordings")
+    for name in ("voice", "guitar", "drums"):
+        x, rate = soundfile.read(clip(name))
+        for i, speed in enumerate((44100, 52000)):
+            soundfile.write(home / f"{name}_{i}.flac", np.resize(x, 12 * rate), speed)
+    return home

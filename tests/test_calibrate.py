@@ -5,24 +5,11 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pytest
-import soundfile
 
-from afx_live.presets import clip
 from afx_live.realtime.commands import SHIPPED
 from afx_live.realtime.predictor import Predictor
 from afx_live.study import calibrate
 from afx_live.training.recordings import find
-
-
-@pytest.fixture(scope="module")
-def recordings(tmp_path_factory):
-    home = tmp_path_factory.mktemp("recordings")
-    for name in ("voice", "guitar"):
-        x, rate = soundfile.read(clip(name))
-        for i, speed in enumerate((44100, 52000)):
-            soundfile.write(home / f"{name}_{i}.flac", np.resize(x, 12 * rate), speed)
-    return find(home)
 
 
 def test_thresholds_are_chosen_where_switching_pays():
@@ -41,10 +28,10 @@ def test_thresholds_are_chosen_where_switching_pays():
     assert min(high, also_high) > 0.85
 
 
-def test_calibration_writes_thresholds_into_a_model_that_still_loads(recordings, tmp_path, monkeypatch):
+def test_calibration_writes_thresholds_into_a_model_that_still_loads(folder, tmp_path, monkeypatch):
     model = Path(shutil.copytree(SHIPPED, tmp_path / "model"))
     monkeypatch.setattr(calibrate, "ROWS", ("compressor",))
-    chosen = calibrate.calibrate(recordings, model, 1, workers=1)
+    chosen = calibrate.calibrate(find(folder), model, 1, workers=1)
     assert json.loads((model / "model.json").read_text())["threshold"] == chosen
     assert json.loads((model / "model.json").read_text())["calibration"]["pairs"] == 2
     assert Predictor(model).spec["threshold"] == chosen

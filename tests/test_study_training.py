@@ -7,13 +7,11 @@ import lightning
 import numba
 import numpy as np
 import pytest
-import soundfile
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from afx_live.effects import Chain
 from afx_live.effects._loudness import integrated_loudness
-from afx_live.presets import clip
 from afx_live.study.metrics import stft_error
 from afx_live.training import pairs
 from afx_live.training.recordings import find
@@ -39,16 +37,6 @@ def _one_thread():
     yield
     torch.set_num_threads(before[0])
     numba.set_num_threads(before[1])
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    home = tmp_path_factory.mktemp("recordings")
-    for name in ("voice", "guitar", "drums"):
-        x, rate = soundfile.read(clip(name))
-        for i, speed in enumerate((44100, 52000)):
-            soundfile.write(home / f"{name}_{i}.flac", np.resize(x, 12 * rate), speed)
-    return home
 
 
 @pytest.fixture(scope="module")

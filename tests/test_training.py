@@ -24,17 +24,6 @@ from afx_live.training.system import System
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """Six recordings of 12 s, made of the bundled clips at other speeds."""
-    home = tmp_path_factory.mktemp("recordings")
-    for name in ("voice", "guitar", "drums"):
-        x, rate = soundfile.read(clip(name))
-        for i, speed in enumerate((44100, 52000)):
-            soundfile.write(home / f"{name}_{i}.flac", np.resize(x, 12 * rate), speed)
-    return home
-
-
-@pytest.fixture(scope="module")
 def statistics(folder, tmp_path_factory) -> pairs.Statistics:
     home = pairs.render_statistics(find(folder), tmp_path_factory.mktemp("cache"), takes=4, seed=3, workers=1)
     return pairs.load_statistics(home, 4)
