@@ -150,6 +150,7 @@ def _describe(system: System, name: str, licence: str, folder: Path) -> dict:
         "fixed": [[e, p.name] for (e, p), fixed in zip(chain.params, system.fixed.tolist(), strict=True) if fixed],
         # for an input of another source than the reference, and of the same; `afx-study calibrate` chooses better
         "threshold": {effect: [0.85, 0.6] for effect in chain.order},
+        "strength": {effect: [1.0, 1.0] for effect in chain.order},
         "band_weights": [round(v, 4) for v in band_weights().tolist()],
         "bands_hz": [round(v, 3) for v in band_centres().tolist()],
         "parameters": sum(p.numel() for p in system.predictor.parameters()),

@@ -10,7 +10,7 @@ import json
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ GATE_LUFS = -60.0
 MOST_CURVE_DB = 100.0
 """No equaliser's curve goes further: what does is nonsense, and must not overflow."""
 MOST_SPEC_BYTES = 1_000_000
+DECISIONS = ("threshold", "strength")
+"""What decides whether an effect is on, and how far: two numbers for each, for other and for same sources."""
 MODELS = Path(__file__).resolve().parent.parent / "presets" / "models"
 """The models in it came with this program; any other is tried in a process of its own first."""
 
@@ -84,7 +86,7 @@ class Predictor:
         self._window = int(self.rate * self.spec["window_s"])
         self._fixed = {tuple(f) for f in self.spec["fixed"]}
         self._bands_hz, self._band_weights = np.array(self.spec["bands_hz"]), np.array(self.spec["band_weights"])
-        self._threshold = np.array([self.spec["threshold"][e] for e in self.chain.order])
+        self._threshold, self._strength = (np.array([self.spec[k][e] for e in self.chain.order]) for k in DECISIONS)
         for name, data in graphs.items():
             check(self.folder / name, data)
         if self.folder.resolve().parent != MODELS:
@@ -161,7 +163,14 @@ class Predictor:
         return Prediction(unit, np.nan_to_num(probability), curve, kin)
 
     def settings(self, prediction: Prediction, on: Sequence[bool] | None = None) -> Settings:
-        """Turn a prediction into settings; an effect that is not probable enough is left off."""
+        """Turn a prediction into settings: what is not probable enough is off, what is on has its strength."""
+        on = self.probable(prediction) if on is None else on
+        strengths = _between(self._strength, prediction.kin)
+        steps = zip(self.at_full_strength(prediction).steps, on, strengths, strict=True)
+        return Settings(tuple(replace(step.at_amount(a), on=bool(yes)) for step, yes, a in steps))
+
+    def at_full_strength(self, prediction: Prediction) -> Settings:
+        """Turn a prediction into settings in which every effect is on, as far as it may go."""
         unit = prediction.unit.copy()
         bands = self.chain.columns("equaliser") if "equaliser" in self.chain.order else slice(0)
         if bands.stop:  # the curve is the better part of the prediction: its bands are fitted to it
@@ -170,12 +179,17 @@ class Predictor:
             p.default if (effect, p.name) in self._fixed else p.value(float(u))
             for (effect, p), u in zip(self.chain.params, unit, strict=True)
         ]
-        return self.chain.settings(np.array(values), self.probable(prediction) if on is None else on)
+        return self.chain.settings(np.array(values), [True] * len(self.chain.order))
 
     def probable(self, prediction: Prediction, margin: Sequence[float] | float = 0.0) -> list[bool]:
         """Tell which effects are on: their probability, plus a margin, is above the model's threshold."""
-        other, same = self._threshold.T
-        return list(prediction.probability + np.asarray(margin) > other + prediction.kin * (same - other))
+        return list(prediction.probability + np.asarray(margin) > _between(self._threshold, prediction.kin))
+
+
+def _between(rows: np.ndarray, kin: float) -> np.ndarray:
+    """Weigh numbers for other and for same sources (effects, 2)."""
+    other, same = rows.T
+    return other + kin * (same - other)
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -183,6 +197,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     path = folder / "model.json"
     try:
         spec = _parse(path)
+        spec.setdefault("strength", {step["effect"]: [1.0, 1.0] for step in spec["chain"]})  # as older models mean it
         if spec["format"] != "afx-live-model" or spec["version"] != 1:
             raise ModelError(f"{path}: {spec['format']} version {spec['version']}; this program reads version 1")
         if missing := {*_KEYS} - {*spec} | {*GRAPHS} - {*spec["sha256"]}:
@@ -236,7 +251,7 @@ def _check_values(path: Path, spec: dict[str, Any]) -> None:
         "sample_rate": type(spec["sample_rate"]) is int and 8000 <= spec["sample_rate"] <= 192000,
         "chain": len(set(order)) == len(order) > 0,
         "fixed": all(isinstance(f, list) and len(f) == 2 and all(isinstance(x, str) for x in f) for f in spec["fixed"]),
-        "threshold": {*order} <= {*spec["threshold"]},
+        **{key: {*order} <= {*spec[key]} for key in DECISIONS},
         "bands_hz": bands >= 8,
         "band_weights": len(_row(path, "band_weights", spec["band_weights"], 0.0, 1e3)) == bands,
     }
@@ -246,8 +261,9 @@ def _check_values(path: Path, spec: dict[str, Any]) -> None:
     _row(path, "window_s", [spec["window_s"]], 1.0, 60.0)
     _row(path, "lufs", [spec["lufs"]], -70.0, 0.0)
     for effect in order:
-        if len(_row(path, f"threshold of {effect}", spec["threshold"][effect], -10.0, 10.0)) != 2:
-            raise ModelError(f"{path}: threshold of {effect} is not two numbers; export again")
+        for key, low, high in (("threshold", -10.0, 10.0), ("strength", 0.0, 1.0)):
+            if len(_row(path, f"{key} of {effect}", spec[key][effect], low, high)) != 2:
+                raise ModelError(f"{path}: {key} of {effect} is not two numbers; export again")
 
 
 def _row(path: Path, key: str, values: Any, low: float, high: float) -> Sequence[float]:

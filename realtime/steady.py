@@ -13,16 +13,19 @@ MARGIN = 0.1
 STEP = 0.02
 """Unit parameters that moved less stay where they are."""
 CURVE_STEP_DB = 0.5
-"""So does the equaliser's curve, if it moved less than this at any frequency."""
+"""So does the equaliser's curve, if it moved less than this at any frequency,"""
+KIN_STEP = 0.1
+"""and what strengths are weighed by."""
 
 
 def steadied(new: Prediction, old: Prediction | None) -> Prediction:
-    """Keep every unit parameter that has hardly moved, and the curve."""
+    """Keep every unit parameter that has hardly moved, the curve, and the kinship."""
     if old is None:
         return new
     unit = np.where(np.abs(new.unit - old.unit) < STEP, old.unit, new.unit)
     moved = np.abs(new.curve_db - old.curve_db).max() > CURVE_STEP_DB
-    return replace(new, unit=unit, curve_db=new.curve_db if moved else old.curve_db)
+    kin = new.kin if abs(new.kin - old.kin) > KIN_STEP else old.kin
+    return replace(new, unit=unit, curve_db=new.curve_db if moved else old.curve_db, kin=kin)
 
 
 def switched(prediction: Prediction, predictor: Predictor, playing: Settings | None) -> list[bool]:

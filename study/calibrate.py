@@ -1,13 +1,14 @@
-"""From which probability on does an effect do more good than harm? Decided by ear, that is by rendering.
+"""From which probability on does an effect do more good than harm, and how far should it go? Decided by rendering.
 
-Pairs of known answer are rendered with every subset of the predicted effects; the thresholds that
-make the results nearest to the answers go into the model's description: one for an input that is of
-the reference's own source, and one for an input that is not.
+Pairs of known answer are rendered with every plausible combination of the predicted effects, each at
+several strengths; the thresholds and strengths that make the results nearest to the answers go into the
+model's description: for an input that is of the reference's own source, and for one that is not.
 """
 
 import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timezone
 from itertools import product
 from multiprocessing import get_context
@@ -15,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..effects import Rack
+from ..effects import Rack, Settings
 from ..realtime.match import solve_level
+from ..realtime.predictor import DECISIONS
 from ..training.front_end import LUFS, SAMPLE_RATE
 from ..training.recordings import Recording
 from .cases import MODES, Case
@@ -26,80 +28,93 @@ from .systems import loaded
 
 ROWS = ("equaliser", "compressor", "distortion", "reverb", "all", "none")
 GRID = np.linspace(0.1, 1.0, 46)
+"""Thresholds to choose from; an effect that is less probable than the lowest is never rendered."""
+STRENGTHS = (0.0, 0.4, 0.7, 1.0)
 STARTS = ([0.85, 0.6], [0.95, 0.8], [0.7, 0.4])
-SAFE = 0.02
+SAFE, HARM, HARMED = 0.02, 0.01, 0.07
+"""A row's mean may become so much worse; a pair that becomes worse by HARM is harmed, and so many of a row may be."""
 
 
 def _score(
     job: tuple[list[Recording], Path, str, str, int, int],
-) -> tuple[list[float], float, list[float], float]:
+) -> tuple[list[float], float, np.ndarray, float]:
+    """Give a pair's probabilities, kinship, errors at all combinations of STRENGTHS, and the error of doing nothing."""
     recordings, model, row, mode, index, seed = job
     pair = draw_pair(Case(row=row, mode=mode), recordings, index, seed)
     predictor = loaded(model)
     heard, reference = (predictor.describe(x, SAMPLE_RATE) for x in (pair.input, pair.reference))
     prediction = predictor.predict(heard, [reference])
+    whole = predictor.at_full_strength(prediction)
+    tried = [STRENGTHS if p > GRID[0] else STRENGTHS[:1] for p in prediction.probability]
     errors = []
-    for on in subsets(len(predictor.chain.order)):
-        settings = solve_level(predictor.settings(prediction, on), pair.input, SAMPLE_RATE, LUFS, predictor.lufs)
+    for amounts in product(*tried):
+        steps = [replace(s.at_amount(a), on=a > 0.0) for s, a in zip(whole.steps, amounts, strict=True)]
+        settings = solve_level(Settings(tuple(steps)), pair.input, SAMPLE_RATE, LUFS, predictor.lufs)
         played = Rack(settings, SAMPLE_RATE, 1).play(pair.input[:, None])[:, 0]
         errors.append(matched_stft_error(played, pair.answer, SAMPLE_RATE))
+    shape = (len(STRENGTHS),) * len(tried)
     return (
         prediction.probability.tolist(),
         prediction.kin,
-        errors,
+        np.broadcast_to(np.reshape(errors, [len(t) for t in tried]), shape),
         matched_stft_error(pair.input, pair.answer, SAMPLE_RATE),
     )
 
 
-def subsets(effects: int) -> list[tuple[bool, ...]]:
-    """List every way of switching so many effects; the row number is the switches as a binary number."""
-    return list(product((False, True), repeat=effects))
-
-
 def choose(
     probability: np.ndarray, kin: np.ndarray, errors: np.ndarray, nothing: np.ndarray, rows: Sequence[tuple[str, str]]
-) -> np.ndarray:
-    """Choose thresholds (effects, 2), for other and for same sources.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose thresholds and strengths, (effects, 2) each, for other and for same sources.
 
-    probability (pairs, effects), kin (pairs,), errors (pairs, subsets), nothing (pairs,): the error of
-    doing nothing; rows (pairs,): which effect and mode a pair belongs to. The mean change over rows
-    is made least, and a row that might be harmed (upper 95 % limit over 2 %) weighs as much again.
+    probability (pairs, effects), kin (pairs,), errors (pairs, strengths of the first effect, …), nothing
+    (pairs,): the error of doing nothing; rows (pairs,): which effect and mode a pair belongs to. The mean
+    change over rows is made least; what a row might be harmed by (upper 95 % limit over SAFE), and pairs
+    that are harmed beyond the share that is allowed, weigh as much again.
     """
-    weights = 2 ** np.arange(probability.shape[1])[::-1]
     groups = [np.array([i for i, row in enumerate(rows) if row == one]) for one in dict.fromkeys(rows)]
     bases = [max(nothing[g].mean(), 0.15 * nothing.mean()) for g in groups]
+    pairs, same = np.arange(len(errors)), (kin > 0.5).astype(int)
 
-    def cost(thresholds: np.ndarray) -> float:
-        on = probability > thresholds[:, 0] + kin[:, None] * (thresholds[:, 1] - thresholds[:, 0])
-        change = errors[np.arange(len(errors)), on @ weights] - nothing
-        means = np.array([change[g].mean() / base for g, base in zip(groups, bases, strict=True)])
-        spread = np.array([change[g].std() / len(g) ** 0.5 / base for g, base in zip(groups, bases, strict=True)])
-        return float(np.mean(means) + np.mean(np.maximum(means + 1.96 * spread - SAFE, 0.0)))
+    def cost(chosen: np.ndarray) -> float:
+        limits = chosen[0, :, 0] + kin[:, None] * (chosen[0, :, 1] - chosen[0, :, 0])
+        levels = np.where(probability > limits, chosen[1].astype(int).T[same], 0)
+        change = errors[(pairs, *levels.T)] - nothing
+        total = 0.0
+        for g, base in zip(groups, bases, strict=True):
+            mean, spread = change[g].mean() / base, change[g].std() / len(g) ** 0.5 / base
+            harmed = np.mean(change[g] > HARM * np.maximum(nothing[g], 0.15 * nothing.mean()))
+            total += mean + max(mean + 1.96 * spread - SAFE, 0.0) + max(float(harmed) - HARMED, 0.0)
+        return total / len(groups)
 
-    def descend(thresholds: np.ndarray) -> np.ndarray:
-        for _ in range(4):
-            for place in np.ndindex(thresholds.shape):
-                trials = np.tile(thresholds, (len(GRID), 1, 1))
-                trials[(slice(None), *place)] = GRID
-                thresholds = trials[np.argmin([cost(t) for t in trials])]
-        return thresholds
+    def descend(chosen: np.ndarray) -> np.ndarray:
+        options = [(t, s) for t in GRID for s in range(1, len(STRENGTHS))]
+        for _ in range(3):
+            for place in np.ndindex(chosen.shape[1:]):
+                trials = np.tile(chosen, (len(options), 1, 1, 1))
+                trials[(slice(None), slice(None), *place)] = options
+                chosen = trials[np.argmin([cost(t) for t in trials])]
+        return chosen
 
-    return min((descend(np.tile(start, (probability.shape[1], 1))) for start in STARTS), key=cost)
+    effects = probability.shape[1]
+    starts = [np.array([np.tile(s, (effects, 1)), np.full((effects, 2), len(STRENGTHS) - 1.0)]) for s in STARTS]
+    thresholds, levels = min(map(descend, starts), key=cost)
+    return thresholds, np.array(STRENGTHS)[levels.astype(int)]
 
 
 def calibrate(
     recordings: Sequence[Recording], model: Path, n: int, seed: int = 3, workers: int = 2
-) -> dict[str, list[float]]:
-    """Choose thresholds on n pairs of every row and mode, and write them into the model's description."""
+) -> dict[str, dict[str, list[float]]]:
+    """Choose thresholds and strengths on n pairs of every row and mode, and write them into the model's description."""
     jobs = [(list(recordings), model, row, mode, i, seed) for i in range(n) for row in ROWS for mode in MODES]
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         columns = zip(*pool.map(_score, jobs, chunksize=4), strict=True)
     probability, kin, errors, nothing = (np.array(column) for column in columns)
-    thresholds = choose(probability, kin, errors, nothing, [(row, mode) for _, _, row, mode, _, _ in jobs])
+    chosen = choose(probability, kin, errors, nothing, [(row, mode) for _, _, row, mode, _, _ in jobs])
     path = model / "model.json"
     spec = json.loads(path.read_text())
-    spec["threshold"] = dict(zip((s["effect"] for s in spec["chain"]), np.round(thresholds, 3).tolist(), strict=True))
+    for key, rows in zip(DECISIONS, chosen, strict=True):
+        spec[key] = dict(zip((s["effect"] for s in spec["chain"]), np.round(rows, 3).tolist(), strict=True))
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")
     spec["calibration"] = {"pairs": len(jobs), "recordings": len(recordings), "seed": seed, "created": when}
     path.write_text(json.dumps(spec, indent=2) + "\n")
-    return spec["threshold"]
+    return {key: spec[key] for key in DECISIONS}
