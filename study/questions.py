@@ -233,7 +233,7 @@ def budgets(curves: dict[str, list[dict[str, float]]]) -> list[Table]:
         ]
         fell = (late[0] - late[-1]) / abs(late[0]) if len(late) > 1 and late[0] else np.nan
         rows.append([
-            Cell(title(name) if name in BUDGETED else name), Cell(number(lasts["cpu_minutes"])),
+            Cell(title(name)), Cell(number(lasts["cpu_minutes"])),
             Cell(f"{lasts.get('step', np.nan):.0f}"), Cell(key.replace("_", " ")), Cell(number(min(values))),
             Cell(f"{fell:+.1%}" if np.isfinite(fell) else "–"),
         ])  # fmt: skip

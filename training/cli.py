@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -9,10 +10,10 @@ def main(arguments: list[str] | None = None) -> None:
 
     Devices, nodes, strategy, precision, checkpoints and logger are Lightning's flags. Defaults come
     from afx.yaml beside this file. `study` trains what the study compares with: see study/cli.py. Exit
-    codes: 0 done, 2 usage, 4 recordings, 1 anything else.
+    codes: 0 done, 2 usage, 4 recordings or checkpoints that are not there, 1 anything else.
     """
     try:
-        from lightning.pytorch.cli import LightningCLI
+        import lightning  # noqa: F401
     except ImportError as error:
         sys.exit(f"afx-train: {error.name} is missing. Install the training side: pip install 'afx-live[train]'")
 
@@ -23,18 +24,20 @@ def main(arguments: list[str] | None = None) -> None:
         return study(given[1:])
 
     from .data import References
-    from .recordings import NoRecordings
     from .system import System
 
-    defaults = [str(Path(__file__).with_name("afx.yaml"))]
+    command_line(System, References, Path(__file__).with_name("afx.yaml"), arguments)
+
+
+def command_line(model: Any, data: Any, defaults: Path, arguments: list[str] | None, **more: Any) -> None:
+    """Run LightningCLI with defaults from a file; what is not there ends it with code 4 and no traceback."""
+    from lightning.pytorch.cli import LightningCLI
+
+    from .recordings import NoRecordings
+
+    parser = {command: {"default_config_files": [str(defaults)]} for command in ("fit", "validate")}
     try:
-        LightningCLI(
-            System,
-            References,
-            args=arguments,
-            parser_kwargs={command: {"default_config_files": defaults} for command in ("fit", "validate")},
-            save_config_kwargs={"overwrite": True},
-        )
+        LightningCLI(model, data, args=arguments, parser_kwargs=parser, save_config_kwargs={"overwrite": True}, **more)
     except (FileNotFoundError, NoRecordings) as error:
         print(f"afx-train: {error}", file=sys.stderr)
         sys.exit(4)
