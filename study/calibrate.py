@@ -27,9 +27,9 @@ from .metrics import matched_stft_error
 from .systems import loaded
 
 ROWS = ("equaliser", "compressor", "distortion", "reverb", "all", "none")
-GRID = np.linspace(0.1, 1.0, 46)
+GRID = np.linspace(0.3, 1.0, 36)
 """Thresholds to choose from; an effect that is less probable than the lowest is never rendered."""
-STRENGTHS = (0.0, 0.4, 0.7, 1.0)
+STRENGTHS = (0.0, 0.5, 1.0)
 STARTS = ([0.85, 0.6], [0.95, 0.8], [0.7, 0.4])
 SAFE, HARM, HARMED = 0.02, 0.01, 0.07
 """A row's mean may become so much worse; a pair that becomes worse by HARM is harmed, and so many of a row may be."""
