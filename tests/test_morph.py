@@ -214,12 +214,12 @@ def test_morphing_between_references(session, engine, model):
     assert session.value("/afx/morph/a") == "voice_reference.flac"
     assert session.value("/afx/reference") == ""
     goals = [goal_of([session._morph.a.reference]), goal_of([session._morph.b.reference])]
+    assert session.look()
     ends = []
     for position in (0.0, 1.0):
         at(session, position)
         assert loudness(engine) == pytest.approx(goals[round(position)], abs=1.0)
         ends.append(session.playing)
-    session.look()
     assert session.playing.step("distortion").on  # the guitar's amplifier
     assert ends[0].steps != ends[1].steps
     at(session, 0.5)
