@@ -50,7 +50,7 @@ def remembered(measure: Callable[..., T]) -> Callable[..., T]:
 
     @lru_cache(maxsize=2)
     def known(*key: tuple[bytes, tuple[int, ...]] | float) -> T:
-        return measure(*(k if isinstance(k, float) else np.frombuffer(k[0]).reshape(k[1]) for k in key))
+        return measure(*(np.frombuffer(k[0]).reshape(k[1]) if isinstance(k, tuple) else k for k in key))
 
     @wraps(measure)
     def ask(*arguments: ArrayLike) -> T:
