@@ -38,7 +38,7 @@ def files(home: Path, count: int, per_file: int) -> list[tuple[Path, int]]:
     return [(home / (f"{i:05d}.npz" if n == per_file else f"{i:05d}-{n}.npz"), n) for i, n in enumerate(counts)]
 
 
-def fill(home: Path, render: Callable[[Any], Any], jobs: Sequence[tuple[Path, *tuple[Any, ...]]], workers: int, words: str) -> Path:
+def fill(home: Path, render: Callable[[Any], Any], jobs: Sequence[tuple[Any, ...]], workers: int, words: str) -> Path:
     """Render the jobs whose file, the first thing in each, is not there yet; `words` name the progress bar."""
     home.mkdir(parents=True, exist_ok=True)
     missing = [job for job in jobs if not job[0].exists()]
