@@ -17,7 +17,7 @@ from .files import Heard, fixed, listen, match_file, reference
 from .files import render as play_file
 from .match import LOUDEST_LUFS, Match, Reference
 from .predictor import Predictor
-from .report import picture, sentences
+from .report import OUT_OF_REACH, picture, sentences
 
 SHIPPED = Path(presets.__file__).parent / "models" / "afx-1"
 
@@ -153,6 +153,7 @@ def _render_one(
         "lufs_after": round(lufs, 2),
         "target_lufs": None if found.target_lufs is None else round(found.target_lufs, 2),
         "probability": _probabilities(model, found),
+        "reached": found.reached,
         "settings": settings,
     }
 
@@ -175,7 +176,16 @@ def _said(row: dict[str, Any]) -> str:
         f"{row['input']} → {row['output']}",
         f"  loudness   {row['lufs_before']:.1f} → {row['lufs_after']:.1f} LUFS   {row['x_real_time']:g} × real time",
         *(f"  {line}" for line in sentences(row["settings"])),
+        *_doubts(row),
     ])  # fmt: skip
+
+
+def _doubts(row: dict[str, Any]) -> list[str]:
+    """Say how sure the model is that the reference has each effect, and if it is beyond the chain."""
+    if row["probability"] is None:
+        return []
+    sure = ", ".join(f"{effect} {p:.0%}" for effect, p in row["probability"].items())
+    return [f"  heard      {sure}", *([] if row["reached"] else [f"  {OUT_OF_REACH}"])]
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from .report import sentences
+from .report import OUT_OF_REACH, sentences
 
 if TYPE_CHECKING:
     from .session import Session
@@ -71,7 +71,8 @@ class Lookout:
         if self._session.chosen:
             *chain, level = sentences(self._session.playing)
             if chain != self._told and chain == self._seen:  # told when it rests, and not for the level alone
-                self._say("\n           ".join((f"Chain      {chain[0]}", *chain[1:], level)))
+                doubt = () if self._session.reached else (OUT_OF_REACH,)
+                self._say("\n           ".join((f"Chain      {chain[0]}", *chain[1:], level, *doubt)))
                 self._told = chain
             self._seen = chain
         if self._freeze and self._session.prediction is not None:

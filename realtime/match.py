@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..effects import Settings
+from ..effects import Rack, Settings
 from .blocks import loudness
-from .predictor import Description, Prediction, Predictor
+from .predictor import ClipError, Description, Prediction, Predictor
 
 QUIETEST_LUFS = -60.0
 LOUDEST_LUFS = 0.0
@@ -27,12 +27,13 @@ class Reference:
 
 @dataclass(frozen=True)
 class Match:
-    """What to play, and what it was decided on."""
+    """What to play, what it was decided on, and whether it comes as near the references as a match may."""
 
     settings: Settings
     prediction: Prediction | None
     input_lufs: float
     target_lufs: float | None
+    reached: bool = True
 
 
 def goal_of(references: Sequence[Reference]) -> float:
@@ -67,7 +68,8 @@ def solve_level(
     if input_gain_db is None:
         linear = Settings(tuple(takewhile(lambda step: step.effect == "equaliser" or not step.on, settings.steps)))
         toned = loudness(x, sample_rate, linear)
-        input_gain_db = _gain(trained_lufs - toned)
+        # two ears of one sound read 3 LU more than one (BS.1770 adds them), and drive an effect as hard
+        input_gain_db = _gain(trained_lufs + 10.0 * np.log10(x.shape[1]) - toned)
     ready = replace(settings, input_gain_db=input_gain_db, output_gain_db=0.0)
     played = loudness(x, sample_rate, ready)
     if not played > -np.inf:
@@ -98,4 +100,18 @@ def match(
     target = target_of(references, lufs, amount)
     settings = predictor.settings(prediction).at_amount(amount)
     solved = solve_level(settings, x, sample_rate, target + here - lufs, predictor.lufs)
-    return Match(solved, prediction, lufs, target)
+    near = amount < 1.0 or reaches(predictor, solved, x, sample_rate, references, prediction.kin)
+    return Match(solved, prediction, lufs, target, near)
+
+
+def reaches(
+    predictor: Predictor, settings: Settings, x: np.ndarray, sample_rate: float, references: Sequence[Reference],
+    kin: float,
+) -> bool:  # fmt: skip
+    """Play a stretch of the input (frames, channels) and tell whether it may pass for one of the references now."""
+    x = x[:, None] if x.ndim == 1 else x[:, :2]
+    try:
+        played = predictor.describe(Rack(settings, sample_rate, x.shape[1]).play(x), sample_rate)
+    except ClipError:  # nothing is heard of it
+        return True
+    return predictor.reached(played, [r.description for r in references], kin)

@@ -33,6 +33,10 @@ MOST_CURVE_DB = 100.0
 MOST_SPEC_BYTES = 1_000_000
 DECISIONS = ("threshold", "strength")
 """What decides whether an effect is on, and how far: two numbers for each, for other and for same sources."""
+FEW = 0.1
+"""Of all statistics so many, those that differ most, say how far two sounds are apart."""
+FURTHEST = 100.0
+"""Nothing is further apart: the reach of a model that does not know its own."""
 MODELS = Path(__file__).resolve().parent.parent / "presets" / "models"
 """The models in it came with this program; any other is tried in a process of its own first."""
 
@@ -84,6 +88,7 @@ class Predictor:
         self.chain = Chain(tuple(step["effect"] for step in self.spec["chain"]))
         self.rate, self.lufs = int(self.spec["sample_rate"]), float(self.spec["lufs"])
         self._window = int(self.rate * self.spec["window_s"])
+        self._reach = np.array(self.spec.get("reach", [FURTHEST, FURTHEST]))
         self._fixed = {tuple(f) for f in self.spec["fixed"]}
         self._bands_hz, self._band_weights = np.array(self.spec["bands_hz"]), np.array(self.spec["band_weights"])
         self._threshold, self._strength = (np.array([self.spec[k][e] for e in self.chain.order]) for k in DECISIONS)
@@ -185,9 +190,22 @@ class Predictor:
         """Tell which effects are on: their probability, plus a margin, is above the model's threshold."""
         return list(prediction.probability + np.asarray(margin) > _between(self._threshold, prediction.kin))
 
+    def reached(self, played: Description, references: Sequence[Description], kin: float) -> bool:
+        """Tell whether a result may pass for one of the references, as far as the model knows its reach.
+
+        Even a perfect result differs from a reference of other notes or words; calibration measured by how much.
+        """
+        return bool(min(apart(played, r) for r in references) <= _between(self._reach, kin))
+
+
+def apart(a: Description, b: Description) -> float:
+    """Say how far two sounds are apart: the RMS of the statistics that differ most, 1 as takes of all sorts spread."""
+    squares = np.sort(np.square(a.statistics - b.statistics))
+    return float(np.sqrt(squares[-max(1, int(FEW * len(squares))) :].mean()))
+
 
 def _between(rows: np.ndarray, kin: float) -> np.ndarray:
-    """Weigh numbers for other and for same sources (effects, 2)."""
+    """Weigh numbers for other and for same sources (…, 2)."""
     other, same = rows.T
     return other + kin * (same - other)
 
@@ -260,6 +278,8 @@ def _check_values(path: Path, spec: dict[str, Any]) -> None:
             raise ModelError(f"{path}: {key} is {json.dumps(spec[key]):.60}, which cannot be; export again")
     _row(path, "window_s", [spec["window_s"]], 1.0, 60.0)
     _row(path, "lufs", [spec["lufs"]], -70.0, 0.0)
+    if len(_row(path, "reach", spec.get("reach", [1.0, 1.0]), 0.0, FURTHEST)) != 2:
+        raise ModelError(f"{path}: reach is not two numbers; export again")
     for effect in order:
         for key, low, high in (("threshold", -10.0, 10.0), ("strength", 0.0, 1.0)):
             if len(_row(path, f"{key} of {effect}", spec[key][effect], low, high)) != 2:

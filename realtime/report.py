@@ -13,6 +13,9 @@ WIDTH, HEIGHT, LEFT, TOP = 760, 380, 54, 40
 LOW_HZ, HIGH_HZ = 30.0, 20000.0
 
 
+OUT_OF_REACH = "the reference is out of reach: this chain brings the input nearer to it, not all the way"
+
+
 def sentences(settings: Settings) -> list[str]:
     """Say what a chain does, an effect a line; what is off is not mentioned."""
     told = [f"{s.effect:<11}{_WORDS.get(s.effect, _plain)(s.values)}" for s in settings.steps if s.on]

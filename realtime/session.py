@@ -24,7 +24,7 @@ from .feedback import readings
 from .files import reference
 from .history import History, State
 from .listening import LOOK_S, Listener, allowed_clip, allowed_preset
-from .match import Reference, goal_of
+from .match import Reference, goal_of, reaches
 from .morph import Morph, Side
 from .predictor import ClipError, Prediction, Predictor
 from .steady import locked_of, steadied, switched, unlocked
@@ -69,6 +69,7 @@ class Session:
         self._dry_gain_db = 0.0
         self._history = History()
         self._prediction: Prediction | None = None
+        self._reached = True
         self._clip_folders = [p.resolve() for p in clip_folders]
         self._work: queue.Queue[tuple[str, str]] = queue.Queue(maxsize=16)
         self._closing, self._warned = False, -1.0
@@ -111,6 +112,12 @@ class Session:
         """The last prediction, if there was one."""
         with self._lock:
             return self._prediction
+
+    @property
+    def reached(self) -> bool:
+        """Whether what plays may pass for a reference, as far as the model can tell; True without one."""
+        with self._lock:
+            return self._prediction is None or self._reached
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -352,12 +359,17 @@ class Session:
             found = self._predictor.settings(steady, switched(steady, self._predictor, None if first else self._base))
             planned, amount = unlocked(found, self._base, self._locked), self._amount
         level = self._listener.solved(planned, amount, goal_of(references), self._input_gain())
+        near = self._reached
+        if amount == 1.0 and level and (first or planned.steps != self._base.steps):  # at rest, nothing new is heard
+            ready = replace(planned, input_gain_db=level["input"], output_gain_db=level["output"])
+            near = reaches(self._predictor, ready, x, self._engine.sample_rate, references, steady.kin)
         with self._lock:
             if self._frozen or self._references is not references or self._history.steps != steps:  # meanwhile
                 return
             if first and self._history.last != paths.REFERENCE:
                 self._history.note(State.of(self), "match")
             self._base, self._prediction = unlocked(found, self._base, self._locked), steady
+            self._reached = near
             self._take_level(level, at_once=first)
             self._send(cross_over=first)
 

@@ -228,7 +228,7 @@ class Publisher:
             "format": "afx-live-state", "version": 1, "pid": os.getpid(),
             "meters": {"file": "shared", "fields": fields()},
             "stream": stream, "latency_ms": latency_ms(stream), **self._fixed,
-            **self._controls(), **self._chain(),
+            **self._controls(), **self._chain(), "reached": session.reached,
             "target_lufs": session.target_lufs, "error": session.error, "advice": advice(stream),
             "messages": [list(m) for m in list(self._messages)[-MOST_MESSAGES:]],
         }  # fmt: skip

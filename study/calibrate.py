@@ -18,7 +18,7 @@ import numpy as np
 
 from ..effects import Rack, Settings
 from ..realtime.match import solve_level
-from ..realtime.predictor import DECISIONS
+from ..realtime.predictor import DECISIONS, apart
 from ..training.front_end import LUFS, SAMPLE_RATE
 from ..training.recordings import Recording
 from .cases import MODES, Case
@@ -31,14 +31,20 @@ GRID = np.linspace(0.3, 1.0, 36)
 """Thresholds to choose from; an effect that is less probable than the lowest is never rendered."""
 STRENGTHS = (0.0, 0.5, 1.0)
 STARTS = ([0.85, 0.6], [0.95, 0.8], [0.7, 0.4])
+REACH = 0.95
+"""So many perfect results must not be called out of reach."""
 SAFE, HARM, HARMED = 0.02, 0.01, 0.07
 """A row's mean may become so much worse; a pair that becomes worse by HARM is harmed, and so many of a row may be."""
 
 
 def _score(
     job: tuple[list[Recording], Path, str, str, int, int],
-) -> tuple[list[float], float, np.ndarray, float]:
-    """Give a pair's probabilities, kinship, errors at all combinations of STRENGTHS, and the error of doing nothing."""
+) -> tuple[list[float], float, np.ndarray, float, float]:
+    """Score one pair: how each combination of STRENGTHS serves, what the model thought of it.
+
+    Gives its probabilities, kinship, errors of all combinations, the error of doing nothing, and how far a
+    perfect result is apart from the reference.
+    """
     recordings, model, row, mode, index, seed = job
     pair = draw_pair(Case(row=row, mode=mode), recordings, index, seed)
     predictor = loaded(model)
@@ -58,6 +64,7 @@ def _score(
         prediction.kin,
         np.broadcast_to(np.reshape(errors, [len(t) for t in tried]), shape),
         matched_stft_error(pair.input, pair.answer, SAMPLE_RATE),
+        apart(predictor.describe(pair.answer, SAMPLE_RATE), reference),
     )
 
 
@@ -108,12 +115,14 @@ def calibrate(
     jobs = [(list(recordings), model, row, mode, i, seed) for i in range(n) for row in ROWS for mode in MODES]
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         columns = zip(*pool.map(_score, jobs, chunksize=4), strict=True)
-    probability, kin, errors, nothing = (np.array(column) for column in columns)
+    probability, kin, errors, nothing, distance = (np.array(column) for column in columns)
     chosen = choose(probability, kin, errors, nothing, [(row, mode) for _, _, row, mode, _, _ in jobs])
     path = model / "model.json"
     spec = json.loads(path.read_text())
     for key, rows in zip(DECISIONS, chosen, strict=True):
         spec[key] = dict(zip((s["effect"] for s in spec["chain"]), np.round(rows, 3).tolist(), strict=True))
+    same = np.array([mode == "same" for _, _, _, mode, _, _ in jobs])
+    spec["reach"] = [round(float(np.quantile(distance[same == mode], REACH)), 3) for mode in (False, True)]
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")
     spec["calibration"] = {"pairs": len(jobs), "recordings": len(recordings), "seed": seed, "created": when}
     path.write_text(json.dumps(spec, indent=2) + "\n")

@@ -1,0 +1,244 @@
+"""Does what holds for files hold on stage? Level, restraint, the streaming path and its rest, and what a look costs.
+
+    .venv-bench/bin/python bench/fidelity.py --folder RECORDINGS > bench/FIDELITY.md
+
+The session, its listener and the engine are the live ones; only the sound card is not there, so a minute takes
+seconds. Recordings and effects are the study's: our own effects, on recordings that training never heard.
+"""
+
+import argparse
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+if __name__ in ("__main__", "__mp_main__"):  # before numpy comes in: processes share the cores
+    for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(_name, "1")
+
+import numpy as np
+import soundfile
+import yaml
+from _page import machine, table
+
+from afx_live.effects import Rack, Settings
+from afx_live.effects._loudness import integrated_loudness
+from afx_live.realtime import files
+from afx_live.realtime.commands import SHIPPED
+from afx_live.realtime.engine import LATENCY, Engine
+from afx_live.realtime.listening import LOOK_S
+from afx_live.realtime.session import Session
+from afx_live.study.baselines import long_term_spectrum
+from afx_live.study.cases import MODES, Case
+from afx_live.study.generators import draw_pair
+from afx_live.study.metrics import bootstrap_interval, matched_stft_error
+from afx_live.study.systems import loaded
+from afx_live.training.data import held_out_of
+from afx_live.training.recordings import Recording, find
+
+ROWS = ("equaliser", "compressor", "distortion", "reverb", "all", "none")
+RATE = 48000
+GAINS = ("input_gain_db", "output_gain_db")
+BLOCK = 512
+HEARD_S, JUDGED_S, REST_S = 10.0, 5.0, 60.0
+"""Seconds of input before a stream is judged, that it is judged on, and that settings are watched at rest."""
+
+
+class Stage:
+    """What LiveEngine is to a session, without a device: sound is fed by hand."""
+
+    sample_rate = float(RATE)
+
+    def __init__(self) -> None:
+        self._engine = Engine(Settings(), RATE)
+
+    def play(self, settings, **flags):
+        self._engine.shared.play(settings, **flags)
+
+    def meters(self):
+        return self._engine.shared.read()
+
+    def heard(self, seconds):
+        return self._engine.shared.heard(seconds, RATE)
+
+    def feed(self, x: np.ndarray) -> np.ndarray:
+        """Play a mono sound into both inputs; gives both ears of what comes out, (frames, 2)."""
+        both = np.repeat(x[:, None], 2, 1).astype(np.float32)
+        blocks = [self._engine.process(both[at : at + BLOCK]) for at in range(0, len(x), BLOCK)]
+        return np.concatenate(blocks).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One pair: errors of doing nothing, of the file's way and of the stream's, and what else is asked for."""
+
+    row: str
+    mode: str
+    recording: str
+    nothing: float
+    file: float
+    live: float
+    file_lu: float
+    live_lu: float
+    thirds_db: float
+    moved_db: float
+    moved_octaves: float
+
+
+def ask(job: tuple[list[Recording], Path, str, str, int, int]) -> Outcome:
+    """Match one pair as a file, and as a stream that plays it round and round."""
+    recordings, model, row, mode, index, seed = job
+    pair = draw_pair(Case(row=row, mode=mode), recordings, index, seed)
+    predictor, x = loaded(model), pair.input
+    lufs = integrated_loudness(pair.reference, RATE)
+    rounds = np.resize(x, int((HEARD_S + JUDGED_S) * RATE))
+    judged = slice(int(HEARD_S * RATE), None)
+    assert pair.settings is not None
+    truth = _played(pair.settings, rounds)[judged]
+    with TemporaryDirectory() as folder:
+        written = [Path(folder, name) for name in ("reference.wav", "input.wav", "out.wav")]
+        for path, sound in zip(written, (pair.reference, rounds), strict=False):
+            soundfile.write(path, sound, RATE, "FLOAT")
+        reference = files.reference(written[0], predictor)
+        heard = files.listen(written[1])
+        found = files.match_file(heard, predictor, [reference])
+        _, reached_lufs = files.render(heard, found, written[2], lambda frames: None)
+        file = soundfile.read(written[2])[0][judged]
+
+    stage = Stage()
+    session = Session(stage, predictor, Settings.default(predictor.chain.order), [reference])  # pyright: ignore[reportArgumentType]
+    with session._lock:
+        session._send()
+    live = _streamed(stage, session, rounds, [])[judged.start + LATENCY :]
+    chains: list[Settings] = [session.playing]
+    _streamed(stage, session, np.resize(x, int(REST_S * RATE)), chains)
+    moved_db, moved_octaves = _moved(chains)
+    session.close()
+    ours, theirs = (long_term_spectrum(s, RATE)[1] for s in (_at(file, -23.0), _at(rounds[judged], -23.0)))
+    loud = theirs > theirs.max() - 50.0
+    return Outcome(
+        row, mode, pair.recording,
+        matched_stft_error(rounds[judged], truth, RATE), matched_stft_error(file, truth, RATE),
+        matched_stft_error(live.mean(1), truth[: len(live)], RATE),
+        abs(reached_lufs - lufs), abs(integrated_loudness(live, RATE) - lufs),
+        float(np.abs(ours - theirs)[loud].mean()), moved_db, moved_octaves,
+    )  # fmt: skip
+
+
+def _played(settings: Settings, x: np.ndarray) -> np.ndarray:
+    return Rack(settings, RATE, 1).play(x[:, None])[:, 0]
+
+
+def _at(x: np.ndarray, lufs: float) -> np.ndarray:
+    return x * 10 ** ((lufs - integrated_loudness(x, RATE)) / 20)
+
+
+def _streamed(stage: Stage, session: Session, x: np.ndarray, chains: list[Settings]) -> np.ndarray:
+    """Feed a sound, looking as often as live does; `chains` collects what plays after each look."""
+    step, out = int(LOOK_S * RATE), []
+    for at in range(0, len(x), step):
+        out.append(stage.feed(x[at : at + step]))
+        session.look()
+        chains.append(session.playing)
+    return np.concatenate(out)
+
+
+def _moved(chains: list[Settings]) -> tuple[float, float]:
+    """Give the most that anything moved between the first and any later chain: in dB, and in octaves.
+
+    An effect that switches moves as far as its parameters do from their neutral values.
+    """
+    most_db = most_octaves = 0.0
+    first = chains[0]
+    for chain in chains[1:]:
+        most_db = max(most_db, *(abs(getattr(chain, g) - getattr(first, g)) for g in GAINS))
+        for now, then in zip(chain.steps, first.steps, strict=True):
+            for name in now.values:
+                a, b = ((s if s.on else s.at_amount(0.0)).values[name] for s in (now, then))
+                if name.endswith("_db"):
+                    most_db = max(most_db, abs(a - b))
+                elif name.endswith("_hz") and now.on and then.on:
+                    most_octaves = max(most_octaves, abs(float(np.log2(a / b))))
+    return most_db, most_octaves
+
+
+def look_ms(model: Path, recordings: list[Recording], times: int = 50) -> float:
+    """Time one look at 5 s, encoder and controller, on one thread; the median in milliseconds."""
+    predictor = loaded(model)
+    x = draw_pair(Case(row="none", mode="same"), recordings, 0, 1).input
+    took = []
+    for _ in range(times):
+        begin = perf_counter()
+        heard = predictor.describe(x, RATE)
+        predictor.predict(heard, [heard])
+        took.append(perf_counter() - begin)
+    return 1e3 * float(np.median(took))
+
+
+def page(found: list[Outcome], look: float, model: Path, recordings: int) -> str:
+    """Write the page."""
+    streamed, levels = [], []
+    for mode in MODES:
+        for row in ROWS:
+            rows = [o for o in found if (o.row, o.mode) == (row, mode)]
+            groups = [o.recording for o in rows]
+            file, live, nothing = (np.array([getattr(o, k) for o in rows]) for k in ("file", "live", "nothing"))
+            more = bootstrap_interval(live - file, groups)
+            share = f"{live.mean() / file.mean() - 1:+.0%}" if row != "none" else "–"
+            means = (nothing.mean(), file.mean(), live.mean(), (live - file).mean())
+            streamed.append([f"{mode} recording", row, len(rows), *(f"{v:.3f}" for v in means[:3]), share,
+                             "{:+.3f} [{:+.3f}, {:+.3f}]".format(means[3], *more)])  # fmt: skip
+            worst = [np.quantile([getattr(o, k) for o in rows], 0.95) for k in ("file_lu", "live_lu")]
+            still = [np.mean([o.moved_db <= 0.5 and o.moved_octaves <= 1 / 12 for o in rows])]
+            thirds = [np.mean([o.thirds_db for o in rows])]
+            levels.append([f"{mode} recording", row, *(f"{v:.2f}" for v in worst), *(f"{v:.0%}" for v in still),
+                           *(f"{v:.2f}" for v in thirds)])  # fmt: skip
+    moved = np.quantile([o.moved_db for o in found], 0.95)
+    octaves = np.quantile([o.moved_octaves for o in found], 0.95)
+    return f"""# Fidelity on stage
+
+`{Path(__file__).name}` wrote this page, with the model {loaded(model).name} ({loaded(model).spec["parameters"]:,}
+parameters) on {recordings} recordings that training never heard, 5 s each, our own effects with random settings.
+
+**The streaming path.** Loudness-matched STFT error of the third 5 s of a stream, after {HEARD_S:g} s of input, against
+the same seconds played by the file's settings; lower is better, 95 % intervals over recordings.
+
+{table(["reference", "f is", "pairs", "doing nothing", "file", "live", "live against file", "difference"], streamed)}
+
+**Level, rest and restraint.** 95 % of pairs are nearer to the reference's loudness than so many LU (file; live after
+{HEARD_S:g} s); share of pairs whose settings then moved by at most 0.5 dB and a twelfth of an octave over {REST_S:g} s
+(5 s of sound, round and round; 95 % of all pairs moved by at most {moved:.2f} dB and {octaves:.3f} octaves); mean
+change of third-octave bands in dB: where f is "none", it should be 0.
+
+{table(["reference", "f is", "file, LU", "live, LU", "at rest", "thirds, dB"], levels)}
+
+**A look** at 5 s of sound, encoder and controller, one thread: {look:.0f} ms (median of 50).
+
+{machine("numpy", "onnxruntime-gpu", "numba")}
+"""
+
+
+def main() -> None:
+    """Ask every pair, and print the page."""
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "", allow_abbrev=False)
+    p.add_argument("--folder", required=True, help="folder of recordings")
+    p.add_argument("--config", type=Path, default=Path("training/shipped.yaml"), help="what training has not heard")
+    p.add_argument("--model", type=Path, default=SHIPPED)
+    p.add_argument("-n", type=int, default=30, help="pairs of each row and mode (30)")
+    p.add_argument("--workers", type=int, default=2)
+    p.add_argument("--seed", type=int, default=7)
+    a = p.parse_args()
+    data = yaml.safe_load(a.config.read_text())["data"]
+    recordings = held_out_of(find(a.folder), data["held_out"], data["test"])[1]
+    look = look_ms(a.model, recordings)
+    jobs = [(recordings, a.model, row, mode, i, a.seed) for i in range(a.n) for row in ROWS for mode in MODES]
+    with ProcessPoolExecutor(a.workers, get_context("spawn")) as pool:
+        found = list(pool.map(ask, jobs, chunksize=4))
+    print(page(found, look, a.model, len(recordings)), end="")
+
+
+if __name__ == "__main__":
+    main()
