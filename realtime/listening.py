@@ -20,6 +20,10 @@ LISTEN_S = 5.0
 LOOK_S = 2.0
 LEVEL_S = 12.0
 """Input on which the level is solved: long enough that a phrase does not move it."""
+REST_LOOKS = 15
+"""Levels solved for one chain are averaged over so many looks, so that a pause in a phrase does not move them,"""
+JUMP_LU = 2.0
+"""unless the newest is this far off: somebody turned a knob."""
 SILENT_LUFS = -55.0
 MOST_WINDOWS = 24.0
 """What was heard earlier weighs as much as this many windows at most: an old song is forgotten."""
@@ -35,6 +39,8 @@ class Listener:
 
     def __init__(self, engine: "LiveEngine", predictor: Predictor | None) -> None:
         self._engine, self._predictor = engine, predictor
+        self._chain: tuple[object, ...] = ()
+        self._levels: list[dict[str, float]] = []
         self.heard: Description | None = None
         self.lufs = -np.inf
 
@@ -79,7 +85,20 @@ class Listener:
         target = heard if goal is None else heard + amount * (goal - heard)
         trained = self._predictor.lufs if self._predictor else TRAINED_LUFS
         solved = solve_level(settings.at_amount(amount), x, self._engine.sample_rate, target, trained, input_gain_db)
-        return {"input": solved.input_gain_db, "output": solved.output_gain_db, "dry": target - heard}
+        level = {"input": solved.input_gain_db, "output": solved.output_gain_db, "dry": target - heard}
+        return self._rested((solved.steps, amount, goal, input_gain_db), level)
+
+    def _rested(self, chain: tuple[object, ...], level: dict[str, float]) -> dict[str, float]:
+        """Average the levels that were solved for one chain."""
+        before = self._levels if chain == self._chain else []
+        if before and max(abs(level[k] - _mean(before)[k]) for k in level) > JUMP_LU:
+            before = []
+        self._chain, self._levels = chain, [*before, level][-REST_LOOKS:]
+        return _mean(self._levels)
+
+
+def _mean(levels: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {k: sum(level[k] for level in levels) / len(levels) for k in levels[0]}
 
 
 # --- names that came over the network --------------------------------------------------------------

@@ -237,11 +237,13 @@ def gains(state: State) -> Text:
 
 
 def decided(state: State) -> list[Make]:
-    """How probable the model holds each effect to be on; nothing before it has heard anything."""
+    """How probable the model holds each effect to be on, and whether that is enough; nothing before it has heard."""
     known = [s for s in state["chain"] if s["probability"] is not None]
     text = _label("decided")
     for s in known:
         text.append(f"{clean(s['effect'])} ", QUIET).append(f"{s['probability']:.0%}   ", GOOD if s["on"] else QUIET)
+    if not state.get("reached", True):
+        text.append("reference out of reach", WARN)
     return [text] if known else []
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,6 +72,12 @@ def test_the_chain_is_entered_at_the_loudness_of_training():
     assert integrated_loudness(toned, RATE) == pytest.approx(-23.0, abs=1e-6)
     first = played(Settings(input_gain_db=solve_level(BACKWARDS, x, RATE, -16.0, -23.0).input_gain_db), x)
     assert integrated_loudness(first, RATE) == pytest.approx(-23.0, abs=1e-6)
+
+
+def test_two_ears_of_one_sound_drive_the_chain_as_one_does():
+    x = clip("voice")
+    one, two = (solve_level(WORK, y, RATE, None, -23.0) for y in (x, np.repeat(x[:, None], 2, 1)))
+    np.testing.assert_allclose(played(two, x), played(one, x), atol=1e-9)
 
 
 def test_how_loud_the_input_comes_changes_no_sound():
@@ -183,6 +190,24 @@ def test_a_guitar_amplifier_is_heard(model):
     found = match(model, heard(model, "guitar").description, x, RATE, [heard(model, "guitar_reference")])
     assert isinstance(found, Match)
     assert found.settings.step("distortion").on
+
+
+def test_a_reference_out_of_reach_is_said_to_be_so(model):
+    """A tremolo of eight times a second is nothing that the chain can make; its own other half is near."""
+    x = clip("guitar")
+    chopped = x * (np.sin(2 * np.pi * 8 * np.arange(len(x)) / RATE) > 0)
+    for sound, near in ((x, True), (chopped, False)):
+        wanted = Reference(presets.clip("guitar"), model.describe(sound, RATE), -23.0, 6.0)
+        assert match(model, heard(model, "guitar").description, x, RATE, [wanted]).reached is near
+
+
+@pytest.mark.parametrize("reach", [[1.0], [1.0, "far"], [-1.0, 2.0], "far"])
+def test_a_reach_that_cannot_be_is_refused(tmp_path, reach):
+    folder = Path(shutil.copytree(SHIPPED, tmp_path / "model"))
+    spec = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps({**spec, "reach": reach}))
+    with pytest.raises(ModelError, match="reach"):
+        Predictor(folder)
 
 
 def test_references_are_blended_evenly(model):

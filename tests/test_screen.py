@@ -116,7 +116,7 @@ class Sitting:
 
     def __init__(self, settings, probability=(), references=()):
         self.playing, self.references, self.error, self.target_lufs = settings, references, "", -18.0
-        self.prediction = None
+        self.prediction, self.reached = None, True
         if len(probability):
             self.prediction = Prediction(np.zeros(0), np.array(probability), np.zeros(0), 0.5)
         self.values = {"/afx/amount": 0.75, "/afx/reference": "amp.wav", "/afx/preset/load": ""}

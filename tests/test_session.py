@@ -17,7 +17,7 @@ from afx_live.realtime.commands import SHIPPED
 from afx_live.realtime.engine import Engine
 from afx_live.realtime.files import reference
 from afx_live.realtime.history import History
-from afx_live.realtime.listening import allowed_clip, allowed_preset
+from afx_live.realtime.listening import Listener, allowed_clip, allowed_preset
 from afx_live.realtime.osc_table import addresses
 from afx_live.realtime.predictor import ClipError, Predictor
 from afx_live.realtime.session import Session
@@ -111,6 +111,14 @@ def test_the_first_look_applies_a_match(session, engine, references):
     assert flags["cross_over"]
     out = engine.feed(clip("guitar", 7.6))[RATE // 2 :]
     assert integrated_loudness(out, RATE) == pytest.approx(references["guitar_reference"].lufs, abs=1.0)
+
+
+def test_solved_levels_come_to_rest_and_follow_a_knob():
+    ear = Listener(None, None)  # pyright: ignore[reportArgumentType]
+    solved = [ear._rested(("chain",), {"output": db})["output"] for db in (0.0, 1.0, -1.0, 0.0, 1.0, -1.0)]
+    assert max(map(abs, solved[2:])) <= 0.4
+    assert ear._rested(("chain",), {"output": -6.0})["output"] == -6.0
+    assert ear._rested(("another",), {"output": -5.0})["output"] == -5.0
 
 
 @pytest.mark.parametrize("left", [1.0, 0.0], ids=["two instruments", "one side"])
