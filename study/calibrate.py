@@ -33,8 +33,9 @@ STRENGTHS = (0.0, 0.5, 1.0)
 STARTS = ([0.85, 0.6], [0.95, 0.8], [0.7, 0.4])
 REACH = 0.95
 """So many perfect results must not be called out of reach."""
-SAFE, HARM, HARMED = 0.02, 0.01, 0.07
-"""A row's mean may become so much worse; a pair that becomes worse by HARM is harmed, and so many of a row may be."""
+SAFE, HARM, HARMED, WEIGHT = 0.02, 0.01, 0.03, 3.0
+"""A row's mean may become so much worse; a pair that becomes worse by HARM is harmed; so many of a row may be for
+nothing, more cost WEIGHT times their share. Chosen by leaving recordings out: see training/EXPERIMENTS.md."""
 
 
 def _score(
@@ -76,7 +77,7 @@ def choose(
     probability (pairs, effects), kin (pairs,), errors (pairs, strengths of the first effect, …), nothing
     (pairs,): the error of doing nothing; rows (pairs,): which effect and mode a pair belongs to. The mean
     change over rows is made least; what a row might be harmed by (upper 95 % limit over SAFE), and pairs
-    that are harmed beyond the share that is allowed, weigh as much again.
+    that are harmed beyond the share that is allowed, weigh more.
     """
     groups = [np.array([i for i, row in enumerate(rows) if row == one]) for one in dict.fromkeys(rows)]
     bases = [max(nothing[g].mean(), 0.15 * nothing.mean()) for g in groups]
@@ -90,7 +91,7 @@ def choose(
         for g, base in zip(groups, bases, strict=True):
             mean, spread = change[g].mean() / base, change[g].std() / len(g) ** 0.5 / base
             harmed = np.mean(change[g] > HARM * np.maximum(nothing[g], 0.15 * nothing.mean()))
-            total += mean + max(mean + 1.96 * spread - SAFE, 0.0) + max(float(harmed) - HARMED, 0.0)
+            total += mean + max(mean + 1.96 * spread - SAFE, 0.0) + WEIGHT * max(float(harmed) - HARMED, 0.0)
         return total / len(groups)
 
     def descend(chosen: np.ndarray) -> np.ndarray:
