@@ -13,7 +13,7 @@ WIDTH, HEIGHT, LEFT, TOP = 760, 380, 54, 40
 LOW_HZ, HIGH_HZ = 30.0, 20000.0
 
 
-OUT_OF_REACH = "the reference is out of reach: this chain brings the input nearer to it, not all the way"
+OUT_OF_REACH = "the reference is out of reach: something in its sound is beyond this chain"
 
 
 def sentences(settings: Settings) -> list[str]:
