@@ -81,6 +81,11 @@ class Settings:
         new = replace(old, values={**old.values, **values}, on=old.on if on is None else on)
         return replace(self, steps=tuple(new if s is old else s for s in self.steps))
 
+    @property
+    def latency(self) -> int:
+        """Whole frames by which the effects that are on make the sound late."""
+        return sum(_load(step.effect).latency for step in self.steps if step.on)
+
     def at_amount(self, amount: float) -> "Settings":
         """Interpolate between doing nothing (0) and these settings (1), in the ear's domain."""
         return replace(self, steps=tuple(s.at_amount(amount) for s in self.steps))

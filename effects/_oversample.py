@@ -12,6 +12,8 @@ from ._native import loop
 
 SLICE = 64
 """Frames worked on at a time, so that rows stay in the first-level cache. It changes no sample."""
+LATENCY = 5
+"""Whole frames by which what was raised and lowered again comes late: 4.3 at lows, 6 at 20 kHz."""
 STATE = 16
 """Numbers of state per channel of `up4`, and of `down4`."""
 

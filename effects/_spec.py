@@ -92,6 +92,8 @@ class Effect:
 
     meter
         Where in `state` a gain reduction in dB can be read, for effects that have one.
+    latency
+        Whole frames by which the sound comes late. Files are played without it; live it is not heard.
 
     Kernels allocate nothing, raise nothing and call no Python: they run in the audio callback, and
     the same compiled code runs in training.
@@ -104,6 +106,7 @@ class Effect:
     state_size: Callable[[float, int], int]
     tape_size: Callable[[int], int]
     meter: int | None = None
+    latency: int = 0
 
     def __post_init__(self) -> None:
         wanted = ["sample_rate", *(p.name for p in self.params)]

@@ -13,11 +13,12 @@ import numpy as np
 from ._lanes import apart, pair, pair_at, put
 from ._math import tanh
 from ._native import loop
-from ._oversample import SLICE, STATE, down4, up4
+from ._oversample import LATENCY, SLICE, STATE, down4, up4
 from ._spec import Effect, Param
 
 UNITY = 0.1  # the curve keeps this amplitude, -20 dBFS: drive changes the sound more than the level
 DC_HZ = 10.0
+OPEN_HZ = 50000.0  # a low-pass of one pole that ended at 18 kHz would still take 3 dB off the last octave
 PER_CHANNEL = 2 * STATE + 2  # state: half-bands up, half-bands down, DC blocker, tone
 ROWS = 6  # of scratch, for what moves from frame to frame: five coefficients and tanh(bias)
 TAPE = 9  # per channel: four sub-frames into the curve, then the tone's output before and at each of them
@@ -158,7 +159,7 @@ effect = Effect(
     params=(
         Param("drive_db", 0.0, 36.0, 12.0, "gain into the curve"),
         Param("bias", -0.5, 0.5, 0.0, "offset into the curve: even harmonics"),
-        Param("tone_hz", 1000.0, 18000.0, 12000.0, "low-pass after the curve", "log"),
+        Param("tone_hz", 1000.0, OPEN_HZ, 12000.0, "low-pass after the curve; 50000 is open", "log"),
         Param("mix", 0.0, 1.0, 1.0, "share of the distorted sound", neutral=0.0),
     ),
     design=design,
@@ -166,4 +167,5 @@ effect = Effect(
     adjoint=adjoint,
     state_size=lambda sample_rate, channels: PER_CHANNEL * channels + (ROWS + 16) * SLICE,
     tape_size=lambda channels: TAPE * channels,
+    latency=LATENCY,
 )

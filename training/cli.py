@@ -6,10 +6,10 @@ from typing import Any
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run `afx-train [study] fit|validate … --data.folder RECORDINGS [--config FILE] [--trainer.… …]`.
+    """Run `afx-train [study|hearing] fit|validate … --data.folder RECORDINGS [--config FILE] [--trainer.… …]`.
 
     Devices, nodes, strategy, precision, checkpoints and logger are Lightning's flags. Defaults come
-    from afx.yaml beside this file. `study` trains what the study compares with: see study/cli.py. Exit
+    from afx.yaml beside this file. `hearing` trains the same model by ear, see hearing.py; `study` trains what the study compares with: see study/cli.py. Exit
     codes: 0 done, 2 usage, 4 recordings or checkpoints that are not there, 1 anything else.
     """
     try:
@@ -22,6 +22,11 @@ def main(arguments: list[str] | None = None) -> None:
         from .study.cli import main as study
 
         return study(given[1:])
+
+    if given[:1] == ["hearing"]:
+        from .hearing import Fresh, Hearing
+
+        return command_line(Hearing, Fresh, Path(__file__).with_name("hearing.yaml"), given[1:])
 
     from .data import References
     from .system import System

@@ -7,6 +7,7 @@ each level of its input, weighed by how often that level comes.
 
 import math
 from functools import cache
+from typing import Any
 
 import numpy as np
 from scipy.signal import resample_poly
@@ -29,7 +30,7 @@ NAMES: tuple[str, ...] = ("drive_db", "bias", "mix")
 MIXES = np.array([0.15, 0.25, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0])
 CURVES = {
     "hard": 0, "cubic": 1, "arctan": 2, "algebraic": 3, "diode": 4, "one-sided": 5, "fold": 6, "knee": 7, "steps": 8,
-    "dead": 9,
+    "dead": 9, "tanh": 10,
 }  # fmt: skip
 
 
@@ -60,13 +61,15 @@ def _curve(u, kind, shape):
     elif kind == 8:
         step = 2.0 ** -(3.0 + 5.0 * shape)
         bent = math.floor(min(size, 1.0) / step + 0.5) * step
+    elif kind == 10:
+        bent = math.tanh(size)
     else:  # crossover: little passes near zero
         bent = max(size - 0.1 * shape, 0.0) / (1.0 + max(size - 0.1 * shape, 0.0))
     return bent if u >= 0.0 else -bent
 
 
 @loop
-def _bent(u, kind, shape, drive, bias, follow, pole, hold):
+def bend(u, kind, shape, drive, bias, follow, pole, hold):
     """Put samples through the curve: the bias sinks with the level (follow), a sample is held (hold >= 1 frames)."""
     out = np.empty(len(u))
     env, kept, clock = 0.0, 0.0, 1.0
@@ -152,11 +155,11 @@ def distortion(
         pre, post = (_response(pieces, bins, rate) for pieces in (before, after))
         u = x if pre is None else filtered(x, pre)
         pole = math.exp(-1.0 / (0.08 * rate * oversample))
-        bend = CURVES[kind], shape, drive, bias, follow
+        how = CURVES[kind], shape, drive, bias, follow
         if oversample > 1:
-            wet = resample_poly(_bent(resample_poly(u, oversample, 1), *bend, pole, hold * oversample), 1, oversample)
+            wet = resample_poly(bend(resample_poly(u, oversample, 1), *how, pole, hold * oversample), 1, oversample)
         else:
-            wet = _bent(np.ascontiguousarray(u, np.float64), *bend, pole, hold)
+            wet = bend(np.ascontiguousarray(u, np.float64), *how, pole, hold)
         gain = math.sqrt(np.mean(u * u) / (np.mean(np.square(wet - wet.mean())) + 1e-12)) if mix < 1.0 else 0.3
         wet = gain * (wet - wet.mean())
         values, bent_db, left = fit(u, (1.0 - mix) * u + mix * wet)
@@ -190,23 +193,28 @@ def _at(pieces: tuple[Piece, ...], rate: float) -> np.ndarray:
 
 def draw(rng: np.random.Generator) -> Law:
     """Draw a distortion: its curve, how hard it is driven, what stands around it."""
+    return distortion(**numbers(rng))
+
+
+def numbers(rng: np.random.Generator) -> dict[str, Any]:
+    """Draw the numbers of a distortion."""
     weights = dict.fromkeys(CURVES, 1.0) | {"algebraic": 2.0, "hard": 1.5, "knee": 1.5, "steps": 0.4, "dead": 0.4}
     kind = chosen(rng, weights)
     tube = kind not in ("steps", "dead") and rng.random() < 0.2
-    before, after = _amplifier(rng)
-    return distortion(
-        kind, rng.random(),
+    before, after = amplifier(rng)
+    return {
+        "kind": kind, "shape": rng.random(),
         # as hard as ours may be driven, and some more: a hard clipper begins later than a tanh
-        rng.uniform(2.0, 40.0) if kind != "steps" else rng.uniform(0.0, 18.0),
-        bias=rng.uniform(-0.5, 0.5) if rng.random() < 0.35 else 0.0,
-        mix=1.0 if rng.random() < 0.6 else rng.uniform(0.2, 1.0),
-        follow=rng.uniform(0.05, 0.3) if tube else 0.0,
-        hold=log_uniform(rng, 1.3, 5.0) if kind == "steps" and rng.random() < 0.5 else 1.0,
-        before=before, after=after, oversample=(1, 2, 4)[rng.integers(3)] if kind != "steps" else 1,
-    )  # fmt: skip
+        "drive_db": rng.uniform(2.0, 40.0) if kind != "steps" else rng.uniform(0.0, 18.0),
+        "bias": rng.uniform(-0.5, 0.5) if rng.random() < 0.35 else 0.0,
+        "mix": 1.0 if rng.random() < 0.6 else rng.uniform(0.2, 1.0),
+        "follow": rng.uniform(0.05, 0.3) if tube else 0.0,
+        "hold": log_uniform(rng, 1.3, 5.0) if kind == "steps" and rng.random() < 0.5 else 1.0,
+        "before": before, "after": after, "oversample": (1, 2, 4)[rng.integers(3)] if kind != "steps" else 1,
+    }  # fmt: skip
 
 
-def _amplifier(rng: np.random.Generator) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
+def amplifier(rng: np.random.Generator) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
     """Draw what an amplifier has before its tubes, and a tone control or loudspeaker after them."""
     before: tuple[Piece, ...] = ()
     if rng.random() < 0.25:

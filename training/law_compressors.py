@@ -6,6 +6,7 @@ own threshold, ratio and times as a start: so a feed-back or optical one gets a 
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def _static(level, kind, threshold, slope, knee, reach):
 
 
 @loop
-def _gains(x, back, rms, high_pass, smooth, kind, threshold, slope, knee, reach, attack, release, hold, slow, share):
+def gains(x, back, rms, high_pass, smooth, kind, threshold, slope, knee, reach, attack, release, hold, slow, share):
     """Give the gain in dB at every frame.
 
     back: 1 detects the output; rms: pole of an average of the square before all else, or 0;
@@ -199,6 +200,11 @@ def _bounds() -> tuple[np.ndarray, np.ndarray]:
 
 def draw(rng: np.random.Generator) -> Law:
     """Draw a compressor: its detector, topology, what is smoothed, how fast, and how much it does."""
+    return compressor(**numbers(rng))
+
+
+def numbers(rng: np.random.Generator) -> dict[str, Any]:
+    """Draw the numbers of a compressor."""
     static = chosen(rng, {"down": 0.86, "up": 0.08, "expand": 0.06})
     smooth = chosen(rng, dict.fromkeys(SMOOTH, 1.0))
     leveller = static == "down" and rng.random() < 0.1
@@ -210,35 +216,47 @@ def draw(rng: np.random.Generator) -> Law:
         ratio, attack_ms, release_ms = min(ratio, 4.0), log_uniform(rng, 50.0, 400.0), log_uniform(rng, 300.0, 3000.0)
     times = max(attack_ms, 0.2 if back else 0.0), max(release_ms, 0.5 * attack_ms)  # fed back, a faster one rattles
     optical = static == "down" and rng.random() < 0.15
-    opto = (log_uniform(rng, 0.2, 2.0), rng.uniform(0.3, 0.7)) if optical else (0.0, 0.0)
-    return compressor(
-        static, smooth, rng.uniform(-50.0, -16.0), ratio, times,
-        knee_db=0.1 if rng.random() < 0.4 else rng.uniform(0.1, 14.0),
-        rms_ms=rms_ms, back=back, hold_ms=log_uniform(rng, 1.0, 80.0) if rng.random() < 0.15 else 0.0,
-        opto=opto, high_pass_hz=log_uniform(rng, 40.0, 250.0) if rng.random() < 0.15 else 0.0,
-        reach_db=rng.uniform(8.0, 20.0) if static != "down" or rng.random() < 0.1 else 60.0,
+    return {
+        "static": static, "smooth": smooth, "threshold_db": rng.uniform(-50.0, -16.0), "ratio": ratio,
+        "times_ms": times, "knee_db": 0.1 if rng.random() < 0.4 else rng.uniform(0.1, 14.0), "rms_ms": rms_ms,
+        "back": back, "hold_ms": log_uniform(rng, 1.0, 80.0) if rng.random() < 0.15 else 0.0,
+        "opto": (log_uniform(rng, 0.2, 2.0), rng.uniform(0.3, 0.7)) if optical else (0.0, 0.0),
+        "high_pass_hz": log_uniform(rng, 40.0, 250.0) if rng.random() < 0.15 else 0.0,
+        "reach_db": rng.uniform(8.0, 20.0) if static != "down" or rng.random() < 0.1 else 60.0,
+    }  # fmt: skip
+
+
+def arguments(
+    rate: float, static: str, smooth: str, threshold_db: float, ratio: float, times_ms: tuple[float, float],
+    knee_db: float = 0.1, rms_ms: float = 0.0, back: bool = False, hold_ms: float = 0.0,
+    opto: tuple[float, float] = (0.0, 0.0), high_pass_hz: float = 0.0, reach_db: float = 60.0,
+) -> tuple[float, ...]:  # fmt: skip
+    """Give what `gains` takes after the sound; see `compressor`."""
+
+    def pole(seconds: float) -> float:
+        return math.exp(-1.0 / (seconds * rate)) if seconds > 0.0 else 0.0
+
+    return (
+        int(back), pole(1e-3 * rms_ms), math.exp(-2.0 * math.pi * high_pass_hz / rate) if high_pass_hz else 0.0,
+        SMOOTH[smooth], STATIC[static], threshold_db,
+        (1.0 - ratio) if back or static == "expand" else 1.0 / ratio - 1.0,
+        knee_db, reach_db, pole(1e-3 * times_ms[0]), pole(1e-3 * times_ms[1]), int(1e-3 * hold_ms * rate),
+        pole(opto[0]), opto[1],
     )  # fmt: skip
 
 
 def compressor(
     static: str, smooth: str, threshold_db: float, ratio: float, times_ms: tuple[float, float], knee_db: float = 0.1,
-    rms_ms: float = 0.0, back: bool = False, hold_ms: float = 0.0, opto: tuple[float, float] = (0.0, 0.0),
-    high_pass_hz: float = 0.0, reach_db: float = 60.0,
+    rms_ms: float = 0.0, back: bool = False, **more: Any,
 ) -> Law:  # fmt: skip
     """Make a law; times are 63 % ones, opto is a slow release in s and its share, 0 leaves a stage out."""
+    told = {
+        "static": static, "smooth": smooth, "threshold_db": threshold_db, "ratio": ratio, "times_ms": times_ms,
+        "knee_db": knee_db, "rms_ms": rms_ms, "back": back, **more,
+    }  # fmt: skip
 
     def play(x: np.ndarray, rate: float) -> Outcome:
-        def pole(seconds: float) -> float:
-            return math.exp(-1.0 / (seconds * rate)) if seconds > 0.0 else 0.0
-
-        gain = _gains(
-            np.ascontiguousarray(x, np.float64), back, pole(1e-3 * rms_ms),
-            math.exp(-2.0 * math.pi * high_pass_hz / rate) if high_pass_hz else 0.0,
-            SMOOTH[smooth], STATIC[static], threshold_db,
-            (1.0 - ratio) if back or static == "expand" else 1.0 / ratio - 1.0,
-            knee_db, reach_db, pole(1e-3 * times_ms[0]), pole(1e-3 * times_ms[1]),
-            int(1e-3 * hold_ms * rate), pole(opto[0]), opto[1],
-        )  # fmt: skip
+        gain = gains(np.ascontiguousarray(x, np.float64), *arguments(rate, **told))
         start = dict(zip(NAMES, (threshold_db, max(1.05, ratio), *times_ms, knee_db), strict=True))
         values, trust, offset, wanted, left = fit(x, gain, rate, start)
         on = wanted > LEAST_DB and left < 0.9 * wanted and not (static == "expand" and left > 0.5 * wanted)

@@ -135,35 +135,53 @@ def filtered(x: np.ndarray, h: np.ndarray) -> np.ndarray:
     return oaconvolve(x, taps)[before : before + len(x)]
 
 
+def whole_response(pieces: list[Piece], rate: float, phase: str = "own", bilinear: bool = False) -> np.ndarray:
+    """Give a filter's response (TAPS / 2 + 1,) from 0 to half the rate; phase is its own, minimum, or none."""
+    h = response(pieces, np.linspace(0.0, rate / 2, TAPS // 2 + 1), rate, bilinear)
+    if phase == "own":
+        h[-1] = np.abs(h[-1])
+        return h
+    return minimum_phase(np.abs(h)) if phase == "minimum" else np.abs(h)
+
+
+def curve_at_bands(pieces: list[Piece], rate: float, bilinear: bool = False) -> np.ndarray:
+    """Give a filter's curve in dB at the model's bands, no steeper than is worth learning."""
+    curve = 20.0 * np.log10(np.abs(response(pieces, band_centres().double().numpy(), rate, bilinear)) + 1e-6)
+    return np.clip(curve, max(DEEPEST_DB, curve.max() + DEEPEST_DB), HIGHEST_DB)
+
+
+def is_heard(curve_db: np.ndarray) -> bool:
+    """Tell whether a curve is heard as an equaliser."""
+    return float(np.abs(curve_db - np.median(curve_db)).mean()) > LEAST_DB
+
+
 def equaliser(kind: str, pieces: list[Piece], phase: str = "own", bilinear: bool = False) -> Law:
-    """Make a law of pieces; phase is their own, minimum, or none."""
+    """Make a law of pieces; see `whole_response`."""
 
     def play(x: np.ndarray, rate: float) -> Outcome:
-        h = response(pieces, np.linspace(0.0, rate / 2, TAPS // 2 + 1), rate, bilinear)
-        if phase == "own":
-            h[-1] = np.abs(h[-1])
-        else:
-            h = minimum_phase(np.abs(h)) if phase == "minimum" else np.abs(h)
-        bands = band_centres().double().numpy()
-        curve = 20.0 * np.log10(np.abs(response(pieces, bands, rate, bilinear)) + 1e-6)
-        curve = np.clip(curve, max(DEEPEST_DB, curve.max() + DEEPEST_DB), HIGHEST_DB)
-        on = float(np.abs(curve - np.median(curve)).mean()) > LEAST_DB
-        return Outcome(filtered(x, h), on=on, curve_db=curve)
+        curve = curve_at_bands(pieces, rate, bilinear)
+        h = whole_response(pieces, rate, phase, bilinear)
+        return Outcome(filtered(x, h), on=is_heard(curve), curve_db=curve)
 
     return Law(f"equaliser: {kind}", play)
 
 
 def draw(rng: np.random.Generator) -> Law:
     """Draw a filter of one to three pieces."""
+    return equaliser(*numbers(rng))
+
+
+def numbers(rng: np.random.Generator) -> tuple[str, list[Piece], str, bool]:
+    """Draw what `equaliser` takes."""
     weights = {"cut": 1.0, "tilt": 0.6, "graphic": 1.2, "drawn": 1.6, "peaks": 1.6, "shelves": 1.2, "band": 0.8}
     kind = chosen(rng, weights)
     pieces = _KINDS[kind](rng)
     if kind in ("tilt", "shelves", "peaks") and rng.random() < 0.3:
         pieces += _KINDS[("cut", "peaks", "shelves")[rng.integers(3)]](rng)
     if kind == "drawn":
-        return equaliser(kind, pieces, "minimum" if rng.random() < 0.75 else "none")
+        return kind, pieces, "minimum" if rng.random() < 0.75 else "none", False
     phase = "own" if rng.random() < 0.85 else "none"
-    return equaliser(kind, pieces, phase, bilinear=bool(rng.random() < 0.5))
+    return kind, pieces, phase, bool(rng.random() < 0.5)
 
 
 def _cut(rng: np.random.Generator) -> list[Piece]:

@@ -7,6 +7,7 @@ wet share are measured on the response and the clip, and said in our reverb's te
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.signal import oaconvolve
@@ -323,6 +324,11 @@ def reverb(
 
 def draw(rng: np.random.Generator, rate: float = 48000.0) -> Law:
     """Draw a room, its decay, what is cut off its wet path, and how much of it there is."""
+    return reverb(**numbers(rng, rate))
+
+
+def numbers(rng: np.random.Generator, rate: float = 48000.0) -> dict[str, Any]:
+    """Draw what `reverb` takes."""
     kind = chosen(rng, {"schroeder": 1.2, "feedback": 1.2, "plate": 1.0, "noise": 0.8, "velvet": 0.6, "box": 1.2})
     low_s = log_uniform(rng, 0.15, 4.0)
     high_s = low_s * rng.uniform(0.15, 1.0)
@@ -342,4 +348,7 @@ def draw(rng: np.random.Generator, rate: float = 48000.0) -> Law:
         ir = filtered(ir, h)
     predelay_ms = rng.uniform(0.0, 80.0) if rng.random() < 0.6 else 0.0
     name = kind + (", gated" if gated else "")
-    return reverb(ir, name, rng.uniform(0.03, 0.65), predelay_ms, max(20.0, low_cut), gated)
+    return {
+        "ir": ir, "kind": name, "mix": rng.uniform(0.03, 0.65), "predelay_ms": predelay_ms,
+        "low_cut_hz": max(20.0, low_cut), "gated": gated,
+    }  # fmt: skip

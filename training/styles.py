@@ -61,7 +61,7 @@ def _distortion(rng: np.random.Generator, _: str) -> dict[str, float]:
     return {
         "drive_db": rng.uniform(4.0, 36.0),
         "bias": rng.uniform(-0.4, 0.4) if rng.random() < 0.5 else 0.0,
-        "tone_hz": _log(rng, 2500.0, 18000.0),
+        "tone_hz": _log(rng, 2500.0, 20000.0) if rng.random() < 0.7 else load("distortion").param("tone_hz").high,
         "mix": 1.0 if rng.random() < 0.5 else rng.uniform(0.2, 1.0),
     }
 

@@ -64,9 +64,8 @@ class System(lightning.LightningModule):
     def _losses(self, batch: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
         raw_input, raw_reference, true, on, level, kin, wanted, trust, sure = batch
         unit, logits, curve, kin_logit = self.predictor(raw_input, raw_reference)
-        error = errors(self.chain, self.values(unit), true, trust, wanted)
-        known = on * torch.stack([trust[:, self.chain.columns(e)].amax(1) for e in self.chain.order], 1)
-        each = (error * known).sum(0) / known.sum(0).clamp(min=1.0)
+        each = self.response_errors(self.values(unit), true, on, wanted, trust)
+        known = self._known(on, trust)
         # Only where it is on: averaged with silence, the likeliest curve would be none at all.
         tone = wanted - level[:, None]
         losses = dict(zip(self.chain.order, each, strict=True))
@@ -78,6 +77,17 @@ class System(lightning.LightningModule):
         losses["loss"] = (weights * each).sum() + CURVE_WEIGHT * losses["curve"] + losses["on"] + losses["kin"]
         losses["accuracy"] = (((logits > 0) == (on > 0.5)) * sure).sum() / sure.sum().clamp(min=1.0)
         return losses
+
+    def _known(self, on: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
+        """Tell where an effect is on and its values are to be believed: (batch, effects)."""
+        return on * torch.stack([trust[:, self.chain.columns(e)].amax(1) for e in self.chain.order], 1)
+
+    def response_errors(
+        self, values: torch.Tensor, true: torch.Tensor, on: torch.Tensor, wanted: torch.Tensor, trust: torch.Tensor
+    ) -> torch.Tensor:
+        """Give each effect's mean error (effects,) over the pairs that tell of it; see `responses.errors`."""
+        known = self._known(on, trust)
+        return (errors(self.chain, values, true, trust, wanted) * known).sum(0) / known.sum(0).clamp(min=1.0)
 
     def training_step(self, batch: tuple[torch.Tensor, ...], index: int) -> torch.Tensor:
         losses = self._losses(batch)
