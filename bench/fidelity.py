@@ -24,7 +24,7 @@ import soundfile
 import yaml
 from _page import machine, table
 
-from afx_live.effects import Rack, Settings
+from afx_live.effects import Settings, play_clip
 from afx_live.effects._loudness import integrated_loudness
 from afx_live.realtime import files
 from afx_live.realtime.commands import SHIPPED
@@ -97,7 +97,7 @@ def ask(job: tuple[list[Recording], Path, str, str, int, int]) -> Outcome:
     rounds = np.resize(x, int((HEARD_S + JUDGED_S) * RATE))
     judged = slice(int(HEARD_S * RATE), None)
     assert pair.settings is not None
-    truth = _played(pair.settings, rounds)[judged]
+    truth = play_clip(pair.settings, rounds, RATE)[judged]
     with TemporaryDirectory() as folder:
         written = [Path(folder, name) for name in ("reference.wav", "input.wav", "out.wav")]
         for path, sound in zip(written, (pair.reference, rounds), strict=False):
@@ -126,10 +126,6 @@ def ask(job: tuple[list[Recording], Path, str, str, int, int]) -> Outcome:
         abs(reached_lufs - lufs), abs(integrated_loudness(live, RATE) - lufs),
         float(np.abs(ours - theirs)[loud].mean()), moved_db, moved_octaves,
     )  # fmt: skip
-
-
-def _played(settings: Settings, x: np.ndarray) -> np.ndarray:
-    return Rack(settings, RATE, 1).play(x[:, None])[:, 0]
 
 
 def _at(x: np.ndarray, lufs: float) -> np.ndarray:

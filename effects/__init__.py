@@ -10,7 +10,7 @@ from functools import cache
 
 from ._spec import Effect, Param
 
-__all__ = ["CANONICAL", "Chain", "Effect", "Param", "Rack", "Settings", "Step", "load", "names"]
+__all__ = ["CANONICAL", "Chain", "Effect", "Param", "Rack", "Settings", "Step", "load", "names", "play_clip"]
 
 
 @cache
@@ -28,4 +28,4 @@ def load(name: str) -> Effect:
 
 
 from ._chain import CANONICAL, Chain, Settings, Step  # noqa: E402  they look effects up by `load`
-from ._rack import Rack  # noqa: E402
+from ._rack import Rack, play_clip  # noqa: E402

@@ -269,3 +269,11 @@ class Rack:
         _play_alone(self._rack[0], self._state, x, self._clock, *self._table.arrays, self._rate)
         self._clock += len(x)
         return x
+
+
+def play_clip(settings: Settings, x: np.ndarray, sample_rate: float) -> np.ndarray:
+    """Play a whole clip, (frames,) or (frames, channels), in time: what `Settings.latency` makes late is moved up."""
+    late = settings.latency
+    clip = x[:, None] if x.ndim == 1 else x
+    rest = np.zeros((late, clip.shape[1]))
+    return Rack(settings, sample_rate, clip.shape[1]).play(np.concatenate([clip, rest]))[late:].reshape(x.shape)

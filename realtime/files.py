@@ -221,11 +221,11 @@ class _Wild(ArithmeticError):
 def _play(
     sound: soundfile.SoundFile, front: Settings, back: Settings, progress: Progress, target: soundfile.SoundFile
 ) -> float:
-    """Play a whole file, without the engine's delay, into `target`; returns the loudness of the result.
+    """Play a whole file, without the delay of engine and effects, into `target`; returns the loudness of the result.
 
     Reading, both parts of the chain, and writing go on side by side. Raises _Wild.
     """
-    meter, late = Meter(sound.samplerate, sound.channels), LATENCY
+    meter, late = Meter(sound.samplerate, sound.channels), _late(front, back)
 
     def keep(played: np.ndarray) -> None:
         target.write(played)
@@ -243,15 +243,20 @@ def _play(
     return meter.lufs()
 
 
+def _late(front: Settings, back: Settings) -> int:
+    """Count the frames by which a file comes out late."""
+    return LATENCY + front.latency + back.latency
+
+
 def _played(
     sound: soundfile.SoundFile, front: Settings, back: Settings, pool: ThreadPoolExecutor
 ) -> Iterator[np.ndarray]:
-    """Play a file and the engine's delay after it: the front of the chain ahead of the engine, which plays the back.
+    """Play a file and the chain's delay after it: the front of the chain ahead of the engine, which plays the back.
 
     To the bit what the engine plays alone, unless something is out of all bounds between them: then _Wild.
     """
     engine, rack = Engine(back, sound.samplerate, sound.channels), Rack(front, sound.samplerate)
-    rest = np.zeros((LATENCY, sound.channels), np.float32)
+    rest = np.zeros((_late(front, back), sound.channels), np.float32)
 
     def play(block: np.ndarray) -> np.ndarray:
         ears = block if block.shape[1] == 2 else block.repeat(2, axis=1)

@@ -70,6 +70,7 @@ class Player:
         on = [s for s in settings.steps if s.on]
         first = tuple(s.effect for s in takewhile(lambda s: s.effect == "equaliser", on))
         self.chain = Chain(tuple(s.effect for s in on))
+        self._late = settings.latency
         self._tone, self._rest = Chain(first), Chain(self.chain.order[len(first) :])
         x = matched(x, sample_rate)
         self._x = torch.from_numpy(x.astype(np.float32))[None]
@@ -94,7 +95,8 @@ class Player:
             y = self._loudness.level(self._tone.process(y, self._rate, values[:, :split])[:, 0])[:, None]
         if self._rest.order:
             y = self._rest.process(y, self._rate, values[:, split:])
-        return self._loudness.level(y[:, 0])
+        late = self._late  # as `play_clip` does
+        return self._loudness.level(torch.nn.functional.pad(y[:, 0, late:], (0, late)))
 
     def settings(self, logits: torch.Tensor) -> Settings:
         """Give the whole chain's settings; what was off stays off."""

@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ..effects import CANONICAL, Rack, Settings, load
+from ..effects import CANONICAL, Settings, load, play_clip
 from ..effects._loudness import integrated_loudness
 from ..realtime.match import solve_level
 from ..realtime.tone import fit
@@ -54,7 +54,7 @@ def rule_settings(
 
 def play(settings: Settings, x: Audio, sample_rate: float) -> Audio:
     """Play a mono clip through a chain."""
-    return Rack(settings, sample_rate, 1).play(x[:, None])[:, 0]
+    return play_clip(settings, x, sample_rate)
 
 
 # --- tone -----------------------------------------------------------------------------------------

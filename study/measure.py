@@ -1,6 +1,6 @@
 """All that is measured of one result, under one name each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from . import effect_metrics as effects
 from . import metrics, paper_metrics
@@ -20,15 +20,18 @@ ABOUT = {
 
 
 def measure(
-    result: Result, pair: Pair, speech: bool = False, failures: dict[str, str] | None = None
-) -> dict[str, float | None]:
-    """Score a result against the pair's answer: every name in METRICS, None where it does not apply.
+    result: Result, pair: Pair, speech: bool = False, failures: dict[str, str] | None = None,
+    only: Collection[str] = (),
+) -> dict[str, float | None]:  # fmt: skip
+    """Score a result against the pair's answer: every name in METRICS, None where it does not apply, or not in `only`.
 
     speech: whether PESQ is asked for. A metric that fails gives None and is named in `failures`, with
     why; without `failures`, its error is raised.
     """
     scores: dict[str, float | None] = dict.fromkeys(METRICS)
     for name, question in _questions(result, pair, speech).items():
+        if only and name not in only:
+            continue
         try:
             answer = question()
             scores.update(answer if isinstance(answer, dict) else {name: answer})

@@ -1,9 +1,10 @@
-"""References made by our own effects: random settings, known and scaled."""
+"""References made by our own effects, known and scaled, and by the laws of other kinds that training hears."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..effects import CANONICAL, Rack, Settings, Step, load
+from ..effects import CANONICAL, Settings, Step, load, play_clip
+from ..training import variants
 from ..training.recordings import Recording
 from ..training.styles import draw
 from .cases import Case, Pair
@@ -42,7 +43,7 @@ def _moved(step: Step, intensity: float) -> Step:
 
 def racked(settings: Settings) -> Play:
     """Play our effects, by the live code."""
-    return lambda x, rate: Rack(settings, rate, 1).play(x[:, None])[:, 0]
+    return lambda x, rate: play_clip(settings, x, rate)
 
 
 def words(settings: Settings) -> str:
@@ -56,4 +57,11 @@ def _own(case: Case, recordings: Sequence[Recording], index: int, seed: int) -> 
     return played(case, recordings, index, seed, racked(settings), words(settings), settings)
 
 
-GENERATORS = {"own": Generator(ROWS, _own)}
+def _laws(case: Case, recordings: Sequence[Recording], index: int, seed: int) -> Pair:
+    """Laws have no intensity: they are drawn anew, or left out."""
+    variant = variants.draw(stream("laws", index, seed), effects_of(case.row) if case.intensity > 0 else (), 1.0)
+    about = "; ".join(law.kind for law in variant.laws.values()) or "nothing"
+    return played(case, recordings, index, seed, lambda x, rate: variant.play(x, rate).audio, about)
+
+
+GENERATORS = {"own": Generator(ROWS, _own), "laws": Generator(ROWS, _laws)}

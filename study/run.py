@@ -40,7 +40,10 @@ TELL_S = 30.0
 
 @dataclass
 class Study:
-    """What is to be run: test recordings, folder of trainings, folder of rows, cells; retry: failed rows anew."""
+    """What is to be run: test recordings, folder of trainings, folder of rows, cells.
+
+    retry: failed rows anew; metrics: only these are measured, all without any.
+    """
 
     recordings: list[Recording]
     models: Path
@@ -48,6 +51,7 @@ class Study:
     cells: plan.Cells
     seed: int = 7
     retry: bool = False
+    metrics: tuple[str, ...] = ()
 
     def missing(self, found: dict[rows.Key, rows.Row]) -> list[plan.Task]:
         """List what is left to do; rows of a model that was trained anew since are to be done again."""
@@ -184,7 +188,7 @@ class Asker:
                 raise ArithmeticError(f"audio of shape {result.audio.shape} for {pair.input.shape}, or NaN or Inf")
             row["model"] = model_hash(name, self.study.models)
             speech = bool(group) and kind_of(group[0]) == "speech"
-            row["scores"] = _finite(measure(result, pair, speech, row["unmeasured"]))
+            row["scores"] = _finite(measure(result, pair, speech, row["unmeasured"], self.study.metrics))
         except systems.NotApplicable as error:
             row["not_applicable"] = str(error)
         except Exception as error:  # a system that fails is a result, and no reason to stop

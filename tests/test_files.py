@@ -189,8 +189,20 @@ def test_a_rendered_preset_is_what_the_engine_plays(tmp_path, name):
     assert settings.steps == preset.settings.steps
     y, _ = soundfile.read(tmp_path / "out.wav", always_2d=True)
     given, _ = soundfile.read(path, dtype="float32")
-    played = Engine(settings, 48000, 2).process(np.concatenate([given, np.zeros((LATENCY, 2), np.float32)]))
-    np.testing.assert_allclose(y, played[LATENCY:], atol=2**-23)
+    late = LATENCY + settings.latency
+    played = Engine(settings, 48000, 2).process(np.concatenate([given, np.zeros((late, 2), np.float32)]))
+    np.testing.assert_allclose(y, played[late:], atol=2**-23)
+
+
+def test_a_rendered_distortion_is_in_time(tmp_path):
+    """What the half-bands delay is taken off again, as a DAW would: the result lies over the input."""
+    path = put(tmp_path / "in.wav", sound(48000, 1, 2.0), 48000)
+    bare = Settings((Step("distortion", {"drive_db": 0.0, "mix": 0.0}),))
+    assert bare.latency > 0
+    rendered(path, bare, tmp_path / "out.wav", None)
+    x, y = (soundfile.read(p)[0] for p in (path, tmp_path / "out.wav"))
+    spectrum = np.fft.rfft(x) * np.conj(np.fft.rfft(y))
+    assert abs(np.argmax(np.roll(np.fft.irfft(spectrum, len(x)), 32)) - 32) <= 1
 
 
 LOUD = Settings((Step("equaliser"), Step("reverb")), 48.0, -40.0)  # between its effects far over what is let in
@@ -212,7 +224,7 @@ def test_a_chain_in_two_parts_plays_the_bits_of_the_whole(tmp_path, monkeypatch,
     heard = listen(path)
     render(heard, files.Match(settings, None, heard.lufs, None), tmp_path / "out.wav", no_step)
     given, _ = soundfile.read(path, dtype="float32", always_2d=True)
-    given = np.concatenate([given, np.zeros((LATENCY, channels), np.float32)])
+    given = np.concatenate([given, np.zeros((LATENCY + settings.latency, channels), np.float32)])
     assert np.array_equal(np.concatenate(played[-1]), Engine(settings, 48000, channels).process(given))
     assert len(played) == takes
 

@@ -85,7 +85,7 @@ class References(FromRecordings):
     """Pairs by their statistics; a take is two stretches, one of which 6 random chains play.
 
     variants: the part of all chains that laws of other kinds play, see `laws`; 0 is our own effects only.
-    colour_db: see `Pairs`; for training only.
+    colour_db, spoilt: see `Pairs`; for training only.
     """
 
     KEPT = "statistics"
@@ -93,11 +93,12 @@ class References(FromRecordings):
     validation: Statistics
 
     def __init__(
-        self, folder: str, *, batch_size: int = 256, variants: float = 0.5, colour_db: float = 2.0, **kwargs: Any
-    ) -> None:
+        self, folder: str, *, batch_size: int = 256, variants: float = 0.5, colour_db: float = 2.0,
+        spoilt: float = 0.1, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(folder, **kwargs)
         self.save_hyperparameters()
-        self.batch_size, self.variants, self.colour_db = batch_size, variants, colour_db
+        self.batch_size, self.variants, self.colour_db, self.spoilt = batch_size, variants, colour_db, spoilt
 
     def render(self, recordings: Sequence[Recording], takes: int, seed: int, vary: bool) -> Path:
         return render_statistics(recordings, self.cache, takes, seed, self.workers, vary, self.variants)
@@ -111,7 +112,7 @@ class References(FromRecordings):
         return self.train
 
     def train_dataloader(self) -> DataLoader:
-        rows = Pairs(self.train, colour_db=self.colour_db)
+        rows = Pairs(self.train, colour_db=self.colour_db, spoilt=self.spoilt)
         return DataLoader(rows, self.batch_size, shuffle=True, collate_fn=collate)
 
     def val_dataloader(self) -> DataLoader:

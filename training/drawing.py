@@ -27,7 +27,7 @@ from .recordings import Recording, read_mono, usable_for_pairs
 from .recursions import bend, gains
 from .responses import equaliser_curve
 
-SPEEDS = np.exp(np.linspace(math.log(0.84), math.log(1.19), 5))
+SPEEDS = 1.19 ** np.linspace(-1.0, 1.0, 5)
 TAPS = law_filters.TAPS
 EFFECTS = len(CANONICAL)
 COLOUR_DB = 2.5
@@ -124,6 +124,7 @@ def make_bank(
     usable = [r for r in recordings if usable_for_pairs(r)]
     pieces = max(1, 4 * workers)
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+
         def several(make, count):
             return pool.map(make, [(seed * 1000 + i, -(-count // pieces)) for i in range(pieces)])
 
@@ -136,7 +137,9 @@ def make_bank(
     own = _own_filters(seed, filters // 2)
     length = np.array([[len(x) for x in row] for row in sounds])
     begin = np.concatenate([[0], length.ravel().cumsum()[:-1]]).reshape(length.shape)
-    kinds, groups = ({name: i for i, name in enumerate(sorted({getattr(r, key) for r in usable}))} for key in ("kind", "group"))
+    kinds, groups = (
+        {name: i for i, name in enumerate(sorted({getattr(r, key) for r in usable}))} for key in ("kind", "group")
+    )
     return Bank(
         np.concatenate([x for row in sounds for x in row]).astype(np.float32), begin, length,
         np.array([kinds[r.kind] for r in usable]), np.array([groups[r.group] for r in usable]),
@@ -250,7 +253,9 @@ class Drawer(nn.Module):
         """Bring responses of TAPS frames to the bins of a clip's transform."""
         taps = torch.fft.irfft(h, TAPS).roll(TAPS // 4, 1)
         h = torch.fft.rfft(taps, 1 << 18)
-        turn = torch.exp(2j * torch.pi * torch.arange((1 << 17) + 1, device=h.device, dtype=torch.float64) * (TAPS // 4) / (1 << 18))
+        turn = torch.exp(
+            2j * torch.pi * torch.arange((1 << 17) + 1, device=h.device, dtype=torch.float64) * (TAPS // 4) / (1 << 18)
+        )
         return h * turn.to(h)
 
     def _coloured(self, x: torch.Tensor, knots: torch.Tensor) -> torch.Tensor:
@@ -319,7 +324,11 @@ class Drawer(nn.Module):
                 filters.append(-1)
         at, amplifier = self._tensor(rows), self._tensor(np.array(filters))
         theirs = (amplifier >= 0)[:, None]
-        h = torch.where(theirs[..., None], self.amplifiers[amplifier.clamp(min=0)], torch.ones((), device=self.device, dtype=torch.complex64))
+        h = torch.where(
+            theirs[..., None],
+            self.amplifiers[amplifier.clamp(min=0)],
+            torch.ones((), device=self.device, dtype=torch.complex64),
+        )
         dry = x[:, at]
         into = torch.stack([filtered(clip, self._whole(h[:, 0])) for clip in dry])
         wet = bend(raised(into.flatten(0, 1)), np.array(table + table)).unflatten(0, (2, len(rows)))
@@ -412,5 +421,3 @@ class Drawer(nn.Module):
         known[:, 0] = 1.0 - colours
         owner = [CANONICAL.index(e) for e, _ in self.chain.params]
         return known[:, owner]
-
-

@@ -219,15 +219,19 @@ def settled(stored: dict[str, np.ndarray]) -> Statistics:
     and the curve to learn is the one without it.
     """
     chain = Chain(CANONICAL)
-    values, dry, curve = stored["values"].copy(), stored["dry"][:, :1, :BANDS], stored["curve"]
-    power = 10 ** (dry / 10) * band_loudness().numpy()
-    tone = 10 * np.log10((power * 10 ** (curve / 10)).sum(-1) / power.sum(-1))
-    tone = np.where(stored["on"][..., 0], tone, 0.0).astype(np.float32)
+    values, curve = stored["values"].copy(), stored["curve"]
+    tone = np.where(stored["on"][..., 0], louder_by(stored["dry"][:, :1], curve), 0.0).astype(np.float32)
     for name, sign in (("threshold_db", -1.0), ("drive_db", 1.0)):
         column = next(i for i, (_, p) in enumerate(chain.params) if p.name == name)
         param = chain.params[column][1]
         values[..., column] = np.clip(values[..., column] + sign * tone, param.low, param.high)
     return Statistics(**{**stored, "values": values}, tone=tone)
+
+
+def louder_by(statistics: np.ndarray, curve_db: np.ndarray) -> np.ndarray:
+    """Tell by how many dB filters (…, bands) make clips (…, size) louder."""
+    power = 10 ** (statistics[..., :BANDS] / 10) * band_loudness().numpy()
+    return 10 * np.log10((power * 10 ** (curve_db / 10)).sum(-1) / power.sum(-1))
 
 
 class Pairs(torch.utils.data.Dataset):
@@ -237,11 +241,15 @@ class Pairs(torch.utils.data.Dataset):
     Half of the pairs take the input from the reference's own recording (B of the same take), a
     quarter from another recording of its kind, a quarter from anywhere. `colour_db` is how strongly
     both clips of a pair are coloured alike, as another microphone would, so that what is learned is
-    how they differ.
+    how they differ. `spoilt` is how often the input alone went through an equaliser, which f's must
+    undo as well: DeepAFx-ST's task.
     """
 
-    def __init__(self, statistics: Statistics, seed: int | None = None, colour_db: float = 0.0) -> None:
-        self._s, self._seed, self._colour_db = statistics, seed, colour_db
+    def __init__(
+        self, statistics: Statistics, seed: int | None = None, colour_db: float = 0.0, spoilt: float = 0.0
+    ) -> None:
+        self._s, self._seed, self._colour_db, self._spoilt = statistics, seed, colour_db, spoilt
+        self._toned = np.argwhere(statistics.on[..., 0] * statistics.sure[..., 0] * statistics.trust[..., 0] > 0.5)
         self._of_kind = {k: np.flatnonzero(statistics.kind == k) for k in np.unique(statistics.kind)}
 
     def __len__(self) -> int:
@@ -263,10 +271,16 @@ class Pairs(torch.utils.data.Dataset):
         other = np.where(chance < 0.5, take, np.where(chance < 0.75, alike, anywhere))
         which = np.where(chance < 0.5, 1, rng.integers(2, size=len(take)))
         colour = self._colour_db * rng.standard_normal((len(take), 1)) * _smooth(rng, len(take))
-        sounds = [_coloured(x, colour) for x in (s.dry[other, which], s.wet[take, style])]
+        here, there = (_coloured(x, colour) for x in (s.dry[other, which], s.wet[take, style]))
         style = take, style
-        rows = *sounds, s.values[style], s.on[style], s.tone[style], other == take
-        rows = *rows, s.curve[style], s.trust[style], s.sure[style]
+        on, tone, curve = s.on[style].astype(np.float32), s.tone[style].copy(), s.curve[style].copy()
+        spoilt = np.flatnonzero(rng.random(len(take)) < self._spoilt) if len(self._toned) else []
+        if len(spoilt):
+            by = s.curve[tuple(self._toned[rng.integers(len(self._toned), size=len(spoilt))].T)]
+            gain = louder_by(here[spoilt], by)
+            here[spoilt] = _coloured(here[spoilt], by - gain[:, None])  # at -23 LUFS again
+            curve[spoilt], tone[spoilt], on[spoilt, 0] = curve[spoilt] - by, tone[spoilt] - gain, 1.0
+        rows = here, there, s.values[style], on, tone, other == take, curve, s.trust[style], s.sure[style]
         return tuple(torch.from_numpy(np.asarray(row, np.float32)) for row in rows)
 
 

@@ -108,6 +108,28 @@ def reverb_error(p: torch.Tensor, t: torch.Tensor, trust: torch.Tensor) -> torch
     return (torch.stack([rt60, damping, before, low_cut, wet], 1) * trust[:, [0, 1, 2, 3, 5]]).sum(1)
 
 
+NEARER = 0.8
+"""An effect serves if it leaves at most so much of the error of doing without it."""
+
+
+def serves(chain: Chain, predicted: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+    """Tell where each effect, as predicted, comes nearer to the true one than none would: (batch, effects), 0 or 1.
+
+    Values (batch, params) twice. The equaliser's is told from its curve, see `System`; 1 here.
+    """
+    out = torch.ones(len(true), len(chain.order), device=true.device)
+    for i, effect in enumerate(chain.order):
+        p, t = predicted[:, chain.columns(effect)], true[:, chain.columns(effect)]
+        if effect in STATIC:
+            ours, theirs = STATIC[effect](p), STATIC[effect](t)
+            out[:, i] = ((ours - theirs).abs().mean(1) < NEARER * theirs.abs().mean(1)).float()
+        elif effect == "reverb":
+            near = ((p[:, 0].log2() - t[:, 0].log2()).abs() < 1.0) & ((p[:, 5] - t[:, 5]).abs() < 0.6 * t[:, 5])
+            out[:, i] = near.float()
+    return out
+
+
+STATIC = {"compressor": compressor_curve, "distortion": distortion_curve}
 ERRORS = {
     "compressor": compressor_error,
     "distortion": distortion_error,

@@ -71,7 +71,9 @@ def midi(events: list[Event]) -> bytes:
             digits.append(delta & 0x7F | 0x80)
         track += bytes(reversed(digits)) + message
     track += b"\x00\xff\x2f\x00"
-    return b"MThd" + (6).to_bytes(4, "big") + b"\x00\x00\x00\x01\x03\xe8" + b"MTrk" + len(track).to_bytes(4, "big") + track
+    return (
+        b"MThd" + (6).to_bytes(4, "big") + b"\x00\x00\x00\x01\x03\xe8" + b"MTrk" + len(track).to_bytes(4, "big") + track
+    )
 
 
 def played(rng: np.random.Generator, scratch: Path) -> np.ndarray:

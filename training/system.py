@@ -8,7 +8,7 @@ from torch import nn
 
 from ..effects import CANONICAL, Chain
 from .model import Predictor, Size
-from .responses import curve_error, errors
+from .responses import NEARER, curve_error, errors, serves
 from .styles import NOT_LEARNED
 
 CURVE_WEIGHT = 2.0
@@ -18,8 +18,9 @@ EQUALISER_WEIGHT = 0.3  # its curve counts; live, the bands are fitted to it
 class System(lightning.LightningModule):
     """Learns the chain's settings from input and reference, judged by what the settings do.
 
-    Each effect's parameters are trained only where the effect is on; that it is on is learned as a
-    probability of its own. What the data do not vouch for (`trust`, `sure`) is not trained.
+    Each effect's parameters are trained only where the effect is on; that it is on, and would serve as
+    it is predicted, is learned as a probability of its own. What the data do not vouch for (`trust`,
+    `sure`) is not trained.
     """
 
     fixed: torch.Tensor
@@ -64,18 +65,25 @@ class System(lightning.LightningModule):
     def _losses(self, batch: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
         raw_input, raw_reference, true, on, level, kin, wanted, trust, sure = batch
         unit, logits, curve, kin_logit = self.predictor(raw_input, raw_reference)
-        each = self.response_errors(self.values(unit), true, on, wanted, trust)
+        values = self.values(unit)
+        each = self.response_errors(values, true, on, wanted, trust)
         known = self._known(on, trust)
         # Only where it is on: averaged with silence, the likeliest curve would be none at all.
         tone = wanted - level[:, None]
+        missed, flat = curve_error(curve - tone), curve_error(tone)
         losses = dict(zip(self.chain.order, each, strict=True))
-        losses["curve"] = (known[:, 0] * curve_error(curve - tone)).sum() / known[:, 0].sum().clamp(min=1.0)
-        doubt = nn.functional.binary_cross_entropy_with_logits(logits, on, reduction="none")
+        losses["curve"] = (known[:, 0] * missed).sum() / known[:, 0].sum().clamp(min=1.0)
+        with torch.no_grad():  # an effect that would be set wrongly had better be left out
+            right = serves(self.chain, values, true)
+            right[:, 0] = (missed < NEARER * flat).float()
+            right = on * torch.where(known > 0.5, right, 1.0)
+        doubt = nn.functional.binary_cross_entropy_with_logits(logits, right, reduction="none")
         losses["on"] = ((doubt * sure).sum(0) / sure.sum(0).clamp(min=1.0)).sum()
         losses["kin"] = nn.functional.binary_cross_entropy_with_logits(kin_logit[:, 0], kin)
         weights = torch.tensor([EQUALISER_WEIGHT if e == "equaliser" else 1.0 for e in self.chain.order]).to(each)
-        losses["loss"] = (weights * each).sum() + CURVE_WEIGHT * losses["curve"] + losses["on"] + losses["kin"]
-        losses["accuracy"] = (((logits > 0) == (on > 0.5)) * sure).sum() / sure.sum().clamp(min=1.0)
+        losses["settings"] = (weights * each).sum() + CURVE_WEIGHT * losses["curve"] + losses["on"]
+        losses["loss"] = losses["settings"] + losses["kin"]
+        losses["accuracy"] = (((logits > 0) == (right > 0.5)) * sure).sum() / sure.sum().clamp(min=1.0)
         return losses
 
     def _known(self, on: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:

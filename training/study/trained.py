@@ -8,7 +8,7 @@ import numpy as np
 import soxr
 import torch
 
-from ...effects import CANONICAL, Rack, Settings
+from ...effects import CANONICAL, Settings, play_clip
 from ...effects._loudness import integrated_loudness
 from ..front_end import LUFS, SAMPLE_RATE, WINDOW
 from .knobs import Knobs
@@ -115,8 +115,8 @@ class Trained:
         gain_db = LUFS - integrated_loudness(x, rate)
         if self.model.method == "response":  # see `pairs.settled`: -23 LUFS is what leaves the equaliser
             tone = Settings(settings.steps[:1])
-            gain_db = LUFS - integrated_loudness(Rack(tone, rate, 1).play(x[:, None])[:, 0], rate)
-        y = Rack(settings, rate, 1).play((x * 10 ** (gain_db / 20))[:, None])[:, 0]
+            gain_db = LUFS - integrated_loudness(play_clip(tone, x, rate), rate)
+        y = play_clip(settings, x * 10 ** (gain_db / 20), rate)
         out_db = loudness - integrated_loudness(y, rate)
         out_db = out_db if np.isfinite(out_db) else 0.0
         gains = [float(np.clip(db, -24.0, 24.0)) for db in (gain_db, out_db)]
