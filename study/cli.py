@@ -124,8 +124,8 @@ def _recordings(a: argparse.Namespace):
 def _do_run(a: argparse.Namespace) -> None:
     from . import plan
     from .generators import GENERATORS
-    from .run import Study, run, systems_asked
     from .measure import METRICS
+    from .run import Study, run, systems_asked
     from .systems import NAMES
 
     if unknown := [m for m in a.metrics if m not in METRICS]:

@@ -9,8 +9,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Run `afx-train [study|hearing] fit|validate … --data.folder RECORDINGS [--config FILE] [--trainer.… …]`.
 
     Devices, nodes, strategy, precision, checkpoints and logger are Lightning's flags. Defaults come
-    from afx.yaml beside this file. `hearing` trains the same model by ear, see hearing.py; `study` trains what the study compares with: see study/cli.py. Exit
-    codes: 0 done, 2 usage, 4 recordings or checkpoints that are not there, 1 anything else.
+    from afx.yaml beside this file. `hearing` trains the same model by ear: see hearing.py. `study` trains what
+    the study compares with: see study/cli.py. Exit codes: 0 done, 2 usage, 4 recordings or checkpoints that are
+    not there, 1 anything else.
     """
     try:
         import lightning  # noqa: F401

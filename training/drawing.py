@@ -228,7 +228,7 @@ class Drawer(nn.Module):
         return self.sound[start[:, None] + at]
 
     def _pair(self, count: int) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
-        """Draw A and B: half of the pairs of one recording, most others of one kind; a quarter with another mixed in."""
+        """Draw A and B: half of the pairs of one recording, most others of one kind; some with another mixed in."""
         rng, bank = self.rng, self.bank
         a = rng.integers(len(bank.kind), size=count)
         chance = rng.random(count)

@@ -76,7 +76,8 @@ class Fresh(lightning.LightningDataModule):
         validation, test = held_out_of(known, self.held_out, self.test)
         train = [r for r in known if r not in validation and r not in test]
         self._homes = (
-            self._made(train, self.sizes, self.seed), self._made(validation, [n // 6 for n in self.sizes], self.seed + 1)
+            self._made(train, self.sizes, self.seed),
+            self._made(validation, [n // 6 for n in self.sizes], self.seed + 1),
         )  # fmt: skip
 
     def _made(self, recordings: list[Recording], sizes: Sequence[int], seed: int) -> Path:
@@ -124,7 +125,7 @@ class Hearing(System):
         return min(1.0, self.used_s / (60.0 * self.minutes))
 
     def on_fit_start(self) -> None:
-        """Bring everything to the device, and take the normalisation from what is drawn, unless a checkpoint brought it."""
+        """Bring everything to the device; take the normalisation from what is drawn, unless a checkpoint brought it."""
         data: Fresh = self.trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
         for part in (*self._player, *self._distance):
             part.to(self.device)
@@ -240,7 +241,7 @@ class Hearing(System):
 
     @torch.no_grad()
     def judge(self, pairs: int) -> dict[str, float]:
-        """Measure new pairs of the validation recordings: error of doing nothing, and of what is more likely than not."""
+        """Measure new pairs of the validation recordings: doing nothing, and what is more likely than not."""
         self.eval()
         none, done = [], []
         for _ in range(max(1, pairs // self._batch_size)):

@@ -136,7 +136,10 @@ __device__ double curve(double u, int kind, double shape)
     else if (kind == 1) bent = size < 1.5 ? size - size * size * size * (4.0 / 27.0) : 1.0;
     else if (kind == 2) bent = atan(size * (0.5 * PI)) * (2.0 / PI);
     else if (kind == 3) { const double p = 1.0 + 5.0 * shape; bent = size / pow(1.0 + pow(size, p), 1.0 / p); }
-    else if (kind == 4) { const double top = u > 0.0 ? 1.0 : 0.25 + 0.75 * shape; bent = top * (1.0 - exp(-size / top)); }
+    else if (kind == 4) {
+        const double top = u > 0.0 ? 1.0 : 0.25 + 0.75 * shape;
+        bent = top * (1.0 - exp(-size / top));
+    }
     else if (kind == 5) bent = u > 0.0 ? 1.0 - exp(-size) : size / (1.0 + 0.3 * shape * size);
     else if (kind == 6) bent = sin(0.5 * PI * fmin(size / 1.3, 1.0 + 0.6 * shape)) * (2.6 / PI);
     else if (kind == 7) {

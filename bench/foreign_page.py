@@ -1,0 +1,97 @@
+"""How near the shipped model comes on other people's effects, from rows of `foreign.py run`.
+
+    .venv-bench/bin/python bench/foreign_page.py runs/study/foreign > bench/FOREIGN.md
+
+Of a pair counts the loudness-matched STFT error. The best of all others is, in each line, the lowest mean among doing
+nothing, setting the loudness, a match equaliser at 50 and 100 %, and Matchering.
+"""
+
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from _page import machine, table
+
+from afx_live.study.metrics import bootstrap_interval
+from afx_live.study.rows import gather
+
+PEERS = {
+    "nothing": "nothing", "loudness": "loudness", "match_eq_50": "match EQ 50 %", "match_eq": "match EQ",
+    "matchering": "Matchering",
+}  # fmt: skip
+ROWS = ("equaliser", "compressor", "distortion", "reverb", "all", "none")
+BARS = {"equaliser": "0.8", "compressor": "0.6", "distortion": "0.3", "all": "0.65"}
+HARM = 0.01
+
+Found = dict[str, dict[int, tuple[float, float, float, str]]]
+"""system -> pair -> STFT error, log-mel error in dB, error of loudness in LU, recording."""
+
+
+def by_cell(rows: list[dict]) -> dict[tuple[str, str, str], Found]:
+    """Sort rows that did not fail by generator, effect and kind of reference."""
+    cells: dict[tuple[str, str, str], Found] = defaultdict(lambda: defaultdict(dict))
+    for row in rows:
+        if not row["failed"] and row["scores"].get("matched_stft") is not None:
+            case, s = row["case"], row["scores"]
+            values = s["matched_stft"], s["log_mel_db"], s["loudness_lu"], row["recording"]
+            cells[case["generator"], case["row"], case["mode"]][row["system"]][row["index"]] = values
+    return cells
+
+
+def line(found: Found) -> list[object] | None:
+    """Write what one cell says; None without rows of ours."""
+    pairs = sorted(set.intersection(*(set(found.get(name, {})) for name in (*PEERS, "ours"))))
+    if not pairs:
+        return None
+
+    def column(system: str, which: int) -> np.ndarray:
+        return np.array([found[system][p][which] for p in pairs])
+
+    groups = [found["ours"][p][3] for p in pairs]
+    errors = {name: column(name, 0) for name in PEERS}
+    ours, loud = column("ours", 0), errors["loudness"]
+    best = min(errors, key=lambda name: errors[name].mean())
+    base = errors[best].mean()
+    low, high = (v / base if base > 1e-3 else np.nan for v in bootstrap_interval(ours, groups))
+    share = f"{ours.mean() / base:.2f} [{low:.2f}, {high:.2f}]" if base > 1e-3 else "–"
+    worse = (ours - loud) / np.maximum(loud, 0.05)
+    deaf = column("nothing", 1).mean()
+    ceiling = [found["ceiling"][p][0] for p in pairs if p in found.get("ceiling", {})]
+    return [
+        len(pairs), f"{errors['nothing'].mean():.3f}", f"{base:.3f} {PEERS[best]}", f"{ours.mean():.3f}", share,
+        f"{np.mean(ceiling):.3f} ({len(ceiling)})" if ceiling else "", f"{np.mean(worse > HARM):.0%}",
+        f"{100 * np.quantile(worse, 0.95):+.0f} %",
+        f"{column('ours', 1).mean() / deaf:.2f}" if deaf > 0.05 else "–", f"{np.quantile(column('ours', 2), 0.95):.2f}",
+    ]  # fmt: skip
+
+
+def main() -> None:
+    """Print the page."""
+    cells = by_cell(gather(map(Path, sys.argv[1:])))
+    head = [
+        "f is", "reference", "pairs", "doing nothing", "best of the others", "ours", "share of the best (95 %)",
+        "ceiling", "harmed", "harm, 95th", "log-mel", "LU, 95th",
+    ]  # fmt: skip
+    bars = ", ".join(f"{effect} {bar}" for effect, bar in BARS.items())
+    print(f"""# Other people's effects
+
+`foreign_page.py` wrote this page from rows of `foreign.py run`: recordings that neither training nor validation heard,
+5 s each, effects that no training heard. Loudness-matched STFT error, lower is better; intervals over recordings.
+Share: ours as a part of the best of the others (the bars we set ourselves: {bars}). Ceiling: our
+chain fitted to the answer, with how many pairs. Harmed: pairs that are over 1 % worse than with only the loudness
+set, and the 95th percentile of that change. Log-mel: error in 64 bands and frames of 100 ms, as a part of doing
+nothing's.
+""")
+    for generator in dict.fromkeys(g for g, _, _ in cells):
+        lines = [
+            [row, mode, *said]
+            for row in ROWS for mode in ("same", "other")
+            if (row, mode) and (said := line(cells.get((generator, row, mode), {})))
+        ]  # fmt: skip
+        print(f"## {generator}\n\n{table(head, lines)}\n")
+    print(machine("numpy", "pedalboard", "matchering", "onnxruntime-gpu"))
+
+
+if __name__ == "__main__":
+    main()
