@@ -112,7 +112,8 @@ def ask(job: tuple[list[Recording], Path, str, str, int, int]) -> Outcome:
     session = Session(stage, predictor, Settings.default(predictor.chain.order), [reference])  # pyright: ignore[reportArgumentType]
     with session._lock:
         session._send()
-    live = _streamed(stage, session, rounds, [])[judged.start + LATENCY :]
+    live = _streamed(stage, session, rounds, [])
+    live = live[judged.start + LATENCY + session.playing.latency :]  # as late as it says
     chains: list[Settings] = [session.playing]
     _streamed(stage, session, np.resize(x, int(REST_S * RATE)), chains)
     moved_db, moved_octaves = _moved(chains)

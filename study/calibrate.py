@@ -38,33 +38,36 @@ STRENGTHS = (0.0, 0.5, 1.0)
 STARTS = ([0.85, 0.6], [0.95, 0.8], [0.7, 0.4])
 REACH = 0.95
 """So many perfect results must not be called out of reach."""
-SAFE, HARM, HARMED, WEIGHT = 0.02, 0.01, 0.03, 3.0
+SAFE, HARM, HARMED, WEIGHT = 0.02, 0.01, 0.06, 2.0
 """A row's mean may become so much worse; a pair that becomes worse by HARM is harmed; so many of a row may be for
 nothing, more cost WEIGHT times their share. Chosen by leaving recordings out: see training/EXPERIMENTS.md."""
 
 
+SCORES = ("probability", "kin", "errors", "nothing", "distance")
+
+
 def _score(
-    job: tuple[list[Recording], Path, str, str, int, int],
+    job: tuple[list[Recording], Path, str, str, int, int, tuple[float, ...]],
 ) -> tuple[list[float], float, np.ndarray, float, float]:
-    """Score one pair: how each combination of STRENGTHS serves, what the model thought of it.
+    """Score one pair: how each combination of strengths serves, what the model thought of it.
 
     Gives its probabilities, kinship, errors of all combinations, the error of doing nothing, and how far a
     perfect result is apart from the reference.
     """
-    recordings, model, row, mode, index, seed = job
+    recordings, model, row, mode, index, seed, strengths = job
     pair = draw_pair(Case(MAKERS[index % len(MAKERS)], row, mode), recordings, index, seed)
     predictor = loaded(model)
     heard, reference = (predictor.describe(x, SAMPLE_RATE) for x in (pair.input, pair.reference))
     prediction = predictor.predict(heard, [reference])
     whole = predictor.at_full_strength(prediction)
-    tried = [STRENGTHS if p > GRID[0] else STRENGTHS[:1] for p in prediction.probability]
+    tried = [strengths if p > GRID[0] else strengths[:1] for p in prediction.probability]
     errors = []
     for amounts in product(*tried):
         steps = [replace(s.at_amount(a), on=a > 0.0) for s, a in zip(whole.steps, amounts, strict=True)]
         settings = solve_level(Settings(tuple(steps)), pair.input, SAMPLE_RATE, LUFS, predictor.lufs)
         played = play_clip(settings, pair.input, SAMPLE_RATE)
         errors.append(_error(played, pair.answer))
-    shape = (len(STRENGTHS),) * len(tried)
+    shape = (len(strengths),) * len(tried)
     return (
         prediction.probability.tolist(),
         prediction.kin,
@@ -80,8 +83,9 @@ def _error(result: np.ndarray, truth: np.ndarray) -> float:
 
 
 def choose(
-    probability: np.ndarray, kin: np.ndarray, errors: np.ndarray, nothing: np.ndarray, rows: Sequence[tuple[str, str]]
-) -> tuple[np.ndarray, np.ndarray]:
+    probability: np.ndarray, kin: np.ndarray, errors: np.ndarray, nothing: np.ndarray, rows: Sequence[tuple[str, str]],
+    strengths: Sequence[float] = STRENGTHS,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Choose thresholds and strengths, (effects, 2) each, for other and for same sources.
 
     probability (pairs, effects), kin (pairs,), errors (pairs, strengths of the first effect, …), nothing
@@ -105,7 +109,7 @@ def choose(
         return total / len(groups)
 
     def descend(chosen: np.ndarray) -> np.ndarray:
-        options = [(t, s) for t in GRID for s in range(1, len(STRENGTHS))]
+        options = [(t, s) for t in GRID for s in range(1, len(strengths))]
         for _ in range(3):
             for place in np.ndindex(chosen.shape[1:]):
                 trials = np.tile(chosen, (len(options), 1, 1, 1))
@@ -114,25 +118,40 @@ def choose(
         return chosen
 
     effects = probability.shape[1]
-    starts = [np.array([np.tile(s, (effects, 1)), np.full((effects, 2), len(STRENGTHS) - 1.0)]) for s in STARTS]
+    starts = [np.array([np.tile(s, (effects, 1)), np.full((effects, 2), len(strengths) - 1.0)]) for s in STARTS]
     thresholds, levels = min(map(descend, starts), key=cost)
-    return thresholds, np.array(STRENGTHS)[levels.astype(int)]
+    return thresholds, np.array(strengths)[levels.astype(int)]
 
 
 def calibrate(
-    recordings: Sequence[Recording], model: Path, n: int, seed: int = 3, workers: int = 2
-) -> dict[str, dict[str, list[float]]]:
-    """Choose thresholds and strengths on n pairs of every row and mode, and write them into the model's description."""
-    jobs = [(list(recordings), model, row, mode, i, seed) for i in range(n) for row in ROWS for mode in MODES]
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        columns = zip(*pool.map(_score, jobs, chunksize=4), strict=True)
-    probability, kin, errors, nothing, distance = (np.array(column) for column in columns)
-    chosen = choose(probability, kin, errors, nothing, [(row, mode) for _, _, row, mode, _, _ in jobs])
+    recordings: Sequence[Recording], model: Path, n: int, seed: int = 3, workers: int = 2,
+    strengths: Sequence[float] = STRENGTHS, scores: Path | None = None,
+) -> dict[str, dict[str, list[float]]]:  # fmt: skip
+    """Choose thresholds and strengths on n pairs of every row and mode, and write them into the model's description.
+
+    scores: a file that keeps what was rendered, and from which it is taken if it is there: to choose again.
+    """
+    jobs = [
+        (list(recordings), model, row, mode, i, seed, (*strengths,))
+        for i in range(n) for row in ROWS for mode in MODES
+    ]  # fmt: skip
+    if scores and scores.exists():
+        with np.load(scores) as kept:
+            columns = [kept[name] for name in SCORES]
+        if len(columns[0]) != len(jobs):
+            raise ValueError(f"{scores} holds {len(columns[0])} pairs, not {len(jobs)}; name another file")
+    else:
+        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+            columns = [np.array(c) for c in zip(*pool.map(_score, jobs, chunksize=4), strict=True)]
+        if scores:
+            np.savez_compressed(scores, **dict(zip(SCORES, columns, strict=True)))
+    probability, kin, errors, nothing, distance = columns
+    chosen = choose(probability, kin, errors, nothing, [job[2:4] for job in jobs], strengths)
     path = model / "model.json"
     spec = json.loads(path.read_text())
     for key, rows in zip(DECISIONS, chosen, strict=True):
         spec[key] = dict(zip((s["effect"] for s in spec["chain"]), np.round(rows, 3).tolist(), strict=True))
-    same = np.array([mode == "same" for _, _, _, mode, _, _ in jobs])
+    same = np.array([job[3] == "same" for job in jobs])
     spec["reach"] = [round(float(np.quantile(distance[same == mode], REACH)), 3) for mode in (False, True)]
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")
     spec["calibration"] = {"pairs": len(jobs), "recordings": len(recordings), "seed": seed, "created": when}

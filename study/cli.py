@@ -52,6 +52,11 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     c.add_argument("--model", type=Path, help="model folder (default: the shipped one)")
     c.add_argument("-n", type=int, default=60, help="pairs of each effect and mode (default: 60)")
+    c.add_argument(
+        "--strengths", type=float, nargs="+", default=[0.5, 1.0], metavar="S",
+        help="how far an effect may go, 0 to 1; one takes a third of the time of two (0.5 1)",
+    )  # fmt: skip
+    c.add_argument("--scores", type=Path, help="file of what was rendered: kept there, or taken from there (.npz)")
     c.add_argument("--workers", type=int, default=2)
     return p
 
@@ -178,7 +183,7 @@ def _do_calibrate(a: argparse.Namespace) -> None:
     from ..realtime.commands import SHIPPED
     from .calibrate import calibrate
 
-    print(calibrate(_recordings(a)[0], a.model or SHIPPED, a.n, a.seed, a.workers))
+    print(calibrate(_recordings(a)[0], a.model or SHIPPED, a.n, a.seed, a.workers, (0.0, *a.strengths), a.scores))
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
