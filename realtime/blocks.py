@@ -57,15 +57,20 @@ class Meter:
         """Give the mean squares of all hops of 100 ms, oldest first."""
         return np.concatenate([np.zeros(0), *self._found])
 
-    def lufs(self) -> float:
-        """Give what `integrated_loudness` would say of the whole."""
+    def lufs(self, gain_db: float = 0.0) -> float:
+        """Give what `integrated_loudness` would say of the whole, were it so much louder: the absolute gate stays."""
         if self._begin:
-            return integrated_loudness(np.concatenate(self._begin), self._rate)
-        return gated_loudness(self.powers())
+            return integrated_loudness(np.concatenate(self._begin) * 10 ** (gain_db / 20), self._rate)
+        return gated_loudness(self.powers() * 10 ** (gain_db / 10))
 
 
 def loudness(x: np.ndarray, sample_rate: float, settings: Settings | None = None) -> float:
     """Measure a sound (frames, channels) in LUFS, as it is or as a chain plays it."""
+    return metered(x, sample_rate, settings).lufs()
+
+
+def metered(x: np.ndarray, sample_rate: float, settings: Settings | None = None) -> Meter:
+    """Listen to a sound (frames, channels), as it is or as a chain plays it."""
     pieces = (x[at : at + BLOCK] for at in range(0, len(x), BLOCK))
     meter = Meter(sample_rate, x.shape[1])
     with ThreadPoolExecutor(1) as pool:
@@ -75,4 +80,4 @@ def loudness(x: np.ndarray, sample_rate: float, settings: Settings | None = None
                 pieces = map(Rack(part, sample_rate, x.shape[1]).play, ahead(pieces, pool) if i else pieces)
         for piece in pieces:
             meter.hear(piece)
-    return meter.lufs()
+    return meter

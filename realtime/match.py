@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from ..effects import Rack, Settings
-from .blocks import loudness
+from .blocks import loudness, metered
 from .predictor import ClipError, Description, Prediction, Predictor
 
 QUIETEST_LUFS = -60.0
 LOUDEST_LUFS = 0.0
+GATE_ROUNDS = 3
+"""A gain lifts quiet parts over the absolute gate of -70 LUFS, which moves the loudness: so often it is asked again."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,8 @@ def solve_level(
     changes nothing.
     """
     x = x[:, None] if x.ndim == 1 else x[:, :2]
-    heard = loudness(x, sample_rate)
-    if not heard > QUIETEST_LUFS:
+    lufs = loudness(x, sample_rate)
+    if not lufs > QUIETEST_LUFS:
         return settings
     if input_gain_db is None:
         linear = Settings(tuple(takewhile(lambda step: step.effect == "equaliser" or not step.on, settings.steps)))
@@ -71,10 +73,12 @@ def solve_level(
         # two ears of one sound read 3 LU more than one (BS.1770 adds them), and drive an effect as hard
         input_gain_db = _gain(trained_lufs + 10.0 * np.log10(x.shape[1]) - toned)
     ready = replace(settings, input_gain_db=input_gain_db, output_gain_db=0.0)
-    played = loudness(x, sample_rate, ready)
-    if not played > -np.inf:
-        return ready
-    return replace(ready, output_gain_db=_gain((heard if target_lufs is None else target_lufs) - played))
+    played, gain_db = metered(x, sample_rate, ready), 0.0
+    for _ in range(GATE_ROUNDS):
+        if not played.lufs(gain_db) > -np.inf:
+            return ready
+        gain_db = _gain(gain_db + (lufs if target_lufs is None else target_lufs) - played.lufs(gain_db))
+    return replace(ready, output_gain_db=gain_db)
 
 
 def _gain(gain_db: float) -> float:
