@@ -1,7 +1,9 @@
 """How near the shipped model comes on other people's effects, from rows of `foreign.py run`.
 
-    .venv-bench/bin/python bench/foreign_page.py runs/study/foreign > bench/FOREIGN.md
+    .venv-bench/bin/python bench/foreign_page.py bench/foreign_rows.jsonl.xz > bench/FOREIGN.md    # or a run's folder
 
+The rows that the page was made of are committed; unpacked into a folder as rows.jsonl, `foreign.py run -o` goes on
+there.
 Of a pair counts the loudness-matched STFT error. The best of all others is, in each line, the lowest mean among doing
 nothing, setting the loudness, a match equaliser at 50 and 100 %, and Matchering.
 """

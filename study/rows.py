@@ -11,6 +11,7 @@ system has no answer: the oracle, where nobody knows the settings.
 """
 
 import json
+import lzma
 import os
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -41,8 +42,12 @@ def line(row: Row) -> str:
 
 
 def read(path: Path) -> list[Row]:
-    """Read a file of rows; a last line that was not finished is dropped. ValueError for any other that is no row."""
-    lines = path.read_text().split("\n")
+    """Read a file of rows, packed by xz or not; a last line that was not finished is dropped.
+
+    ValueError for any other that is no row.
+    """
+    with lzma.open(path, "rt") if path.suffix == ".xz" else open(path) as file:
+        lines = file.read().split("\n")
     rows = []
     for i, text in enumerate(lines[:-1]):  # what follows the last newline was being written when the run ended
         try:
