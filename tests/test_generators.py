@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from conftest import need
 
-from afx_live.effects import CANONICAL, Rack, Settings, Step
+from afx_live.effects import CANONICAL, Settings, Step, play_clip
 from afx_live.effects._loudness import integrated_loudness
 from afx_live.presets import clip
 from afx_live.study import own, paper, paper_styles, sources
@@ -99,7 +99,7 @@ def test_a_row_switches_on_its_effects_and_its_settings_give_the_answer(recordin
     pair = draw_pair(Case(row=row), recordings, 1, 7)
     on = {step.effect for step in known(pair).steps if step.on}
     assert on == {"none": set(), "all": set(CANONICAL)}.get(row, set(row.split("+")))
-    again = Rack(known(pair), 48000, 1).play(pair.input[:, None])[:, 0]
+    again = play_clip(known(pair), pair.input, 48000)
     assert np.abs(again - pair.answer).max() < 1e-6
     assert (matched_stft_error(pair.input, pair.answer, 48000) < 1e-6) == (row == "none")
 
@@ -333,7 +333,7 @@ def test_style_pairs_have_their_length_level_and_row(recordings):
     for row, effect in (("driven", "distortion"), ("spacious", "reverb")):
         pair = draw_pair(Case("styles", row, kind="speech", sample_rate=24000), recordings, 0, 7)
         assert [step.effect for step in known(pair).steps] == [effect]
-        played = Rack(known(pair), 24000, 1).play(pair.input[:, None])[:, 0]
+        played = play_clip(known(pair), pair.input, 24000)
         # All but what the lead-in left in it.
         assert matched_stft_error(played, pair.answer, 24000) < 0.35 * matched_stft_error(
             pair.input, pair.answer, 24000
