@@ -114,15 +114,18 @@ class FrontEnd(nn.Module):
         active = active / active.sum(1, keepdim=True)
         u = frames / (peak + 1e-6)
         size = u.abs()
-        moments = [size.mean(2), size.square().mean(2), size.pow(4).mean(2), size.pow(8).mean(2)]
+        square = u * u  # products, as onnxruntime takes powers one by one
+        fourth = square * square
+        moments = [size.mean(2), square.mean(2), fourth.mean(2), (fourth * fourth).mean(2)]
         moments += [torch.sigmoid((size - at) * 40.0).mean(2) for at in (0.5, 0.7, 0.85, 0.95)]
         top, bottom = frames.amax(2), -frames.amin(2)
-        moments += [(top - bottom) / (top + bottom + 1e-6), (u * size).mean(2), u.pow(3).mean(2)]
+        moments += [(top - bottom) / (top + bottom + 1e-6), (u * size).mean(2), (u * square).mean(2)]
         table = torch.stack(moments, 2)  # (batch, frames, moments)
         mean = (active[..., None] * table).sum(1)
         spread = (active[..., None] * (table - mean[:, None]).square()).sum(1).clamp(min=1e-8).sqrt()
         whole = x / (x.abs().amax(1, keepdim=True) + 1e-6)
-        overall = [whole.abs().mean(1), whole.square().mean(1), whole.pow(4).mean(1)]
+        square = whole * whole
+        overall = [whole.abs().mean(1), square.mean(1), (square * square).mean(1)]
         return [mean, spread, torch.stack(overall, 1)]
 
 
