@@ -35,6 +35,11 @@ def tensor(x: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(x.astype(np.float32))[None]
 
 
+def gradient(x: torch.Tensor) -> torch.Tensor:
+    assert x.grad is not None
+    return x.grad
+
+
 # --- recursions: CUDA's source is C, so a C compiler runs it where there is no GPU ------------------------
 
 
@@ -73,7 +78,7 @@ def test_both_sides_follow_a_gain_alike(cuda):
     found = [np.zeros_like(a) for a in (aim, attack, release)]
     cuda("smooth_back", 3, grad, aim, theirs, attack, release, *found, 5003, 3)
     for tensor_, there in zip(inputs, found, strict=True):
-        np.testing.assert_allclose(tensor_.grad.numpy(), there, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(gradient(tensor_).numpy(), there, rtol=1e-5, atol=1e-5)
 
 
 def test_smoothing_has_the_gradient_of_its_definition():
@@ -93,7 +98,7 @@ def test_smoothing_has_the_gradient_of_its_definition():
     for how in (recursions.smooth, plain):
         inputs = [t.clone().requires_grad_() for t in (aim, attack, release)]
         (how(*inputs) * weight).sum().backward()
-        grads.append([t.grad for t in inputs])
+        grads.append([gradient(t) for t in inputs])
     for ours, exact in zip(*grads, strict=True):
         torch.testing.assert_close(ours.double(), exact.double(), atol=1e-5, rtol=1e-4)
 
@@ -184,10 +189,10 @@ def test_gradients_reach_what_is_predicted(voice):
     curve, share = torch.zeros(1, 64).requires_grad_(), torch.ones(1, 4)
     x = tensor(voice)
     distance(player(x, curve, values, share), playing.Level()(x))[0].sum().backward()
-    moved = {f"{e}.{p.name}" for (e, p), g in zip(player.chain.params, values.grad[0], strict=True) if g != 0.0}
+    moved = {f"{e}.{p.name}" for (e, p), g in zip(player.chain.params, gradient(values)[0], strict=True) if g != 0.0}
     assert {"compressor.threshold_db", "compressor.release_ms", "distortion.drive_db", "reverb.mix"} <= moved
     assert not any(name.startswith("equaliser") for name in moved)  # its curve is what is played
-    assert curve.grad.abs().sum() > 0.0
+    assert gradient(curve).abs().sum() > 0.0
 
 
 # --- pairs, and training ----------------------------------------------------------------------------------

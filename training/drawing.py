@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import soxr
@@ -176,6 +176,13 @@ class Batch(NamedTuple):
 class Drawer(nn.Module):
     """Draws batches from a bank, on the device where it is."""
 
+    sound: torch.Tensor
+    filters: torch.Tensor
+    curves: torch.Tensor
+    rooms: torch.Tensor
+    amplifiers: torch.Tensor
+    tents: torch.Tensor
+
     def __init__(self, bank: Bank, seed: int) -> None:
         super().__init__()
         self.bank, self.rng, self.level = bank, np.random.default_rng(seed), Level()
@@ -201,7 +208,7 @@ class Drawer(nn.Module):
         self._coming = self._pool.submit(self._ahead, count)
         return batch
 
-    def _ahead(self, count: int) -> tuple[Batch, torch.cuda.Event]:
+    def _ahead(self, count: int) -> tuple[Batch, Any]:
         if self._stream is None:
             self._stream = torch.cuda.Stream()
         with torch.cuda.stream(self._stream):
