@@ -216,7 +216,8 @@ class Player(nn.Module):
 
 
 WINDOWS = (32, 128, 512, 2048, 8192, 32768)
-POWER_FLOOR = 1e-8
+"""Window sizes in frames; hops are half of them."""
+POWER_FLOOR = 1e-8  # no bin's magnitude is under 1e-4, as in auraloss
 
 
 class Distance(nn.Module):
@@ -240,16 +241,9 @@ class Distance(nn.Module):
 
     def forward(self, result: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Map clips (batch, frames) twice to errors (batch,) twice."""
-        spectral = torch.stack([self._one(result, truth, size) for size in WINDOWS]).mean(0)
+        spectral = torch.stack([stft_errors(result, truth, size) for size in WINDOWS]).mean(0)
         ours, theirs = (self._log_mel(x) for x in (result, truth))
         return spectral, (ours - theirs).abs().mean((1, 2))
-
-    @staticmethod
-    def _one(result: torch.Tensor, truth: torch.Tensor, size: int) -> torch.Tensor:
-        window = torch.hann_window(size, device=result.device)
-        with torch.no_grad():
-            there = spectrum(truth, window)
-        return _Distance.apply(spectrum(result, window), there)  # pyright: ignore[reportReturnType]
 
     def _log_mel(self, x: torch.Tensor) -> torch.Tensor:
         window = torch.hann_window(self.FRAME, device=x.device)
@@ -257,10 +251,19 @@ class Distance(nn.Module):
         return 0.5 * torch.log((self.bands.T @ power).clamp(min=1e-4))
 
 
+def stft_errors(result: torch.Tensor, truth: torch.Tensor, size: int) -> torch.Tensor:
+    """Give the STFT error of each clip at one window size: (batch, frames) twice to (batch,)."""
+    window = torch.hann_window(size, dtype=result.dtype, device=result.device)
+    with torch.no_grad():
+        there = spectrum(truth, window)
+    return _Distance.apply(spectrum(result, window), there)  # pyright: ignore[reportReturnType]
+
+
 def spectrum(x: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
-    """Transform clips (batch, frames), edges reflected, hops of half a window: parts (…, bins, frames, 2)."""
+    """Transform clips (batch, frames), edges reflected, hops of half a window: parts (batch, frames, bins, 2)."""
     size = len(window)
-    return torch.view_as_real(torch.stft(x, size, size // 2, window=window, return_complex=True))
+    x = nn.functional.pad(x[:, None], (size // 2, size // 2), "reflect")[:, 0]
+    return torch.view_as_real(torch.fft.rfft(x.unfold(1, size, size // 2) * window))
 
 
 class _Distance(torch.autograd.Function):

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-WINDOWS = (32, 128, 512, 2048, 8192, 32768)
-"""Window sizes in frames; hops are half of them."""
-_POWER_FLOOR = 1e-8  # no bin's magnitude is under 1e-4, as in auraloss
+from ..playing import WINDOWS, stft_errors
+
 _QUIET = 1e-4  # RMS under which a clip is as good as silent: -80 dBFS
 
 
@@ -47,37 +46,4 @@ class AudioLoss(nn.Module):
         """Give the MR-STFT error alone."""
         if result.shape[-1] <= max(self.windows) // 2:
             raise ValueError(f"{result.shape[-1]} frames are too few for a window of {max(self.windows)}")
-        return torch.stack([self._one(result, target, size) for size in self.windows]).mean()
-
-    @staticmethod
-    def _one(result: torch.Tensor, target: torch.Tensor, size: int) -> torch.Tensor:
-        window = torch.hann_window(size, dtype=result.dtype, device=result.device)
-        with torch.no_grad():
-            there = _spectrum(target.to(result), window)
-        return _Distance.apply(_spectrum(result, window), there)  # pyright: ignore[reportReturnType]
-
-
-def _spectrum(x: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
-    size = len(window)
-    x = nn.functional.pad(x[:, None], (size // 2, size // 2), "reflect")[:, 0]
-    return torch.view_as_real(torch.fft.rfft(x.unfold(1, size, size // 2) * window))
-
-
-class _Distance(torch.autograd.Function):
-    """Mean |ln of the magnitudes' ratio| + mean |their difference|, of spectra (…, 2) of parts.
-
-    By hand, because autograd would keep ten arrays of the spectrum's size and take three times as long.
-    """
-
-    @staticmethod
-    def forward(ctx, ours: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
-        p, q = (s.square().sum(-1).clamp_(min=_POWER_FLOOR) for s in (ours, theirs))
-        ctx.save_for_backward(ours, p, q)
-        return 0.5 * torch.log(p / q).abs().mean() + (p.sqrt() - q.sqrt()).abs().mean()
-
-    @staticmethod
-    def backward(ctx, *grads: torch.Tensor):
-        ours, p, q = ctx.saved_tensors
-        # d/dp of both parts is sign(p - q) / 2 times (1 / p + 1 / sqrt p); dp/d(part) is twice the part
-        slope = torch.sign(p - q) * (1.0 / p + p.rsqrt()) * (p > _POWER_FLOOR) * (grads[0] / p.numel())
-        return ours * slope[..., None], None
+        return torch.stack([stft_errors(result, target.to(result), size) for size in self.windows]).mean()
