@@ -7,6 +7,7 @@ each pair is played twice, with one effect switched, and the nearer of the two s
 """
 
 import math
+import random
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,6 +35,8 @@ LEAST_GAIN = 0.005
 """An effect must be worth so much of the error of doing nothing."""
 RESPONSES = 0.1
 """Weight of the responses' losses once the sound is heard."""
+REMEMBERED = 3
+"""Earlier batches that come with each new one while only responses are learned: statistics are cheap, sound is not."""
 
 
 class Endless(IterableDataset):
@@ -116,6 +119,7 @@ class Hearing(System):
         self.minutes, self.share, self.pairs, self.every, self.seed = minutes, share, pairs, every, seed
         self.used_s = 0.0
         self._player, self._distance, self._drawers = [Player()], [Distance()], []  # in lists: not part of the model
+        self._earlier: list[tuple[torch.Tensor, ...]] = []
 
     # --- time ---------------------------------------------------------------------------------------
 
@@ -165,7 +169,7 @@ class Hearing(System):
     def training_step(self, batch: Any, index: int) -> torch.Tensor:
         drawn = self._drawers[0].next(self._batch_size)
         if self.progress < self.share:
-            losses = self._losses(self._rows(drawn))
+            losses = self._losses(self._with_earlier(self._rows(drawn)))
         else:
             losses = self._by_ear(drawn)
         self.log_dict({f"train/{k}": v for k, v in losses.items()}, batch_size=len(drawn.input))
@@ -185,6 +189,11 @@ class Hearing(System):
         heard = b.heard[:, None]
         raw = [torch.where(heard > 0.5, r, self.predictor.encoder.mean) for r in raw]
         return *raw, b.values, b.on, b.tone, b.kin, b.curve, b.trust * heard, b.sure * heard
+
+    def _with_earlier(self, rows: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        picked = random.choices(self._earlier, k=REMEMBERED) if self._earlier else []
+        self._earlier.append(rows)
+        return tuple(torch.cat(parts) for parts in zip(rows, *picked, strict=True))
 
     def _by_ear(self, b: Batch) -> dict[str, torch.Tensor]:
         rows = self._rows(b)
