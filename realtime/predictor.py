@@ -187,8 +187,10 @@ class Predictor:
         return self.chain.settings(np.array(values), [True] * len(self.chain.order))
 
     def probable(self, prediction: Prediction, margin: Sequence[float] | float = 0.0) -> list[bool]:
-        """Tell which effects are on: their probability, plus a margin, is above the model's threshold."""
-        return list(prediction.probability + np.asarray(margin) > _between(self._threshold, prediction.kin))
+        """Tell which effects are on: their log-odds, plus a margin, are above the model's threshold's."""
+        thresholds = _between(self._threshold, prediction.kin)
+        asked = thresholds < 1.0  # a threshold from 1 on means never
+        return list(asked & (_log_odds(prediction.probability) + np.asarray(margin) > _log_odds(thresholds)))
 
     def reached(self, played: Description, references: Sequence[Description], kin: float) -> bool:
         """Tell whether a result may pass for one of the references, as far as the model knows its reach.
@@ -202,6 +204,11 @@ def apart(a: Description, b: Description) -> float:
     """Say how far two sounds are apart: the RMS of the statistics that differ most, 1 as takes of all sorts spread."""
     squares = np.sort(np.square(a.statistics - b.statistics))
     return float(np.sqrt(squares[-max(1, int(FEW * len(squares))) :].mean()))
+
+
+def _log_odds(probability: np.ndarray) -> np.ndarray:
+    p = np.clip(probability, 1e-9, 1.0 - 1e-9)
+    return np.log(p / (1.0 - p))
 
 
 def _between(rows: np.ndarray, kin: float) -> np.ndarray:

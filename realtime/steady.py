@@ -8,8 +8,8 @@ import numpy as np
 from ..effects import Settings
 from .predictor import Prediction, Predictor
 
-MARGIN = 0.1
-"""An effect is switched only when its probability has passed the threshold by this much."""
+MARGIN = 0.3
+"""An effect is switched only when its log-odds have passed the threshold's by this much: 0.92 becomes 0.94 or 0.89."""
 STEP = 0.02
 """Unit parameters that moved less stay where they are."""
 CURVE_STEP_DB = 0.5
@@ -29,7 +29,7 @@ def steadied(new: Prediction, old: Prediction | None) -> Prediction:
 
 
 def switched(prediction: Prediction, predictor: Predictor, playing: Settings | None) -> list[bool]:
-    """Switch an effect only when its probability is well past the threshold; nothing plays before the first time."""
+    """Switch an effect only when its probability is past the threshold for sure; nothing plays before the first time."""
     if playing is None:
         return predictor.probable(prediction)
     return predictor.probable(prediction, [MARGIN if s.on else -MARGIN for s in playing.steps])

@@ -18,6 +18,7 @@ from afx_live.realtime.commands import SHIPPED
 from afx_live.realtime.match import Match, Reference, goal_of, match, solve_level, target_of
 from afx_live.realtime.predictor import ClipError, Description, ModelError, Prediction, Predictor
 from afx_live.realtime.report import sentences
+from afx_live.realtime.steady import switched
 
 RATE = 48000
 CLIPS = ("voice", "guitar", "drums")
@@ -236,6 +237,23 @@ def test_fixed_parameters_keep_their_defaults(model):
     assert model.spec["fixed"]
     for effect, name in model.spec["fixed"]:
         assert settings.step(effect).values[name] == load(effect).param(name).default
+
+
+def test_an_effect_is_switched_whatever_its_threshold_and_not_by_chance(tmp_path):
+    """A threshold near 1 can be passed all the same, and what stands on the edge stays as it is."""
+    folder = Path(shutil.copytree(SHIPPED, tmp_path / "model"))
+    spec = json.loads((folder / "model.json").read_text())
+    spec["threshold"]["compressor"] = [0.96, 0.96]
+    (folder / "model.json").write_text(json.dumps(spec))
+    model = Predictor(folder)
+
+    def after(p, on):
+        playing = Settings(tuple(replace(s, on=on) for s in Settings.default(model.chain.order).steps))
+        prediction = Prediction(np.full(len(model.chain.params), 0.5), np.full(4, p), np.zeros(64), 0.5)
+        return switched(prediction, model, playing)[model.chain.order.index("compressor")]
+
+    assert [after(p, on=False) for p in (0.0, 0.955, 0.965, 0.98, 1.0)] == [False, False, False, True, True]
+    assert [after(p, on=True) for p in (0.0, 0.9, 0.955, 0.965, 1.0)] == [False, False, True, True, True]
 
 
 # --- what is heard --------------------------------------------------------------------------------

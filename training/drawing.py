@@ -23,7 +23,7 @@ from ..effects._autograd import coefficients
 from . import law_clippers, law_compressors, law_filters, law_rooms, styles
 from .front_end import LUFS, SAMPLE_RATE, WINDOW
 from .playing import DB, ROOM, UNITY, Level, filtered, lowered, raised, reverberated, room_response, tone_response
-from .recordings import Recording, read_mono, usable_for_pairs
+from .recordings import NoRecordings, Recording, read_mono, usable_for_pairs
 from .recursions import bend, gains
 from .responses import equaliser_curve
 
@@ -122,8 +122,13 @@ def make_bank(
     recordings: Sequence[Recording], seed: int, workers: int, filters: int = 6000, rooms: int = 1500,
     amplifiers: int = 600,
 ) -> Bank:  # fmt: skip
-    """Read the recordings and draw filters and rooms, by several processes; takes a minute of 16 cores."""
+    """Read the recordings and draw filters and rooms, by several processes; takes a minute of 16 cores.
+
+    Raises NoRecordings if none of them is long enough for two stretches.
+    """
     usable = [r for r in recordings if usable_for_pairs(r)]
+    if not usable:
+        raise NoRecordings(f"none of {len(recordings)} recordings is long enough for two stretches of 2 s")
     pieces = max(1, 4 * workers)
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
 

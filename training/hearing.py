@@ -97,7 +97,7 @@ class Fresh(lightning.LightningDataModule):
         """Open the banks on every process."""
         self.prepare_data()
         self.train, self.validation = (
-            Bank(**{n: np.load(home / f"{n}.npy", "r" if n == "sound" else None) for n in Bank.__dataclass_fields__})
+            Bank(**{n: np.load(home / f"{n}.npy", "c" if n == "sound" else None) for n in Bank.__dataclass_fields__})
             for home in self._homes
         )
 
