@@ -225,6 +225,7 @@ def rt60(response: Audio, sample_rate: float) -> float:
 
 
 @remembered
+@remembered
 def blind_rt60(y: ArrayLike, x: ArrayLike, sample_rate: float) -> float:
     """Estimate the decay time in s of the reverb in y, a clip made of x; 0 where none is heard.
 
@@ -234,12 +235,20 @@ def blind_rt60(y: ArrayLike, x: ArrayLike, sample_rate: float) -> float:
     early echoes matter. Reverb must explain a third of what the direct share leaves: behind a strong
     compressor or distortion, which change powers too, none is found.
     """
-    ours, theirs = (_band_powers(s, sample_rate) for s in _triple(y, x))
+    y, x = _triple(y, x)
+    ours, (theirs, *rung) = _band_powers(y, sample_rate), _ringing(x, sample_rate)
     floor = 1e-4 * ours.max(1, keepdims=True) + 1e-20
     direct = _misfit(ours + floor, theirs, np.zeros_like(theirs) + floor)
-    left = [_misfit(ours + floor, theirs, _decaying(theirs, float(s)) + floor) for s in DECAYS_S]
+    left = [_misfit(ours + floor, theirs, late + floor) for late in rung]
     best = int(np.argmin(left))
     return float(DECAYS_S[best]) if left[best] < (1.0 - EXPLAINED) * direct and direct > CLEAR else 0.0
+
+
+@remembered
+def _ringing(x: Audio, sample_rate: float) -> list[Audio]:
+    """Give a clip's powers in octave bands, and how they would ring with each of DECAYS_S."""
+    power = _band_powers(x, sample_rate)
+    return [power, *(_decaying(power, float(s)) for s in DECAYS_S)]
 
 
 def _band_powers(x: Audio, sample_rate: float) -> Audio:
