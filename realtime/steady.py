@@ -29,7 +29,7 @@ def steadied(new: Prediction, old: Prediction | None) -> Prediction:
 
 
 def switched(prediction: Prediction, predictor: Predictor, playing: Settings | None) -> list[bool]:
-    """Switch an effect only when its probability is past the threshold for sure; nothing plays before the first time."""
+    """Switch an effect only when its probability is past the threshold for sure; at first nothing plays."""
     if playing is None:
         return predictor.probable(prediction)
     return predictor.probable(prediction, [MARGIN if s.on else -MARGIN for s in playing.steps])
