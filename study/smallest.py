@@ -52,7 +52,7 @@ def training(
         {
             "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
             "init_args": {
-                "monitor": "validation/loss", "save_last": True, "filename": "best", "enable_version_counter": False
+                "monitor": "validation/stft", "save_last": True, "filename": "best", "enable_version_counter": False
             },
         },
     ]  # fmt: skip

@@ -2,6 +2,8 @@
 
 import ctypes
 import subprocess
+from itertools import count
+from types import SimpleNamespace
 
 import lightning
 import numpy as np
@@ -15,6 +17,7 @@ from afx_live.presets import clip as bundled
 from afx_live.realtime.tone import fit
 from afx_live.study.metrics import log_mel_error, stft_error
 from afx_live.training import drawing, hearing, law_clippers, law_compressors, playing, recursions, styles, synthetic
+from afx_live.training.bank import SPEEDS, Bank, make_bank
 from afx_live.training.front_end import LUFS, SAMPLE_RATE, WINDOW, band_centres
 from afx_live.training.pairs import level, window
 from afx_live.training.recordings import find, read_mono
@@ -199,16 +202,16 @@ def test_gradients_reach_what_is_predicted(voice):
 
 
 @pytest.fixture(scope="module")
-def bank(folder) -> drawing.Bank:
-    return drawing.make_bank(find(folder), 1, workers=1, filters=24, rooms=8, amplifiers=8)
+def bank(folder) -> Bank:
+    return make_bank(find(folder), 1, workers=1, filters=24, rooms=8, amplifiers=8)
 
 
 def test_a_bank_is_what_its_numbers_say(bank, folder):
     recording = find(folder)[0]
     first = read_mono(recording, 0.0, recording.seconds, SAMPLE_RATE)
-    middle = len(drawing.SPEEDS) // 2
+    middle = len(SPEEDS) // 2
     begin, length = bank.begin[0, middle], bank.length[0, middle]
-    assert drawing.SPEEDS[middle] == pytest.approx(1.0)
+    assert SPEEDS[middle] == pytest.approx(1.0)
     np.testing.assert_array_equal(bank.sound[begin : begin + length], first)
     np.testing.assert_allclose(np.square(bank.rooms.astype(float) / 64.0).sum(1), 1.0, rtol=0.02)
     assert len(bank.filters) == len(bank.curves) >= 24
@@ -248,11 +251,13 @@ def test_what_our_own_effects_did_is_told(bank):
     assert (error < 0.05 * nothing).all()
 
 
-def test_a_training_by_ear_ends_in_time_and_its_checkpoint_is_a_model(bank, tmp_path):
+def test_a_training_by_ear_ends_in_time_and_its_checkpoint_is_a_model(bank, tmp_path, monkeypatch):
+    ticks = count()
+    monkeypatch.setattr(hearing, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))  # a second a step
     data = hearing.Fresh("nowhere", batch_size=2)
     data.prepare_data, data.train, data.validation = lambda: None, bank, bank
     data.setup = lambda stage=None: None
-    model = hearing.Hearing(minutes=0.15, share=0.4, pairs=2, every=2, controller=32, encoder=32, tone=8, embedding=16)
+    model = hearing.Hearing(minutes=0.1, share=0.4, pairs=2, every=2, controller=32, encoder=32, tone=8, embedding=16)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     trainer = lightning.Trainer(
         max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False, gradient_clip_val=1.0,
@@ -260,6 +265,7 @@ def test_a_training_by_ear_ends_in_time_and_its_checkpoint_is_a_model(bank, tmp_
     )  # fmt: skip
     trainer.fit(model, data)
     assert model.progress == 1.0
+    assert model.global_step == 5
     assert {"train/sound", "train/on"} <= set(trainer.callback_metrics)
     moved = [k for k, v in model.state_dict().items() if not torch.equal(v, before[k])]
     assert any("tone" in k for k in moved)

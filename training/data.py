@@ -22,13 +22,12 @@ def held_out_of(
 
 
 class FromRecordings(lightning.LightningDataModule, ABC):
-    """What is rendered once from any folder of recordings, and from LibriTTS, VCTK and MUSDB18 as they come.
+    """What is made once from any folder of recordings, and from LibriTTS, VCTK and MUSDB18 as they come.
 
     folder: where the recordings are; layout: auto, folder, folders, libritts, vctk or musdb18.
     held_out: patterns of recordings kept out of training for validation; without any, a tenth.
     test: patterns of recordings that neither training nor validation may hear.
-    takes, validation_takes: how many are rendered; a cut-off render goes on where it stopped.
-    workers: processes that render. cache: where renders are kept.
+    workers: processes that make it. cache: where it is kept.
     """
 
     KEPT: str
@@ -40,17 +39,31 @@ class FromRecordings(lightning.LightningDataModule, ABC):
         layout: str = "auto",
         held_out: Sequence[str] = (),
         test: Sequence[str] = (),
-        takes: int = 6000,
-        validation_takes: int = 300,
         workers: int = 2,
         seed: int = 1,
         cache: str | None = None,
     ) -> None:
         super().__init__()
         self.folder, self.layout, self.held_out, self.test = folder, layout, tuple(held_out), tuple(test)
-        self.takes, self.validation_takes = takes, validation_takes
         self.workers, self.seed = workers, seed
         self.cache = Path(cache) if cache else Path(platformdirs.user_cache_dir("afx-live")) / self.KEPT
+
+    def recordings(self) -> tuple[list[Recording], list[Recording]]:
+        """Give the recordings to train on and those for validation."""
+        known = find(self.folder, self.layout)
+        validation, test = held_out_of(known, self.held_out, self.test)
+        return [r for r in known if r not in validation and r not in test], validation
+
+
+class Rendered(FromRecordings):
+    """Takes, rendered before training.
+
+    takes, validation_takes: how many; a cut-off render goes on where it stopped. All else: see `FromRecordings`.
+    """
+
+    def __init__(self, folder: str, *, takes: int = 6000, validation_takes: int = 300, **kwargs: Any) -> None:
+        super().__init__(folder, **kwargs)
+        self.takes, self.validation_takes = takes, validation_takes
 
     @abstractmethod
     def render(self, recordings: Sequence[Recording], takes: int, seed: int, vary: bool) -> Path:
@@ -59,12 +72,6 @@ class FromRecordings(lightning.LightningDataModule, ABC):
     @abstractmethod
     def load(self, home: Path, takes: int) -> Any:
         """Open a rendered folder."""
-
-    def recordings(self) -> tuple[list[Recording], list[Recording]]:
-        """Give the recordings to train on and those for validation."""
-        known = find(self.folder, self.layout)
-        validation, test = held_out_of(known, self.held_out, self.test)
-        return [r for r in known if r not in validation and r not in test], validation
 
     def prepare_data(self) -> None:
         """Render what the cache lacks. Lightning calls this on one process of each node."""
@@ -81,7 +88,7 @@ class FromRecordings(lightning.LightningDataModule, ABC):
         self.validation = self.load(self._homes[1], self.validation_takes)
 
 
-class References(FromRecordings):
+class References(Rendered):
     """Pairs by their statistics; a take is two stretches, one of which 6 random chains play.
 
     variants: the part of all chains that laws of other kinds play, see `laws`; 0 is our own effects only.

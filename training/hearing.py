@@ -13,19 +13,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import lightning
 import numpy as np
-import platformdirs
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from ..effects import CANONICAL
 from . import cache, law_clippers, law_compressors, law_filters, law_rooms, laws, styles
-from .data import held_out_of
-from .drawing import Bank, Batch, Drawer, make_bank
+from .bank import Bank, make_bank
+from .data import FromRecordings
+from .drawing import Batch, Drawer
 from .playing import Distance, Player
-from .recordings import Recording, find
+from .recordings import Recording
 from .responses import equaliser_error
 from .system import System
 
@@ -46,38 +45,27 @@ class Endless(IterableDataset):
         return iter(range(1 << 62))
 
 
-class Fresh(lightning.LightningDataModule):
+class Fresh(FromRecordings):
     """Recordings, filters and rooms to draw pairs from; made once, kept on disk, held in the device's memory.
 
-    folder, layout, held_out, test, workers, seed, cache: as for `data.References`. batch_size: pairs a
-    step. filters, rooms, amplifiers: see `drawing.make_bank`.
+    batch_size: pairs a step. filters, rooms, amplifiers: see `bank.make_bank`. All else: see `FromRecordings`.
     """
 
+    KEPT = "banks"
+    train: Bank
+    validation: Bank
+
     def __init__(
-        self,
-        folder: str,
-        layout: str = "auto",
-        held_out: Sequence[str] = (),
-        test: Sequence[str] = (),
-        batch_size: int = 128,
-        filters: int = 6000,
-        rooms: int = 1500,
-        amplifiers: int = 600,
-        workers: int = 2,
-        seed: int = 1,
-        cache: str | None = None,
-    ) -> None:
-        super().__init__()
+        self, folder: str, *, batch_size: int = 128, filters: int = 6000, rooms: int = 1500, amplifiers: int = 600,
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(folder, **kwargs)
         self.save_hyperparameters()
-        self.folder, self.layout, self.held_out, self.test = folder, layout, tuple(held_out), tuple(test)
-        self.batch_size, self.sizes, self.workers, self.seed = batch_size, (filters, rooms, amplifiers), workers, seed
-        self.cache = Path(cache) if cache else Path(platformdirs.user_cache_dir("afx-live")) / "banks"
+        self.batch_size, self.sizes = batch_size, (filters, rooms, amplifiers)
 
     def prepare_data(self) -> None:
         """Make the banks that the cache lacks."""
-        known = find(self.folder, self.layout)
-        validation, test = held_out_of(known, self.held_out, self.test)
-        train = [r for r in known if r not in validation and r not in test]
+        train, validation = self.recordings()
         self._homes = (
             self._made(train, self.sizes, self.seed),
             self._made(validation, [n // 6 for n in self.sizes], self.seed + 1),

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ...effects import CANONICAL, Chain
 from .. import cache, styles
-from ..data import FromRecordings
+from ..data import Rendered
 from ..front_end import FrontEnd
 from ..pairs import completed, draw_take, level, render, settled, vector, window
 from ..recordings import Recording
@@ -160,7 +160,7 @@ class Sides(Dataset):
         return tuple(torch.from_numpy(np.array(c, np.float32)) for c in columns)
 
 
-class Renders(FromRecordings):
+class Renders(Rendered):
     """Pairs with their audio, 2 MB a take.
 
     chains: how often f is which chain. only: keep to renders of these chains, out of the same cache.
