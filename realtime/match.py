@@ -113,7 +113,7 @@ def match(
     settings = predictor.settings(prediction)
     drive = Drive()
     while drive.asked(settings):
-        search(drive, predictor, settings, x, sample_rate, references, prediction.kin)
+        search(drive, predictor, settings, x, sample_rate, [r.description for r in references], prediction.kin)
     settings = drive.moved(settings).at_amount(amount)
     solved = solve_level(settings, x, sample_rate, target + here - lufs, predictor.lufs)
     near = amount < 1.0 or reaches(predictor, solved, x, sample_rate, references, prediction.kin)
@@ -122,13 +122,13 @@ def match(
 
 def search(
     drive: Drive, predictor: Predictor, settings: Settings, x: np.ndarray, sample_rate: float,
-    references: Sequence[Reference], kin: float,
+    references: Sequence[Description], kin: float,
 ) -> None:  # fmt: skip
     """Let a search for the drive of predicted settings go one round on a stretch of the input."""
     x = x[: int(SEARCH_S * sample_rate)]
     x = x[:, None] if x.ndim == 1 else x[:, :2]
     ready = replace(settings, input_gain_db=_trained_gain_db(settings, x, sample_rate, predictor.lufs))
-    drive.listen(predictor, ready, x, sample_rate, [r.description for r in references], kin)
+    drive.listen(predictor, ready, x, sample_rate, references, kin)
 
 
 def reaches(

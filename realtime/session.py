@@ -353,7 +353,8 @@ class Session:
     def _follow(self, x: np.ndarray, references: list[Reference]) -> None:
         """Predict, and solve the level, without the lock: a mute must not wait for either."""
         assert self._predictor is not None
-        prediction = self._predictor.predict(self._listener.hear(x), [r.description for r in references])
+        wanted = [r.description for r in references]
+        prediction = self._predictor.predict(self._listener.hear(x), wanted)
         with self._lock:
             first, steps = self._prediction is None, self._history.steps
             steady = steadied(prediction, self._prediction)
@@ -361,7 +362,7 @@ class Session:
         if first:
             self._drive = Drive()
         if self._drive.asked(found):
-            search(self._drive, self._predictor, found, x, self._engine.sample_rate, references, steady.kin)
+            search(self._drive, self._predictor, found, x, self._engine.sample_rate, wanted, steady.kin)
         found = self._drive.moved(found)
         with self._lock:
             planned, amount = unlocked(found, self._base, self._locked), self._amount

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from ..effects import Settings, play_clip
-from ..realtime.match import solve_level
+from ..realtime.drive import Drive
+from ..realtime.match import search, solve_level
 from ..realtime.predictor import DECISIONS, apart
 from ..training.front_end import LUFS, SAMPLE_RATE
 from ..training.recordings import Recording
@@ -34,6 +35,8 @@ MEL = 0.3
 """Weight of the log-mel error in nepers beside the STFT error: it hears that a room is right, not its echoes."""
 GRID = np.linspace(0.3, 1.0, 36)
 """Thresholds to choose from; an effect that is less probable than the lowest is never rendered."""
+LIKELY = 0.5
+"""With effects over this probability a drive is searched for, as a match does with those over the thresholds."""
 STRENGTHS = (0.0, 0.5, 1.0)
 STARTS = ([0.85, 0.6], [0.95, 0.8], [0.7, 0.4])
 REACH = 0.95
@@ -42,7 +45,8 @@ SAFE, HARM, HARMED, WEIGHT = 0.02, 0.01, 0.06, 2.0
 """A row's mean may become so much worse; a pair that becomes worse by HARM is harmed; so many of a row may be for
 nothing, more cost WEIGHT times their share. Chosen by leaving recordings out: see training/EXPERIMENTS.md."""
 
-
+MARGIN = 0.3
+"""Thresholds go so much further up, in log-odds, than is best on the recordings at hand: see there too."""
 SCORES = ("probability", "kin", "errors", "nothing", "distance")
 
 
@@ -59,7 +63,10 @@ def _score(
     predictor = loaded(model)
     heard, reference = (predictor.describe(x, SAMPLE_RATE) for x in (pair.input, pair.reference))
     prediction = predictor.predict(heard, [reference])
-    whole = predictor.at_full_strength(prediction)
+    likely, drive = predictor.settings(prediction, list(prediction.probability > LIKELY)), Drive()
+    while drive.asked(likely):
+        search(drive, predictor, likely, pair.input, SAMPLE_RATE, [reference], prediction.kin)
+    whole = drive.moved(predictor.at_full_strength(prediction))
     tried = [strengths if p > GRID[0] else strengths[:1] for p in prediction.probability]
     errors = []
     for amounts in product(*tried):
@@ -123,6 +130,12 @@ def choose(
     return thresholds, np.array(strengths)[levels.astype(int)]
 
 
+def more_cautious(thresholds: np.ndarray) -> np.ndarray:
+    """Raise thresholds by MARGIN: what is best on these recordings is too bold on others. "Never", 1, stays."""
+    odds = thresholds / np.maximum(1.0 - thresholds, 1e-9) * math.exp(MARGIN)
+    return np.where(thresholds < 1.0, odds / (1.0 + odds), thresholds)
+
+
 def calibrate(
     recordings: Sequence[Recording], model: Path, n: int, seed: int = 3, workers: int = 2,
     strengths: Sequence[float] = STRENGTHS, scores: Path | None = None,
@@ -146,7 +159,8 @@ def calibrate(
         if scores:
             np.savez_compressed(scores, **dict(zip(SCORES, columns, strict=True)))
     probability, kin, errors, nothing, distance = columns
-    chosen = choose(probability, kin, errors, nothing, [job[2:4] for job in jobs], strengths)
+    thresholds, levels = choose(probability, kin, errors, nothing, [job[2:4] for job in jobs], strengths)
+    chosen = more_cautious(thresholds), levels
     path = model / "model.json"
     spec = json.loads(path.read_text())
     for key, rows in zip(DECISIONS, chosen, strict=True):
