@@ -28,6 +28,13 @@ def test_effects_are_switched_where_it_pays_and_go_as_far_as_it_pays():
     assert (strengths[2] == 0.5).all()
 
 
+def test_a_margin_makes_thresholds_more_cautious_and_never_stays_never():
+    raised = calibrate.more_cautious(np.array([[0.3, 0.5], [0.98, 1.0]]))
+    assert raised[1, 1] == 1.0
+    assert 0.3 < raised[0, 0] < raised[0, 1] < raised[1, 0] < 1.0
+    assert raised[0, 1] == pytest.approx(np.exp(calibrate.MARGIN) / (1.0 + np.exp(calibrate.MARGIN)))
+
+
 def test_calibration_writes_thresholds_into_a_model_that_still_loads(folder, tmp_path, monkeypatch):
     model = Path(shutil.copytree(SHIPPED, tmp_path / "model"))
     monkeypatch.setattr(calibrate, "ROWS", ("compressor",))
