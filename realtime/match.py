@@ -9,13 +9,10 @@ import numpy as np
 
 from ..effects import Rack, Settings
 from .blocks import loudness, metered
-from .drive import Drive
 from .predictor import ClipError, Description, Prediction, Predictor
 
 QUIETEST_LUFS = -60.0
 LOUDEST_LUFS = 0.0
-SEARCH_S = 10.0
-"""Of a file, the drive is searched for on so much."""
 GATE_ROUNDS = 3
 """A gain lifts quiet parts over the absolute gate of -70 LUFS, which moves the loudness: so often it is asked again."""
 
@@ -71,7 +68,10 @@ def solve_level(
     if not lufs > QUIETEST_LUFS:
         return settings
     if input_gain_db is None:
-        input_gain_db = _trained_gain_db(settings, x, sample_rate, trained_lufs)
+        linear = Settings(tuple(takewhile(lambda step: step.effect == "equaliser" or not step.on, settings.steps)))
+        toned = loudness(x, sample_rate, linear)
+        # two ears of one sound read 3 LU more than one (BS.1770 adds them), and drive an effect as hard
+        input_gain_db = _gain(trained_lufs + 10.0 * np.log10(x.shape[1]) - toned)
     ready = replace(settings, input_gain_db=input_gain_db, output_gain_db=0.0)
     played, gain_db = metered(x, sample_rate, ready), 0.0
     for _ in range(GATE_ROUNDS):
@@ -79,14 +79,6 @@ def solve_level(
             return ready
         gain_db = _gain(gain_db + (lufs if target_lufs is None else target_lufs) - played.lufs(gain_db))
     return replace(ready, output_gain_db=gain_db)
-
-
-def _trained_gain_db(settings: Settings, x: np.ndarray, sample_rate: float, trained_lufs: float) -> float:
-    """Solve the input gain for x (frames, channels)."""
-    linear = Settings(tuple(takewhile(lambda step: step.effect == "equaliser" or not step.on, settings.steps)))
-    toned = loudness(x, sample_rate, linear)
-    # two ears of one sound read 3 LU more than one (BS.1770 adds them), and drive an effect as hard
-    return _gain(trained_lufs + 10.0 * np.log10(x.shape[1]) - toned)
 
 
 def _gain(gain_db: float) -> float:
@@ -110,25 +102,10 @@ def match(
     here = loudness(x if x.ndim == 2 else x[:, None], sample_rate)
     lufs = here if lufs is None else lufs
     target = target_of(references, lufs, amount)
-    settings = predictor.settings(prediction)
-    drive = Drive()
-    while drive.asked(settings):
-        search(drive, predictor, settings, x, sample_rate, [r.description for r in references], prediction.kin)
-    settings = drive.moved(settings).at_amount(amount)
+    settings = predictor.settings(prediction).at_amount(amount)
     solved = solve_level(settings, x, sample_rate, target + here - lufs, predictor.lufs)
     near = amount < 1.0 or reaches(predictor, solved, x, sample_rate, references, prediction.kin)
     return Match(solved, prediction, lufs, target, near)
-
-
-def search(
-    drive: Drive, predictor: Predictor, settings: Settings, x: np.ndarray, sample_rate: float,
-    references: Sequence[Description], kin: float,
-) -> None:  # fmt: skip
-    """Let a search for the drive of predicted settings go one round on a stretch of the input."""
-    x = x[: int(SEARCH_S * sample_rate)]
-    x = x[:, None] if x.ndim == 1 else x[:, :2]
-    ready = replace(settings, input_gain_db=_trained_gain_db(settings, x, sample_rate, predictor.lufs))
-    drive.listen(predictor, ready, x, sample_rate, references, kin)
 
 
 def reaches(

@@ -192,14 +192,6 @@ class Predictor:
         asked = thresholds < 1.0  # a threshold from 1 on means never
         return list(asked & (_log_odds(prediction.probability) + np.asarray(margin) > _log_odds(thresholds)))
 
-    def spectra_apart(self, a: Description, b: Description) -> float:
-        """Give the mean squared distance of two sounds' average spectra, 1 as takes of all sorts spread.
-
-        It is what every front end of ours says first, a number a band.
-        """
-        bands = slice(len(self._bands_hz))
-        return float(np.square(a.statistics[bands] - b.statistics[bands]).mean())
-
     def reached(self, played: Description, references: Sequence[Description], kin: float) -> bool:
         """Tell whether a result may pass for one of the references, as far as the model knows its reach.
 

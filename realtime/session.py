@@ -20,12 +20,11 @@ import numpy as np
 from .. import presets
 from ..effects import Settings
 from . import paths
-from .drive import Drive
 from .feedback import readings
 from .files import reference
 from .history import History, State
 from .listening import LOOK_S, Listener, allowed_clip, allowed_preset
-from .match import Reference, goal_of, reaches, search
+from .match import Reference, goal_of, reaches
 from .morph import Morph, Side
 from .predictor import ClipError, Prediction, Predictor
 from .steady import locked_of, steadied, switched, unlocked
@@ -65,7 +64,7 @@ class Session:
         self._references = list(references)
         self._reference_name = ", ".join(r.path.name for r in references)
         self._preset_name = preset_name
-        self._listener, self._morph, self._drive = Listener(engine, predictor), Morph(), Drive()
+        self._listener, self._morph = Listener(engine, predictor), Morph()
         self._bypass = self._muted = False
         self._dry_gain_db = 0.0
         self._history = History()
@@ -353,18 +352,11 @@ class Session:
     def _follow(self, x: np.ndarray, references: list[Reference]) -> None:
         """Predict, and solve the level, without the lock: a mute must not wait for either."""
         assert self._predictor is not None
-        wanted = [r.description for r in references]
-        prediction = self._predictor.predict(self._listener.hear(x), wanted)
+        prediction = self._predictor.predict(self._listener.hear(x), [r.description for r in references])
         with self._lock:
             first, steps = self._prediction is None, self._history.steps
             steady = steadied(prediction, self._prediction)
             found = self._predictor.settings(steady, switched(steady, self._predictor, None if first else self._base))
-        if first:
-            self._drive = Drive()
-        if self._drive.asked(found):
-            search(self._drive, self._predictor, found, x, self._engine.sample_rate, wanted, steady.kin)
-        found = self._drive.moved(found)
-        with self._lock:
             planned, amount = unlocked(found, self._base, self._locked), self._amount
         level = self._listener.solved(planned, amount, goal_of(references), self._input_gain())
         near = self._reached

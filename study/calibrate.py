@@ -18,8 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ..effects import Settings, play_clip
-from ..realtime.drive import Drive
-from ..realtime.match import search, solve_level
+from ..realtime.match import solve_level
 from ..realtime.predictor import DECISIONS, apart
 from ..training.front_end import LUFS, SAMPLE_RATE
 from ..training.recordings import Recording
@@ -35,8 +34,6 @@ MEL = 0.3
 """Weight of the log-mel error in nepers beside the STFT error: it hears that a room is right, not its echoes."""
 GRID = np.linspace(0.3, 1.0, 36)
 """Thresholds to choose from; an effect that is less probable than the lowest is never rendered."""
-LIKELY = 0.5
-"""With effects over this probability a drive is searched for, as a match does with those over the thresholds."""
 STRENGTHS = (0.0, 0.5, 1.0)
 STARTS = ([0.85, 0.6], [0.95, 0.8], [0.7, 0.4])
 REACH = 0.95
@@ -63,10 +60,7 @@ def _score(
     predictor = loaded(model)
     heard, reference = (predictor.describe(x, SAMPLE_RATE) for x in (pair.input, pair.reference))
     prediction = predictor.predict(heard, [reference])
-    likely, drive = predictor.settings(prediction, list(prediction.probability > LIKELY)), Drive()
-    while drive.asked(likely):
-        search(drive, predictor, likely, pair.input, SAMPLE_RATE, [reference], prediction.kin)
-    whole = drive.moved(predictor.at_full_strength(prediction))
+    whole = predictor.at_full_strength(prediction)
     tried = [strengths if p > GRID[0] else strengths[:1] for p in prediction.probability]
     errors = []
     for amounts in product(*tried):
