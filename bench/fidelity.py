@@ -43,6 +43,7 @@ ROWS = ("equaliser", "compressor", "distortion", "reverb", "all", "none")
 RATE = 48000
 GAINS = ("input_gain_db", "output_gain_db")
 BLOCK = 512
+FADE_S = 0.1
 HEARD_S, JUDGED_S, REST_S = 10.0, 5.0, 60.0
 """Seconds of input before a stream is judged, that it is judged on, and that settings are watched at rest."""
 
@@ -94,7 +95,7 @@ def ask(job: tuple[list[Recording], Path, str, str, int, int]) -> Outcome:
     pair = draw_pair(Case(row=row, mode=mode), recordings, index, seed)
     predictor, x = loaded(model), pair.input
     lufs = integrated_loudness(pair.reference, RATE)
-    rounds = np.resize(x, int((HEARD_S + JUDGED_S) * RATE))
+    rounds = _round(x, HEARD_S + JUDGED_S)
     judged = slice(int(HEARD_S * RATE), None)
     assert pair.settings is not None
     truth = play_clip(pair.settings, rounds, RATE)[judged]
@@ -115,7 +116,7 @@ def ask(job: tuple[list[Recording], Path, str, str, int, int]) -> Outcome:
     live = _streamed(stage, session, rounds, [])
     live = live[judged.start + LATENCY + session.playing.latency :]  # as late as it says
     chains: list[Settings] = [session.playing]
-    _streamed(stage, session, np.resize(x, int(REST_S * RATE)), chains)
+    _streamed(stage, session, _round(x, REST_S), chains)
     moved_db, moved_octaves = _moved(chains)
     session.close()
     ours, theirs = (long_term_spectrum(s, RATE)[1] for s in (_at(file, -23.0), _at(rounds[judged], -23.0)))
@@ -127,6 +128,14 @@ def ask(job: tuple[list[Recording], Path, str, str, int, int]) -> Outcome:
         abs(reached_lufs - lufs), abs(integrated_loudness(live, RATE) - lufs),
         float(np.abs(ours - theirs)[loud].mean()), moved_db, moved_octaves,
     )  # fmt: skip
+
+
+def _round(x: np.ndarray, seconds: float) -> np.ndarray:
+    """Play a sound round and round: its end fades into its beginning, backwards, for a click would be a sound too."""
+    n = int(FADE_S * RATE)
+    share, whole = np.linspace(0.0, 1.0, n), x.copy()
+    whole[-n:] = (1.0 - share) * x[-n:] + share * x[:n][::-1]
+    return np.resize(whole, int(seconds * RATE))
 
 
 def _at(x: np.ndarray, lufs: float) -> np.ndarray:
