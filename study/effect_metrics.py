@@ -225,7 +225,6 @@ def rt60(response: Audio, sample_rate: float) -> float:
 
 
 @remembered
-@remembered
 def blind_rt60(y: ArrayLike, x: ArrayLike, sample_rate: float) -> float:
     """Estimate the decay time in s of the reverb in y, a clip made of x; 0 where none is heard.
 

@@ -673,11 +673,15 @@ def test_no_color_is_honoured(terminal, player, publisher):
     other.wait()
 
 
-def test_it_costs_little_of_a_core(terminal, player, publisher):
-    """Over 5 s of guitar with all that moves: levels, a spectrum every two seconds, and new settings every second.
+DRAW_S = 0.002
+"""Processor time of one picture of NARROW, drawn ten times a second, on a quiet machine (Intel Xeon, model 207)."""
 
-    The least of three stretches: whatever else the machine does costs caches, and adds to what is measured. The bar is
-    2 %, which a quiet machine keeps (0.9 to 1.5 %); amid these tests, on a slower processor, 2.2 and 2.7 % were seen.
+
+def test_it_costs_little_of_a_core(terminal, player, shown):
+    """2 % over 5 s of guitar with all that moves: levels, a spectrum every two seconds, new settings every second.
+
+    A machine that is busy, or slower, is allowed as much more as a picture then takes to draw here. The least of three
+    stretches: what disturbs a measurement only ever adds.
     """
     terminal.resize(*WIDE)
     sitting = Sitting(DRIVEN, (0.1, 0.2, 0.3, 0.4))
@@ -686,17 +690,24 @@ def test_it_costs_little_of_a_core(terminal, player, publisher):
         until(lambda: "● playing" in terminal.text())
         shares = []
         for _ in range(3):
-            before, begin, seen = cpu_s(child.pid), time.monotonic(), len(terminal.data)
-            while time.monotonic() < begin + 5.0:
-                sitting.values["/afx/amount"] = round(time.monotonic() % 1.0, 2)
-                time.sleep(1.0)
-            shares.append((cpu_s(child.pid) - before) / (time.monotonic() - begin))
+            before, begin, seen, drawing = cpu_s(child.pid), time.monotonic(), len(terminal.data), []
+            for n in range(50):
+                if n % 10 == 0:
+                    sitting.values["/afx/amount"] = round(time.monotonic() % 1.0, 2)
+                time.sleep(0.1)
+                began = time.thread_time()
+                draw(*shown, *NARROW)
+                drawing.append(time.thread_time() - began)
+            share = (cpu_s(child.pid) - before) / (time.monotonic() - begin)
+            slower = max(1.0, float(np.median(drawing)) / DRAW_S)
+            print(f"{100 * share:.2f} % of a core, a picture takes {1e3 * np.median(drawing):.2f} ms")
+            shares.append(share / slower)
             assert len(terminal.data) > seen + 5 * 2000  # it did draw
-            if shares[-1] < 0.03:
+            if shares[-1] < 0.02:
                 break
         let_go(child)
         assert child.wait(10) == 0
-    assert min(shares) < 0.03
+    assert min(shares) < 0.02
 
 
 # --- from afx-live --------------------------------------------------------------------------------
