@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy import signal
 
 from afx_live.effects import CANONICAL, Chain, Rack, Settings, Step, load
 from afx_live.effects._loudness import integrated_loudness
 from afx_live.presets import clip
 from afx_live.training import pairs, responses
+from afx_live.training.fourier import PowerSpectra
 from afx_live.training.front_end import BANDS, LUFS, SAMPLE_RATE, WINDOW, FrontEnd, band_centres
 from afx_live.training.model import Predictor
 from afx_live.training.recordings import find, split
@@ -116,6 +118,16 @@ def test_the_front_end_hears_level_free_numbers_of_silence_and_noise():
     assert torch.isfinite(front_end(x)).all()
     spans = [len(load(e).params) for e in CANONICAL]
     assert sum(p.numel() for p in Predictor(spans).parameters()) < 2_000_000
+
+
+@pytest.mark.parametrize(("size", "hop"), [(2048, 512), (1024, 32), (64, 64)])
+def test_power_spectra_are_those_of_a_transform_however_they_are_made(size, hop):
+    spectra, x = PowerSpectra(size, hop), torch.randn(2, 5003, generator=torch.manual_seed(1))
+    window = signal.windows.hann(size, sym=False)
+    frames = sliding_window_view(x.numpy(), size, 1)[:, ::hop] * (window / np.sqrt(np.square(window).sum()))
+    expected = np.square(np.abs(np.fft.rfft(frames))).swapaxes(1, 2)
+    for power in (spectra(x), spectra.by_products(x)):
+        np.testing.assert_allclose(power, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_colouring_numbers_is_filtering_sound():

@@ -9,6 +9,8 @@ import torch
 import torchaudio
 from torch import nn
 
+from .fourier import PowerSpectra
+
 SAMPLE_RATE = 48000
 WINDOW_S = 5.0
 WINDOW = int(SAMPLE_RATE * WINDOW_S)
@@ -43,14 +45,13 @@ class FrontEnd(nn.Module):
     Input (batch, 240000) at -23 LUFS; output (batch, size).
     """
 
-    window: torch.Tensor
     bands: torch.Tensor
     levels: torch.Tensor
     crests: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("window", torch.hann_window(FFT), persistent=False)
+        self.spectra = PowerSpectra(FFT, HOP)
         bank = torchaudio.functional.melscale_fbanks(FFT // 2 + 1, 30.0, 20000.0, BANDS, SAMPLE_RATE, norm=None)
         narrow = bank.sum(0) < 1.0  # below 200 Hz a band is narrower than a bin: it takes the nearest bin
         nearest = (band_centres() * FFT / SAMPLE_RATE).round().long()
@@ -63,8 +64,7 @@ class FrontEnd(nn.Module):
         return torch.cat([*self._spectrum(x), *self._dynamics(x), *self._shape(x)], dim=1)
 
     def _spectrum(self, x: torch.Tensor) -> list[torch.Tensor]:
-        spectrum = torch.view_as_real(torch.stft(x, FFT, HOP, FFT, self.window, center=False, return_complex=True))
-        power = spectrum.square().sum(-1) / self.window.square().sum()  # (batch, bins, frames)
+        power = self.spectra(x)  # (batch, bins, frames)
         bands = self.bands @ power
         level = _db(bands)
         whole = _db(power.mean(1))  # (batch, frames)
