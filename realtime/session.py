@@ -27,7 +27,7 @@ from .listening import LOOK_S, Listener, allowed_clip, allowed_preset
 from .match import Reference, goal_of, reaches
 from .morph import Morph, Side
 from .predictor import ClipError, Prediction, Predictor
-from .steady import locked_of, steadied, switched, unlocked
+from .steady import followed, locked_of, steadied, switched, unlocked
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LEVEL_STEP_LU = 0.5
+LEVEL_PLAY_DB = 0.5
 FAILED = "matching failed"
 
 
@@ -410,9 +410,10 @@ class Session:
         gains = {}
         for stage in ("input", "output"):
             name = f"{stage}_gain_db"
-            moved = abs(level[stage] - getattr(self._base, name)) > LEVEL_STEP_LU
-            if (at_once or moved) and (stage, "gain_db") not in self._locked:
-                gains[name] = level[stage]
+            now = getattr(self._base, name)
+            gain_db = level[stage] if at_once else float(followed(level[stage], now, LEVEL_PLAY_DB))
+            if gain_db != now and (stage, "gain_db") not in self._locked:
+                gains[name] = gain_db
         self._base = replace(self._base, **gains)
         self._dry_gain_db = level["dry"]
         return bool(gains)

@@ -10,22 +10,32 @@ from .predictor import Prediction, Predictor
 
 MARGIN = 0.3
 """An effect is switched only when its log-odds have passed the threshold's by this much: 0.92 becomes 0.94 or 0.89."""
-STEP = 0.02
-"""Unit parameters that moved less stay where they are."""
-CURVE_STEP_DB = 0.5
-"""So does the equaliser's curve, if it moved less than this at any frequency,"""
-KIN_STEP = 0.1
-"""and what strengths are weighed by."""
+PLAY = 0.03
+"""Unit parameters follow what is predicted like gears with so much play,"""
+CURVE_PLAY_DB = 1.5
+"""the equaliser's curve as a whole, with so much at the frequency where it is furthest off,"""
+KIN_PLAY = 0.1
+"""and what thresholds and strengths are weighed by."""
+
+
+def followed(wanted: np.ndarray | float, old: np.ndarray | float, play: float) -> np.ndarray | float:
+    """Go from `old` towards what is wanted until it is no further off than the play: what drifts, moves little."""
+    away = wanted - old
+    return old + (away - np.clip(away, -play, play))
 
 
 def steadied(new: Prediction, old: Prediction | None) -> Prediction:
-    """Keep every unit parameter that has hardly moved, the curve, and the kinship."""
+    """Let a prediction follow another one, with play."""
     if old is None:
         return new
-    unit = np.where(np.abs(new.unit - old.unit) < STEP, old.unit, new.unit)
-    moved = np.abs(new.curve_db - old.curve_db).max() > CURVE_STEP_DB
-    kin = new.kin if abs(new.kin - old.kin) > KIN_STEP else old.kin
-    return replace(new, unit=unit, curve_db=new.curve_db if moved else old.curve_db, kin=kin)
+    change_db = new.curve_db - old.curve_db
+    share = max(0.0, 1.0 - CURVE_PLAY_DB / max(np.abs(change_db).max(), 1e-9))
+    return replace(
+        new,
+        unit=np.asarray(followed(new.unit, old.unit, PLAY)),
+        curve_db=old.curve_db + share * change_db,
+        kin=float(followed(new.kin, old.kin, KIN_PLAY)),
+    )
 
 
 def switched(prediction: Prediction, predictor: Predictor, playing: Settings | None) -> list[bool]:

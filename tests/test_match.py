@@ -18,7 +18,7 @@ from afx_live.realtime.commands import SHIPPED
 from afx_live.realtime.match import Match, Reference, goal_of, match, solve_level, target_of
 from afx_live.realtime.predictor import ClipError, Description, ModelError, Prediction, Predictor
 from afx_live.realtime.report import sentences
-from afx_live.realtime.steady import switched
+from afx_live.realtime.steady import CURVE_PLAY_DB, PLAY, followed, steadied, switched
 
 RATE = 48000
 CLIPS = ("voice", "guitar", "drums")
@@ -254,6 +254,24 @@ def test_an_effect_is_switched_whatever_its_threshold_and_not_by_chance(tmp_path
 
     assert [after(p, on=False) for p in (0.0, 0.955, 0.965, 0.98, 1.0)] == [False, False, False, True, True]
     assert [after(p, on=True) for p in (0.0, 0.9, 0.955, 0.965, 1.0)] == [False, False, True, True, True]
+
+
+def test_what_drifts_is_followed_with_play():
+    """Inside the play nothing moves, not by a bit; outside, it stays no further off than the play."""
+    assert followed(0.52, 0.5, 0.03) == 0.5
+    assert followed(0.6, 0.5, 0.03) == pytest.approx(0.57)
+    assert followed(0.4, 0.5, 0.03) == pytest.approx(0.43)
+    tilt = np.linspace(-1.0, 1.0, 64)
+    old = Prediction(np.full(3, 0.5), np.zeros(4), np.zeros(64), 0.5)
+    near = Prediction(0.5 + 0.9 * PLAY * np.ones(3), np.ones(4), 0.9 * CURVE_PLAY_DB * tilt, 0.55)
+    held = steadied(near, old)
+    assert [*held.unit, *held.curve_db, held.kin] == [*old.unit, *old.curve_db, old.kin]
+    assert (held.probability == near.probability).all()  # switching has a margin of its own
+    far = Prediction(np.array([0.9, 0.1, 0.5]), np.ones(4), 10.0 * tilt, 0.9)
+    moved = steadied(far, old)
+    np.testing.assert_allclose(np.abs(moved.unit - far.unit), [PLAY, PLAY, 0.0])
+    np.testing.assert_allclose(moved.curve_db, (10.0 - CURVE_PLAY_DB) * tilt)  # the same shape
+    assert steadied(far, None) is far
 
 
 # --- what is heard --------------------------------------------------------------------------------
