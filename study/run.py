@@ -10,6 +10,7 @@ import json
 import logging
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -110,13 +111,13 @@ class Scorer(lightning.LightningModule):
         _quiet()
         torch.set_num_threads(1)
         numba.set_num_threads(1)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._end)
         self.asker = Asker(self.study)
         self.progress = Progress(self.study.out, self.global_rank, self.trainer.world_size)
         self.file = open(self.study.out / f"rows-{self.global_rank}.jsonl", "a")
 
     def predict_step(self, batch: torch.Tensor) -> None:
-        if self.trainer.received_sigterm:  # Lightning notes it, passes it on to the other processes, and goes on
-            raise SystemExit(128 + signal.SIGTERM)
         task = self.trainer.datamodule.tasks[int(batch)]  # pyright: ignore[reportAttributeAccessIssue]
         with torch.enable_grad():  # some systems fit a chain while they answer
             for row in self.asker.answers(task):
@@ -124,6 +125,15 @@ class Scorer(lightning.LightningModule):
                 self.file.flush()
                 self.progress.failed += row["failed"] is not None
         self.progress.step(int(self.trainer.num_predict_batches[0]))
+
+    def _end(self, number: int, frame: object) -> None:
+        """End at once, and the other processes too: Lightning's handler would ask them in the middle of an answer.
+
+        What that raises where one of them has gone would look like a system that fails.
+        """
+        if self.trainer.strategy.launcher is not None:
+            self.trainer.strategy.launcher.kill(signal.Signals(number))
+        raise SystemExit(128 + number)
 
     def on_predict_end(self) -> None:
         """Merge once everybody is done."""

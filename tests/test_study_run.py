@@ -1,8 +1,10 @@
 """The study's run and report: what was cut off goes on, what fails is a row, two processes make the same rows."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import asdict
 from html.parser import HTMLParser
 
@@ -133,6 +135,30 @@ def test_two_processes_make_the_same_rows(study, folder, tmp_path):
     study.recordings = [r for r in study.recordings if r.group in held_out]  # the command line's held-out tenth
     study.out = tmp_path / "one"
     assert plain(run(study)) == plain(rows.read_folder(tmp_path / "two")) != plain(one)
+
+
+def test_a_run_that_is_told_to_end_ends_everywhere_and_leaves_no_failure(folder, tmp_path):
+    """SIGTERM arrives in the middle of an answer, and what it breaks there is no system that fails."""
+    (tmp_path / "plan.yaml").write_text("cells: {a: {systems: {loudness: 5000}}}")
+    out = tmp_path / "rows"
+    command = [
+        sys.executable, "-m", "afx_live.study.cli", "run", "--folder", str(folder),
+        "--plan", str(tmp_path / "plan.yaml"), "-o", str(out), "--devices", "2",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        end = time.monotonic() + 120
+        while not all((out / f"rows-{i}.jsonl").exists() and rows.read_folder(out) for i in (0, 1)):
+            assert time.monotonic() < end, "no rows came"
+            assert running.poll() is None
+            time.sleep(0.1)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(30) == 128 + signal.SIGTERM
+    found = rows.read_folder(out)
+    assert found
+    assert not any(row["failed"] for row in found.values())
+    seen = (out / "rows-1.jsonl").stat().st_size
+    time.sleep(1.0)
+    assert (out / "rows-1.jsonl").stat().st_size == seen  # the other process has gone too
 
 
 # --- plan -------------------------------------------------------------------------------------------
