@@ -81,10 +81,10 @@ def main() -> None:
 
 `foreign_page.py` wrote this page from rows of `foreign.py run`: recordings that neither training nor validation heard,
 5 s each, effects that no training heard. Loudness-matched STFT error, lower is better; intervals over recordings.
-Share: ours as a part of the best of the others (the bars we set ourselves: {bars}). Ceiling: the
-same share of our chain fitted to the answer itself, on so many of the pairs. Harmed: pairs that are over 1 % worse than with only the loudness
-set, and the 95th percentile of that change. Log-mel: error in 64 bands and frames of 100 ms, as a part of doing
-nothing's.
+Share: ours as a part of the best of the others (the bars we set ourselves: {bars}).
+Ceiling: the same share of our chain fitted to the answer itself, on so many of the pairs. Harmed: pairs that are over
+1 % worse than with only the loudness set, and the 95th percentile of that change. Log-mel: error in 64 bands and frames
+of 100 ms, as a part of doing nothing's.
 """)
     for generator in dict.fromkeys(g for g, _, _ in cells):
         lines = [
