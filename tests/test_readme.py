@@ -1,7 +1,9 @@
-"""The README says what is so: its OSC table is the program's, its commands and files exist."""
+"""The README says what is so: its tables are the program's and the study's, its commands and files exist."""
 
 import re
 from pathlib import Path
+
+import pytest
 
 from afx_live.realtime.cli import parser
 from afx_live.realtime.osc_table import table_markdown
@@ -10,9 +12,23 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_osc_table_is_the_one_the_program_prints():
-    shown = README.split("<!-- osc table -->\n")[1].split("\n<!-- osc table ends -->")[0]
-    assert shown.strip() == table_markdown().strip(), "run: python tests/test_readme.py"
+def transfer_table() -> str:
+    """Give the study's table of methods at one budget, without its counts and its last column."""
+    report = (ROOT / "study" / "REPORT.md").read_text(encoding="utf-8")
+    table = report.split("### The methods at one training budget")[1].split("\n\n#")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")]
+    head, *rows = [[*row[:2], *row[3:9]] for row in rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+
+
+TABLES = {"osc": table_markdown, "transfer": transfer_table}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_the_one_that_the_program_and_the_study_print(name):
+    shown = README.split(f"<!-- {name} table -->\n")[1].split(f"\n<!-- {name} table ends -->")[0]
+    assert shown.count("\n") > 10
+    assert shown.strip() == TABLES[name]().strip(), "run: python tests/test_readme.py"
 
 
 def test_every_command_and_flag_of_afx_live_exists():
@@ -42,8 +58,9 @@ def _commands_and_flags() -> tuple[set[str], set[str]]:
     return commands, flags
 
 
-if __name__ == "__main__":  # bring the table up to date
-    head, rest = README.split("<!-- osc table -->\n")
-    tail = rest.split("<!-- osc table ends -->")[1]
-    text = f"{head}<!-- osc table -->\n{table_markdown().rstrip()}\n<!-- osc table ends -->{tail}"
-    (ROOT / "README.md").write_text(text, encoding="utf-8")
+if __name__ == "__main__":  # bring the tables up to date
+    for name, make in TABLES.items():
+        begin, end = f"<!-- {name} table -->", f"<!-- {name} table ends -->"
+        head, rest = README.split(begin)
+        README = f"{head}{begin}\n{make().rstrip()}\n{end}{rest.split(end)[1]}"
+    (ROOT / "README.md").write_text(README, encoding="utf-8")

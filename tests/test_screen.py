@@ -696,7 +696,7 @@ def test_it_costs_little_of_a_core(terminal, player, shown):
                     sitting.values["/afx/amount"] = round(time.monotonic() % 1.0, 2)
                 time.sleep(0.1)
                 began = time.thread_time()
-                draw(*shown, *NARROW)
+                draw(shown[0], shown[1], *NARROW)
                 drawing.append(time.thread_time() - began)
             share = (cpu_s(child.pid) - before) / (time.monotonic() - begin)
             slower = max(1.0, float(np.median(drawing)) / DRAW_S)
