@@ -1,29 +1,49 @@
 # Two environments: .venv has the live side (what users install), .venv-test everything.
+# Both hold the exact versions of constraints.txt, so a release elsewhere never breaks these commands.
 PYTHON ?= python3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT := jackd2 libportaudio2 liblo-tools gcc libc6-dev strace sox
 WHEEL = dist/afx_live-*.whl
+PINNED := --constraint constraints.txt --build-constraint constraints.txt
+PIP_VERSION = $(shell sed -n 's/^pip==//p' constraints.txt)
 
-.PHONY: demo test lint types wheel bench clean system
+# $(call environment,FOLDER): a new virtual environment with the pinned pip
+define environment
+	rm -rf $(1)
+	$(PYTHON) -m venv $(1)
+	$(1)/bin/pip install --quiet pip==$(PIP_VERSION)
+endef
+
+.PHONY: demo test quick latest lock lint types wheel bench clean system
 
 demo: .venv/ready  ## render a bundled clip towards a bundled reference; no sound card, no torch
 	.venv/bin/afx-live demo
 
-.venv/ready: pyproject.toml $(wildcard effects/* presets/* realtime/*)
-	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --upgrade pip
-	.venv/bin/pip install --quiet .
+.venv/ready: pyproject.toml constraints.txt $(wildcard effects/* presets/* realtime/*)
+	$(call environment,.venv)
+	.venv/bin/pip install --quiet $(PINNED) .
 	touch $@
 
 test: system wheel .venv-test/ready  ## install the wheel with the training side (5 GB) and test it
 	.venv-test/bin/pip install --quiet --force-reinstall --no-deps $(WHEEL)
 	.venv-test/bin/python -m pytest
 
-.venv-test/ready: pyproject.toml | wheel
-	$(PYTHON) -m venv .venv-test
-	.venv-test/bin/pip install --quiet --upgrade pip
-	.venv-test/bin/pip install --quiet "$$(echo $(WHEEL))[train,dev]"
+.venv-test/ready: pyproject.toml constraints.txt | wheel
+	$(call environment,.venv-test)
+	.venv-test/bin/pip install --quiet $(PINNED) "$$(echo $(WHEEL))[train,dev]"
 	touch $@
+
+latest: system wheel  ## the quick tests with the newest versions that pyproject.toml allows
+	$(call environment,.venv-latest)
+	.venv-latest/bin/pip install --quiet "$$(echo $(WHEEL))[train,dev]"
+	.venv-latest/bin/pip freeze --exclude afx_live | grep -vxFf constraints.txt || echo "the newest are those of constraints.txt"
+	.venv-latest/bin/python -m pytest -m "not slow"
+
+lock:  ## write constraints.txt anew: the newest versions that pyproject.toml allows, for every Python and platform
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet uv
+	printf 'pip\nsetuptools\n' | build/lock/bin/uv pip compile --quiet --universal --python-version 3.10 --no-annotate \
+	  --custom-compile-command 'make lock' --all-extras --upgrade pyproject.toml - -o constraints.txt
 
 system:  ## a JACK server without a sound card, PortAudio, a foreign OSC client, and what watches the audio thread
 	@which jackd oscsend cc strace sox >/dev/null && ldconfig -p | grep -q libportaudio || \
@@ -32,14 +52,14 @@ system:  ## a JACK server without a sound card, PortAudio, a foreign OSC client,
 bench: .venv-bench/ready  ## measure against peers, which are installed only here (pedalboard is GPL): 15 minutes
 	.venv-bench/bin/python bench/all.py
 
-.venv-bench/ready: pyproject.toml bench/requirements.txt
-	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/pip install --quiet -e '.[train,dev]' -r bench/requirements.txt
+.venv-bench/ready: pyproject.toml constraints.txt bench/requirements.txt
+	$(call environment,.venv-bench)
+	.venv-bench/bin/pip install --quiet $(PINNED) -e '.[train,dev]' -r bench/requirements.txt
 	touch $@
 
 wheel: .venv/ready
 	rm -rf dist build/lib build/bdist*
-	.venv/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+	.venv/bin/pip wheel --quiet --no-deps $(PINNED) --wheel-dir dist .
 
 lint: .venv-test/ready types
 	.venv-test/bin/ruff check
@@ -51,4 +71,4 @@ types:  ## rooms as pyright finds them: links, so that nothing needs to be insta
 	for room in effects export presets realtime study training; do ln -sfn ../../../$$room build/types/afx_live/$$room; done
 
 clean:
-	rm -rf .venv .venv-test build dist afx-demo *.egg-info
+	rm -rf .venv .venv-test .venv-latest build dist afx-demo *.egg-info
