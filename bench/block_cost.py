@@ -12,13 +12,14 @@ from collections.abc import Callable
 from itertools import count
 
 import numpy as np
-from _page import BANDS, RATE, machine, median_of, pedalboard_chain, programme, ratio, settings, table, take_turns
+from common import BANDS, RATE, machine, median_of, pedalboard_chain, programme, ratio, settings, table, take_turns
 from scipy.signal import sosfilt
 
-from afx_live.effects import Settings, load
-from afx_live.realtime.callback import callback
-from afx_live.realtime.engine import memory
-from afx_live.realtime.shared import Shared
+from afx_live.chain import Settings
+from afx_live.effects import load
+from afx_live.realtime.audio.callback import callback
+from afx_live.realtime.audio.engine import memory
+from afx_live.realtime.audio.shared_memory import Shared
 
 SIZES = (16, 32, 64, 128, 256, 512)
 FRAMES, ROUNDS = 8192, 300  # frames that each plays in a round, and rounds for each size

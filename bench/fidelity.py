@@ -22,22 +22,22 @@ if __name__ in ("__main__", "__mp_main__"):  # before numpy comes in: processes 
 import numpy as np
 import soundfile
 import yaml
-from _page import machine, table
+from common import machine, table
 
-from afx_live.effects import Settings, play_clip
-from afx_live.effects._loudness import integrated_loudness
-from afx_live.realtime import files
-from afx_live.realtime.commands import SHIPPED
-from afx_live.realtime.engine import LATENCY, Engine
-from afx_live.realtime.listening import LOOK_S
-from afx_live.realtime.session import Session
-from afx_live.study.baselines import long_term_spectrum
-from afx_live.study.cases import MODES, Case
-from afx_live.study.generators import draw_pair
-from afx_live.study.metrics import bootstrap_interval, matched_stft_error
-from afx_live.study.systems import loaded
-from afx_live.training.data import held_out_of
-from afx_live.training.recordings import Recording, find
+from afx_live.chain import Settings, play_clip
+from afx_live.dsp.loudness import integrated_loudness
+from afx_live.realtime.audio import render
+from afx_live.realtime.audio.engine import LATENCY, Engine
+from afx_live.realtime.cli.commands import SHIPPED
+from afx_live.realtime.session.listener import LOOK_S
+from afx_live.realtime.session.session import Session
+from afx_live.study.metrics.audio import bootstrap_interval, matched_stft_error
+from afx_live.study.pairs.case import MODES, Case
+from afx_live.study.pairs.generators import draw_pair
+from afx_live.study.systems.baselines import long_term_spectrum
+from afx_live.study.systems.registry import loaded
+from afx_live.training.datamodules import held_out_of
+from afx_live.training.recordings.recordings import Recording, find
 
 ROWS = ("equaliser", "compressor", "distortion", "reverb", "all", "none")
 RATE = 48000
@@ -103,10 +103,10 @@ def ask(job: tuple[list[Recording], Path, str, str, int, int]) -> Outcome:
         written = [Path(folder, name) for name in ("reference.wav", "input.wav", "out.wav")]
         for path, sound in zip(written, (pair.reference, rounds), strict=False):
             soundfile.write(path, sound, RATE, "FLOAT")
-        reference = files.reference(written[0], predictor)
-        heard = files.listen(written[1])
-        found = files.match_file(heard, predictor, [reference])
-        _, reached_lufs = files.render(heard, found, written[2], lambda frames: None)
+        reference = render.reference(written[0], predictor)
+        heard = render.listen(written[1])
+        found = render.match_file(heard, predictor, [reference])
+        _, reached_lufs = render.render(heard, found, written[2], lambda frames: None)
         file = soundfile.read(written[2])[0][judged]
 
     stage = Stage()

@@ -21,12 +21,12 @@ if __name__ in ("__main__", "__mp_main__"):  # before numpy comes in, as afx-stu
 import numpy as np
 from foreign_effects import LIBRARIES, Library
 
-from afx_live.study import systems
-from afx_live.study.cases import Case, Pair, Result
-from afx_live.study.generators import GENERATORS
-from afx_live.study.own import ROWS, effects_of
-from afx_live.study.sources import Generator, played, stream
-from afx_live.training.recordings import Recording
+from afx_live.study.pairs.case import Case, Pair, Result
+from afx_live.study.pairs.generators import GENERATORS
+from afx_live.study.pairs.ours import ROWS, effects_of
+from afx_live.study.pairs.sources import Generator, played, stream
+from afx_live.study.systems import registry
+from afx_live.training.recordings.recordings import Recording
 
 PLAN = Path(__file__).with_name("foreign.yaml")
 
@@ -51,14 +51,14 @@ def _matchering(pair: Pair) -> Result:
     x, reference = (np.repeat(clip[:, None], 2, 1) for clip in (pair.input, pair.reference))
     config = Config(internal_sample_rate=pair.sample_rate)
     _, y, _ = stages.main(x, reference, config, need_default=False, need_no_limiter=True)
-    return systems._loud(pair, np.asarray(y, np.float64).mean(1))
+    return registry._loud(pair, np.asarray(y, np.float64).mean(1))
 
 
 GENERATORS.update({name: Generator(ROWS, _maker(library)) for name, library in LIBRARIES.items()})
-if "matchering" not in systems.NAMES:
-    systems.NAMES += ("matchering",)
-    systems.UNMASKED += ("matchering",)
-    systems._MAKERS["matchering"] = lambda models, allowed: _matchering
+if "matchering" not in registry.NAMES:
+    registry.NAMES += ("matchering",)
+    registry.UNMASKED += ("matchering",)
+    registry._MAKERS["matchering"] = lambda models, allowed: _matchering
 
 
 def main() -> None:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from afx_live.effects import CANONICAL
-from afx_live.study.cases import Audio
+from afx_live.chain import CANONICAL
+from afx_live.study.pairs.case import Audio
 
 Random = np.random.Generator
 Words = list[str]

@@ -13,10 +13,10 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from _page import machine, table
+from common import machine, table
 
-from afx_live.study.metrics import bootstrap_interval
-from afx_live.study.rows import gather
+from afx_live.study.metrics.audio import bootstrap_interval
+from afx_live.study.run.rows import gather
 
 PEERS = {
     "nothing": "nothing", "loudness": "loudness", "match_eq_50": "match EQ 50 %", "match_eq": "match EQ",

@@ -96,7 +96,7 @@ def _artefacts(kept: Path) -> set[Path]:
 
 
 def refused_by_trial(data: bytes) -> bool:
-    from afx_live.realtime.graphs import ModelError, trial
+    from afx_live.matching.onnx_sandbox import ModelError, trial
 
     try:
         trial(Path("fuzzed"), {"encoder.onnx": data}, WINDOW)
@@ -107,9 +107,6 @@ def refused_by_trial(data: bytes) -> bool:
 
 def child(name: str, folder: Path, seconds: int, seed: int) -> int:
     """Be the process that may die."""
-    import afx_live.realtime.engine
-    import afx_live.realtime.tone  # first: numba does not compile what atheris has instrumented  # noqa: F401
-
     atheris: Any = importlib.import_module("atheris")
     make, seeds, mutate, length = TARGETS[name]
     with atheris.instrument_imports(include=["afx_live.realtime", "afx_live.presets", "pythonosc"]):
@@ -136,7 +133,7 @@ def short(error: Exception) -> None:
 
 
 def osc_target() -> Target:
-    from afx_live.realtime.osc_packets import MAX_MESSAGES, BadPacket, check, decode
+    from afx_live.realtime.osc.packets import MAX_MESSAGES, BadPacket, check, decode
 
     def target(data: bytes) -> None:
         begin = time.thread_time()  # of this thread: the computer may be busy with something else
@@ -218,32 +215,32 @@ def _places(value: Any) -> list[tuple[Any, Any]]:
 
 def model_target() -> Target:
     """A folder around a fuzzed model.json: all but onnxruntime, which has a target of its own."""
-    from afx_live.realtime import predictor
+    from afx_live.matching import model
 
     folder = Path(tempfile.mkdtemp())
-    for name in predictor.GRAPHS:
+    for name in model.GRAPHS:
         (folder / name).touch()
     empty: Any = lambda *a, **k: None  # noqa: E731
-    predictor.check = predictor.trial = predictor.session = empty
-    predictor.Predictor._sizes = predictor.sizes = empty
+    model.check = model.trial = model.session = empty
+    model.Predictor._sizes = model.sizes = empty
     rng = np.random.default_rng(0)
 
     def target(data: bytes) -> None:
         (folder / "model.json").write_bytes(data)
         try:
-            made = predictor.Predictor(folder)
-        except predictor.ModelError as error:
+            made = model.Predictor(folder)
+        except model.ModelError as error:
             return short(error)
         bands, effects = len(made._bands_hz), len(made.chain.order)
         unit, curve = rng.random(len(made.chain.params)), rng.normal(0.0, 10.0, bands)
-        settings = made.settings(predictor.Prediction(unit, rng.random(effects), curve, 0.5))
+        settings = made.settings(model.Prediction(unit, rng.random(effects), curve, 0.5))
         assert all(math.isfinite(v) for step in settings.steps for v in step.values.values())
 
     return target
 
 
 def model_seeds() -> list[bytes]:
-    from afx_live.realtime.commands import SHIPPED
+    from afx_live.realtime.cli.commands import SHIPPED
 
     spec = json.loads((SHIPPED / "model.json").read_text())
     nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -255,15 +252,15 @@ def model_seeds() -> list[bytes]:
 
 
 def graph_target() -> Target:
-    from afx_live.realtime import graphs
+    from afx_live.matching import onnx_sandbox
 
     path, waveform = Path("encoder.onnx"), np.random.default_rng(0).normal(0.0, 0.1, (1, WINDOW)).astype(np.float32)
 
     def target(data: bytes) -> None:
         try:
-            graphs.check(path, data)
-            graphs.run(path, graphs.session(path, data), {"waveform": waveform})
-        except graphs.ModelError as error:
+            onnx_sandbox.check(path, data)
+            onnx_sandbox.run(path, onnx_sandbox.session(path, data), {"waveform": waveform})
+        except onnx_sandbox.ModelError as error:
             short(error)
 
     return target
@@ -312,8 +309,8 @@ def graph_seeds() -> list[bytes]:
 
 
 def audio_target() -> Target:
-    from afx_live.realtime.files import fixed, listen, render
-    from afx_live.realtime.predictor import ClipError
+    from afx_live.matching.model import ClipError
+    from afx_live.realtime.audio.render import fixed, listen, render
 
     folder = Path(tempfile.mkdtemp())
     path, played = folder / "fuzzed", 0
@@ -328,7 +325,7 @@ def audio_target() -> Target:
             assert np.isfinite(heard.stretches).all()
             played += 1
             if played % 50 == 0:
-                from afx_live.effects import Settings
+                from afx_live.chain import Settings
 
                 render(heard, fixed(heard, Settings(), -20.0), folder / "out.wav", lambda frames: None, force=True)
         except ClipError as error:

@@ -14,11 +14,12 @@ from collections.abc import Callable
 import dasp_pytorch.functional as dasp  # pyright: ignore[reportMissingImports]
 import numpy as np
 import torch
-from _page import BANDS, EFFECTS, RATE, machine, median_of, programme, ratio, table, take_turns
+from common import BANDS, EFFECTS, RATE, machine, median_of, programme, ratio, table, take_turns
 from torch import Tensor
 from torchaudio.functional import lfilter
 
-from afx_live.effects import _oversample, load, reverb
+from afx_live.dsp import oversampling
+from afx_live.effects import load, reverb
 
 BATCH, FRAMES, ROUNDS = 8, 131072, 9
 FEW = {"reverb": 3}  # rounds: dasp-pytorch takes a quarter of a minute for each
@@ -120,7 +121,7 @@ def half_band(x: Tensor, branches: tuple[tuple[float, ...], ...]) -> Tensor:
 def distortion(x: Tensor, values: list[Tensor]) -> Tensor:
     """Four times the rate by zeros and half-bands, tanh, DC blocker, tone, mix, and down again."""
     drive_db, bias, tone_hz, mix = (v[:, None] for v in values)
-    bands = ((_oversample.A0, _oversample.A1), (_oversample.B0, _oversample.B1))
+    bands = ((oversampling.A0, oversampling.A1), (oversampling.B0, oversampling.B1))
     for band in bands:
         x = half_band(torch.stack((x, torch.zeros_like(x)), 2).flatten(1), band)
     drive = 10 ** (drive_db / 20)

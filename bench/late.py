@@ -27,10 +27,9 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from conftest import Jack  # pyright: ignore[reportMissingImports]
-from under_load import RATE, TURN_S, load, noise, taking_turns  # pyright: ignore[reportMissingImports]
-
-from afx_live.realtime.shared import METERS, Shared
+from afx_live.realtime.audio.shared_memory import METERS, Shared
+from support.jack import Jack  # pyright: ignore[reportMissingImports]
+from support.under_load import RATE, TURN_S, load, noise, taking_turns  # pyright: ignore[reportMissingImports]
 
 SLICE_S, WINDOW_S = 20.0, 2.0
 BLOCKS = (128, 256)
@@ -146,8 +145,8 @@ def timed(plain: tuple[int, int], meters: np.ndarray, sound: np.ndarray) -> tupl
     """Compile a callback that takes the time around another one; address, user pointer, and what must live."""
     from numba import types
 
-    from afx_live.effects._native import _caller, at_address, c_function, carray
-    from afx_live.realtime.callback import CALLBACK, PORT, _enter, _leave
+    from afx_live.dsp.compiler import _caller, at_address, c_function, carray
+    from afx_live.realtime.audio.callback import CALLBACK, PORT, _enter, _leave
 
     row = np.dtype([("address", "i8"), ("user", "i8"), ("port", "i8"), ("meters", "i8"), ("noise", "i8")])
     call = _caller(CALLBACK)

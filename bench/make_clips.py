@@ -15,8 +15,8 @@ import numpy as np
 import soundfile
 from numba import njit
 
-from afx_live.effects import Rack, Settings, Step
-from afx_live.effects._loudness import integrated_loudness
+from afx_live.chain import Rack, Settings, Step
+from afx_live.dsp.loudness import integrated_loudness
 
 RATE = 48000
 DRY_LUFS, WET_LUFS, CHAIN_LUFS = -26.0, -16.0, -23.0

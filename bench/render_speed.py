@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import soundfile
-from _page import BANDS, RATE, machine, median_of, programme, ratio, settings, table, take_turns, tool
+from common import BANDS, RATE, machine, median_of, programme, ratio, settings, table, take_turns, tool
 
 from afx_live import presets
 
@@ -24,7 +24,7 @@ SECONDS, ROUNDS = 300, 7
 BOARD = """\
 import sys
 sys.path.insert(0, sys.argv[3])
-from _page import pedalboard_chain
+from common import pedalboard_chain
 from pedalboard.io import AudioFile
 chain = pedalboard_chain()
 with AudioFile(sys.argv[1]) as source:
@@ -83,7 +83,7 @@ def main() -> None:
         soundfile.write(source, programme(SECONDS), RATE, "PCM_24")
         presets.save(presets.Preset("chain", settings(), 1.0, -20.0), preset)
         script.write_text(BOARD)
-        render = [sys.executable, "-m", "afx_live.realtime.cli", "render", str(source), "--force", "--json", "-o"]
+        render = [sys.executable, "-m", "afx_live.realtime.cli.main", "render", str(source), "--force", "--json", "-o"]
         reference = str(presets.clip("guitar_reference"))
         commands = {
             "ours": [*render, str(folder / "a.wav"), "--preset", str(preset)],

@@ -16,13 +16,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-from _page import machine, median_of, table
+from common import machine, median_of, table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from conftest import Jack  # pyright: ignore[reportMissingImports]
-
 from afx_live import presets
-from afx_live.realtime.shared import METERS
+from afx_live.realtime.audio.shared_memory import METERS
+from support.jack import Jack  # pyright: ignore[reportMissingImports]
 
 HELPS, STARTS = 15, 5
 BAR_HELP_S, BAR_START_S = 0.3, 3.0
@@ -44,7 +43,7 @@ heard and the model is loaded. *Never started*: the same with an empty cache. It
 
 {machine}
 """
-AFX = [sys.executable, "-m", "afx_live.realtime.cli"]
+AFX = [sys.executable, "-m", "afx_live.realtime.cli.main"]
 
 
 def help_s(env: dict[str, str]) -> float:

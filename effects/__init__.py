@@ -1,16 +1,16 @@
 """Effects that play live and can be trained through, with the same samples.
 
 One file is one effect: `names()` lists them, `load(name)` gives one. A new file is a new effect.
-`Chain` plays several in a row. Nothing here imports torch until something is asked to `process`.
+Nothing here imports torch until something is asked to `process`.
 """
 
 import importlib
 import pkgutil
 from functools import cache
 
-from ._spec import Effect, Param
+from ._effect import Effect, Param
 
-__all__ = ["CANONICAL", "Chain", "Effect", "Param", "Rack", "Settings", "Step", "load", "names", "play_clip"]
+__all__ = ["Effect", "Param", "load", "names"]
 
 
 @cache
@@ -25,7 +25,3 @@ def load(name: str) -> Effect:
     if name not in names():
         raise KeyError(f"{name!r} is not an effect; there are {', '.join(names())}")
     return importlib.import_module(f".{name}", __name__).effect
-
-
-from ._chain import CANONICAL, Chain, Settings, Step  # noqa: E402  they look effects up by `load`
-from ._rack import Rack, play_clip  # noqa: E402

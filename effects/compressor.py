@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
-from ._math import exp, log
-from ._native import loop
-from ._spec import Effect, Param
+from ..dsp.compiler import jit
+from ..dsp.fastmath import exp, log
+from ._effect import Effect, Param
 
 SILENCE = 1e-6  # -120 dBFS: below it the detector does not look
 DB = 20.0 / math.log(10.0)
@@ -34,14 +34,14 @@ def design(sample_rate, threshold_db, ratio, attack_ms, release_ms, knee_db, mak
     )
 
 
-@loop
+@jit
 def _over_knee(over, knee):
     """How far the level is over the threshold, in dB, rounded off inside the knee."""
     inside = min(max(over + 0.5 * knee, 0.0), knee)
     return inside * inside / (2.0 * knee) + max(over - 0.5 * knee, 0.0)
 
 
-@loop
+@jit
 def _peaks(x, row):
     """Find the loudest channel's level in every frame."""
     frames, channels = x.shape
@@ -52,7 +52,7 @@ def _peaks(x, row):
             row[n] = max(row[n], abs(x[n, c]))
 
 
-@loop
+@jit
 def _smooth(rows, s, t, coef, step, count):
     """Follow the gain aimed at; s is the gain before the first frame. Returns the last."""
     aim, before, gain = rows[AIM], rows[BEFORE], rows[GAIN]
@@ -65,7 +65,7 @@ def _smooth(rows, s, t, coef, step, count):
     return s
 
 
-@loop
+@jit
 def _record(x, notes):
     """Note the sound and its loudest channel, for the adjoint."""
     frames, channels = x.shape
@@ -115,7 +115,7 @@ def adjoint(g, state, start, coef, step, tape, gcoef, gstep):
         _share_out(block, notes, rows, float(start + first), coef, step, gcoef, gstep)
 
 
-@loop
+@jit
 def _turn_up(g, notes, d_gain):
     """Turn g into the part of its gradient that passes through the product; note that of the gain in dB."""
     frames, channels = g.shape
@@ -129,7 +129,7 @@ def _turn_up(g, notes, d_gain):
             g[n, c] *= gain[n]
 
 
-@loop
+@jit
 def _unsmooth(notes, rows, w, t, coef, step):
     """Run the transpose of `_smooth`, backwards; w is the gradient of the gain that came after the last frame."""
     d_gain, pole, d_smooth = rows[D_GAIN], rows[POLE], rows[D_SMOOTH]
@@ -144,7 +144,7 @@ def _unsmooth(notes, rows, w, t, coef, step):
     return w
 
 
-@loop(fastmath={"contract", "reassoc"})  # sums may be taken in lanes
+@jit(fastmath={"contract", "reassoc"})  # sums may be taken in lanes
 def _share_out(g, notes, rows, start, coef, step, gcoef, gstep):
     """Add a slice to the gradients of the coefficients, and what came through the detector to that of the input."""
     frames, channels = g.shape

@@ -10,11 +10,11 @@ import math
 
 import numpy as np
 
-from ._lanes import apart, pair, pair_at, put
-from ._math import tanh
-from ._native import loop
-from ._oversample import LATENCY, SLICE, STATE, down4, up4
-from ._spec import Effect, Param
+from ..dsp.compiler import jit
+from ..dsp.fastmath import tanh
+from ..dsp.oversampling import LATENCY, SLICE, STATE, down4, up4
+from ..dsp.simd import apart, pair, pair_at, put
+from ._effect import Effect, Param
 
 UNITY = 0.1  # the curve keeps this amplitude, -20 dBFS: drive changes the sound more than the level
 DC_HZ = 10.0
@@ -36,7 +36,7 @@ def design(sample_rate, drive_db, bias, tone_hz, mix):
     )
 
 
-@loop
+@jit
 def _rows(coef, step, first, way, frames, rows):
     """Write the coefficients of frames first, first + way, ... and tanh(bias), the curve's value at rest."""
     for i in range(5):
@@ -46,14 +46,14 @@ def _rows(coef, step, first, way, frames, rows):
         rows[5, n] = tanh(rows[1, n])
 
 
-@loop
+@jit
 def _scratch(state, channels):
     """Rows of one slice, at the end of the state; written before they are read, so zeros are silence."""
     rows = state[PER_CHANNEL * channels :]
     return rows[: ROWS * SLICE].reshape((ROWS, SLICE)), rows[ROWS * SLICE :].reshape((2, 8 * SLICE))
 
 
-@loop
+@jit
 def _bend(dry, wet, first, last, drive, bias, level, rest):
     """Put sub-frames through the curve."""
     u, w = dry[first:last], wet[first:last]
@@ -61,7 +61,7 @@ def _bend(dry, wet, first, last, drive, bias, level, rest):
         w[i] = level * (tanh(drive * u[i] + bias) - rest)
 
 
-@loop
+@jit
 def _soften(dry, wet, slow, c, d, count, dc, rows, tape):
     """Take DC out of the bent sub-frames of channels c and d, low-pass them, and mix them with the dry ones."""
     pole, mix = rows[3], rows[4]

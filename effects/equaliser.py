@@ -1,7 +1,7 @@
 """Parametric equaliser: a low shelf, four peaks, a high shelf."""
 
-from . import _biquad as biquad
-from ._spec import Effect, Param
+from ..dsp import biquad
+from ._effect import Effect, Param
 
 SECTIONS = 6
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._spec import Effect, Param
+from ._effect import Effect, Param
 
 LN10_20 = np.log(10.0) / 20.0
 

@@ -7,7 +7,7 @@ stage's. Source, kernel and gradient are the compressor's.
 import numpy as np
 
 from . import compressor
-from ._spec import Effect, Param
+from ._effect import Effect, Param
 
 
 def design(sample_rate, ceiling_db, attack_ms, release_ms, knee_db):

@@ -18,9 +18,9 @@ of which the left output is heard.
 
 import numpy as np
 
-from . import _biquad as biquad
-from ._native import loop, tuple_setitem
-from ._spec import Effect, Param
+from ..dsp import biquad
+from ..dsp.compiler import jit, tuple_setitem
+from ._effect import Effect, Param
 
 LINES = 8
 LENGTHS = (1031, 1327, 1523, 1871, 2053, 2311, 2539, 2803)  # frames at 48 kHz: 21 to 58 ms
@@ -62,13 +62,13 @@ SLICE = 64  # frames worked on at a time: no line is shorter. It changes no samp
 T_EARLY, T_LATE, T_LINE, T_DAMPER, T_CHANNEL = 0, 2, 4, 4 + LINES, 4 + 2 * LINES
 
 
-@loop
+@jit
 def _ring_sizes(sample_rate):
     """Frames in the rings of the pre-delay and of the taps: the longest way back, and a slice written ahead."""
     return int(PREDELAY_S * sample_rate) + 2 + SLICE, int(RIGHT_S[-1] * sample_rate) + SLICE
 
 
-@loop
+@jit
 def _lines(sample_rate, rt60_s, hf_ratio):
     """Length, gain and pole of each line, and the energy they give out for white noise of 1.
 
@@ -125,7 +125,7 @@ def design(sample_rate, rt60_s, hf_ratio, predelay_ms, low_cut_hz, width, mix):
     ) + (lengths + gains + poles)
 
 
-@loop
+@jit
 def _read(ring, at, row, count):
     """Copy `count` frames from place `at` on out of a ring."""
     whole = min(count, ring.shape[0] - at)
@@ -136,7 +136,7 @@ def _read(ring, at, row, count):
         far[n] = ring[n]
 
 
-@loop
+@jit
 def _write(ring, at, row, count):
     """Copy `count` frames into a ring, from place `at` on."""
     whole = min(count, ring.shape[0] - at)
@@ -147,7 +147,7 @@ def _write(ring, at, row, count):
         ring[n] = far[n]
 
 
-@loop
+@jit
 def _add_tap(ring, at, gain, row, count):
     """Add `count` frames from place `at` on of a ring to a row."""
     whole = min(count, ring.shape[0] - at)
@@ -158,13 +158,13 @@ def _add_tap(ring, at, gain, row, count):
         far[n] += gain * ring[n]
 
 
-@loop
+@jit
 def _back(at, frames, size):
     """Give the place that many frames before `at`."""
     return at - frames if at >= frames else at - frames + size
 
 
-@loop
+@jit
 def _low_cut(x, state, t, coef, step, rows):
     """Filter both channels; they go together because each waits for its own last frame."""
     right = x.shape[1] - 1
@@ -184,7 +184,7 @@ def _low_cut(x, state, t, coef, step, rows):
     state[CUT], state[CUT + 1] = s1, s2
 
 
-@loop
+@jit
 def _delay(ring, now, count, t, coef, step, row, slope):
     """Read the pre-delay's ring between two frames: row[n] is what enters the taps and the lines."""
     size = ring.shape[0]
@@ -205,7 +205,7 @@ def _delay(ring, now, count, t, coef, step, row, slope):
         row[n] = u + (delay - whole) * slope[n]
 
 
-@loop
+@jit
 def _send(x, state, t, coef, step, rows):
     """Take a slice through low cut and pre-delay into the rings of the taps, and hear those."""
     count, channels = x.shape
@@ -230,7 +230,7 @@ def _send(x, state, t, coef, step, rows):
     state[TAPS_AT] = tap + count if tap + count < taps_size else tap + count - taps_size
 
 
-@loop
+@jit
 def _damp(state, i, count, t, coef, step, v, u):
     """Low-pass four lines at once, from line i on: each waits for its own last frame."""
     h0, h1, h2, h3 = state[DAMPER + i], state[DAMPER + i + 1], state[DAMPER + i + 2], state[DAMPER + i + 3]
@@ -246,7 +246,7 @@ def _damp(state, i, count, t, coef, step, v, u):
     state[DAMPER + i], state[DAMPER + i + 1], state[DAMPER + i + 2], state[DAMPER + i + 3] = h0, h1, h2, h3
 
 
-@loop
+@jit
 def _circulate(channels, count, state, t, coef, step, rows, tape):
     """Take a slice out of the lines, through dampers and matrix, and back in with what enters: no line is shorter."""
     predelay_size, taps_size = _ring_sizes(coef[RATE])
@@ -289,7 +289,7 @@ def _circulate(channels, count, state, t, coef, step, rows, tape):
         ring += length
 
 
-@loop
+@jit
 def _record(x, rows, tape):
     """Note for the adjoint what enters, and what is heard, before the mix."""
     count, channels = x.shape
@@ -301,7 +301,7 @@ def _record(x, rows, tape):
             tape[n, T_CHANNEL + 3 * c + 2] = rows[SLOPE + c, n]
 
 
-@loop
+@jit
 def _mix(x, t, coef, step, rows):
     count, channels = x.shape
     right = channels - 1
@@ -333,7 +333,7 @@ def kernel(x, state, start, coef, step, tape):
         _mix(block, start + first, coef, step, rows)
 
 
-@loop
+@jit
 def _add(gcoef, gstep, i, t, value):
     gcoef[i] += value
     gstep[i] += t * value

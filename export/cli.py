@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
     p = parser()
     a = p.parse_args(arguments)
     if a.check and not a.checkpoint:
-        from .proof import ProofError, check
+        from .model.proof import ProofError, check
 
         try:
             print(check(a.check, a.provider))
@@ -39,8 +39,8 @@ def main(arguments: list[str] | None = None) -> None:
         return
     if not (a.checkpoint and a.output) or a.check:
         p.error("give --checkpoint FILE -o FOLDER, or --check FOLDER")
-    from .proof import ProofError
-    from .write import write
+    from .model.proof import ProofError
+    from .model.write import write
 
     try:
         print(write(a.checkpoint, a.output, a.name or a.output.name, a.licence, a.force))

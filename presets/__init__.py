@@ -26,7 +26,7 @@ from typing import Any
 import platformdirs
 
 from .. import effects
-from ..effects import Settings, Step
+from ..chain import Settings, Step
 
 __all__ = [
     "Preset",

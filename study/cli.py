@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     )
     r.add_argument("rows", nargs="+", type=Path, metavar="ROWS", help="folders of runs, or files of rows")
     r.add_argument("-o", "--output", type=Path, default=Path("REPORT.html"), help="page; .md beside it (REPORT.html)")
-    r.add_argument("--findings", type=Path, help="Markdown that opens the page (default: study/FINDINGS.md)")
+    r.add_argument("--findings", type=Path, help="Markdown that opens the page (default: docs/study_findings.md)")
     r.add_argument("--probe", type=Path, help="result of afx-study probe (default: probe.json beside the rows)")
     b = commands.add_parser(
         "probe", allow_abbrev=False, parents=[found, trained], help="ask what style encoders hear, by linear probes"
@@ -97,7 +97,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         import lightning  # noqa: F401
 
-        from ..realtime.predictor import ModelError
+        from ..matching.model import ModelError
     except ImportError as error:
         sys.exit(f"afx-study: {error.name} is missing. Install the training side: pip install 'afx-live[train]'")
     try:
@@ -118,8 +118,8 @@ def _recordings(a: argparse.Namespace):
     """Give the recordings for validation and those for nothing but the study; without the latter, the former."""
     import yaml
 
-    from ..training.data import held_out_of
-    from ..training.recordings import find
+    from ..training.datamodules import held_out_of
+    from ..training.recordings.recordings import find
 
     data = yaml.safe_load(a.config.read_text())["data"] if a.config else {}
     validation, test = held_out_of(find(a.folder, a.layout), data.get("held_out", ()), data.get("test", ()))
@@ -127,11 +127,11 @@ def _recordings(a: argparse.Namespace):
 
 
 def _do_run(a: argparse.Namespace) -> None:
-    from . import plan
-    from .generators import GENERATORS
-    from .measure import METRICS
-    from .run import Study, run, systems_asked
-    from .systems import NAMES
+    from .metrics.measure import METRICS
+    from .pairs.generators import GENERATORS
+    from .run import plan
+    from .run.run import Study, run, systems_asked
+    from .systems.registry import NAMES
 
     if unknown := [m for m in a.metrics if m not in METRICS]:
         raise PlanError(f"--metrics: {unknown[0]!r} is none of {', '.join(METRICS)}")
@@ -144,27 +144,27 @@ def _do_run(a: argparse.Namespace) -> None:
         raise PlanError(error) from None
     study = Study(_recordings(a)[1], a.models, a.output, cells, a.seed, a.retry, tuple(a.metrics))
     if a.list:
-        from .rows import read_folder
+        from .run.rows import read_folder
 
         left = study.missing(read_folder(a.output))
         print(f"{sum(len(t.systems) for t in left)} of {plan.size(cells)} rows to compute, of {len(left)} pairs")
         return
     run(study, a.devices, a.num_nodes, a.strategy, a.accelerator)
     if a.examples and not os.environ.get("LOCAL_RANK"):  # another process of this run has returned by then as well
-        from .examples import render
+        from .report.examples import render
 
         render(a.models, a.output / "examples")
 
 
 def _do_report(a: argparse.Namespace) -> None:
-    from .report import write
+    from .report.report import write
 
     for path in write(a.rows, a.output, a.models, a.findings, a.probe):
         print(path)
 
 
 def _do_probe(a: argparse.Namespace) -> None:
-    from .probe import probe, summary
+    from .run.linear_probe import probe, summary
 
     validation, test = _recordings(a)
     known = list(dict.fromkeys([*validation, *test]))
@@ -173,15 +173,15 @@ def _do_probe(a: argparse.Namespace) -> None:
 
 
 def _do_smallest(a: argparse.Namespace) -> None:
-    from .smallest import smallest
+    from .run.quickstart import smallest
 
     for path in smallest(a.folder, a.layout, a.config, a.output, a.minutes, a.renders, a.n, a.seed):
         print(path)
 
 
 def _do_calibrate(a: argparse.Namespace) -> None:
-    from ..realtime.commands import SHIPPED
-    from .calibrate import calibrate
+    from ..realtime.cli.commands import SHIPPED
+    from .run.calibrate import calibrate
 
     print(calibrate(_recordings(a)[0], a.model or SHIPPED, a.n, a.seed, a.workers, (0.0, *a.strengths), a.scores))
 

@@ -20,26 +20,26 @@ def main(arguments: list[str] | None = None) -> None:
 
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] == ["study"]:
-        from .study.cli import main as study
+        from ..study.methods.cli import main as study
 
         return study(given[1:])
 
     if given[:1] == ["hearing"]:
-        from .hearing import Fresh, Hearing
+        from .by_sound.system import Fresh, Hearing
 
-        return command_line(Hearing, Fresh, Path(__file__).with_name("hearing.yaml"), given[1:])
+        return command_line(Hearing, Fresh, Path(__file__).with_name("configs") / "hearing.yaml", given[1:])
 
-    from .data import References
-    from .system import System
+    from .datamodules import References
+    from .response_system import System
 
-    command_line(System, References, Path(__file__).with_name("afx.yaml"), arguments)
+    command_line(System, References, Path(__file__).with_name("configs") / "afx.yaml", arguments)
 
 
 def command_line(model: Any, data: Any, defaults: Path, arguments: list[str] | None, **more: Any) -> None:
     """Run LightningCLI with defaults from a file; what is not there ends it with code 4 and no traceback."""
     from lightning.pytorch.cli import LightningCLI
 
-    from .recordings import NoRecordings
+    from .recordings.recordings import NoRecordings
 
     parser = {command: {"default_config_files": [str(defaults)]} for command in ("fit", "validate")}
     try:

@@ -14,14 +14,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..effects import CANONICAL, Chain, Rack, Settings
-from ..effects._loudness import integrated_loudness
-from . import cache, law_clippers, law_compressors, law_filters, law_rooms, laws, styles, variants
-from .front_end import AVERAGE, BANDS, FLOOR, LUFS, SAMPLE_RATE, SPECTRA, WINDOW, WINDOW_S, FrontEnd
-from .recordings import NoRecordings, Recording, Variation, mix, read_mono, stretch, two_stretches, usable_for_pairs
-from .responses import band_loudness, equaliser_curve
-from .styles import draw
-from .variants import Played, Variant
+from ..chain import CANONICAL, Chain, Rack, Settings
+from ..dsp.loudness import integrated_loudness
+from . import priors, render_cache
+from .features import AVERAGE, BANDS, FLOOR, LUFS, SAMPLE_RATE, SPECTRA, WINDOW, WINDOW_S, FrontEnd
+from .other_effects import chains, compressors, distortions, filters, outcome, reverbs
+from .other_effects.chains import Played, Variant
+from .priors import draw
+from .recordings.recordings import (
+    NoRecordings,
+    Recording,
+    Variation,
+    mix,
+    read_mono,
+    stretch,
+    two_stretches,
+    usable_for_pairs,
+)
+from .response_losses import band_loudness, equaliser_curve
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +83,9 @@ def draw_take(recordings: Sequence[Recording], rng: np.random.Generator, vary: b
             a, b = _mixed(recordings[usable[rng.integers(len(usable))]], a, b, rng)
         if min(integrated_loudness(a, SAMPLE_RATE), integrated_loudness(b, SAMPLE_RATE)) > -60.0:
             return Take(level(window(a)), level(window(b)), index)
-    raise NoRecordings("no recording has two audible stretches of 2 s; see `afx_live.training.recordings.find`")
+    raise NoRecordings(
+        "no recording has two audible stretches of 2 s; see `afx_live.training.recordings.recordings.find`"
+    )
 
 
 def _read(recording: Recording, start_s: float, seconds: float, variation: Variation) -> np.ndarray:
@@ -156,7 +168,7 @@ def _render_file(job: tuple[Path, list[Recording], int, int, bool, float]) -> Pa
 def _play(x: np.ndarray, rng: np.random.Generator, share: float) -> Played:
     """Draw a chain, of laws of other kinds with a chance of `share`, and play a clip through it, levelled."""
     strange = share > 0.0 and rng.random() < share
-    variant = variants.draw(rng) if strange else Variant(draw(rng), {})
+    variant = chains.draw(rng) if strange else Variant(draw(rng), {})
     played = variant.play(x, SAMPLE_RATE)
     return replace(played, audio=level(played.audio))
 
@@ -182,20 +194,20 @@ def render_statistics(
     """
     more = {}
     if share:
-        parts = (laws, law_filters, law_compressors, law_clippers, law_rooms, variants, _play)
-        more = {"share": share, "laws": [cache.meaning(part) for part in parts]}
-    parts = FrontEnd, styles, draw_take, render, level, window
-    home = folder / cache.made_of(recordings, parts, seed, vary, **more)
+        parts = (outcome, filters, compressors, distortions, reverbs, chains, _play)
+        more = {"share": share, "laws": [render_cache.meaning(part) for part in parts]}
+    parts = FrontEnd, priors, draw_take, render, level, window
+    home = folder / render_cache.made_of(recordings, parts, seed, vary, **more)
     jobs = [
         (path, list(recordings), count, seed * 1_000_003 + i, vary, share)
-        for i, (path, count) in enumerate(cache.files(home, takes, TAKES))
+        for i, (path, count) in enumerate(render_cache.files(home, takes, TAKES))
     ]
-    return cache.fill(home, _render_file, jobs, workers, "Rendering references")
+    return render_cache.fill(home, _render_file, jobs, workers, "Rendering references")
 
 
 def load_statistics(home: Path, takes: int) -> Statistics:
     """Read a rendered folder."""
-    parts = [completed(dict(np.load(path))) for path, _ in cache.files(home, takes, TAKES)]
+    parts = [completed(dict(np.load(path))) for path, _ in render_cache.files(home, takes, TAKES)]
     return settled({k: np.concatenate([p[k] for p in parts])[:takes] for k in STORED})
 
 

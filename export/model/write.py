@@ -1,0 +1,160 @@
+"""Write a model folder: two graphs, what they must be used with, and clips that prove them."""
+
+import hashlib
+import json
+import logging
+import shutil
+import tempfile
+import warnings
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import nn
+
+from ...chain import Chain
+from ...training.features import LUFS, SAMPLE_RATE, WINDOW, WINDOW_S, band_centres
+from ...training.network import Predictor
+from ...training.pairs import level, window
+from ...training.response_losses import band_weights
+from ...training.response_system import System
+from .proof import TOLERANCE, check
+
+FORMAT, VERSION = "afx-live-model", 1
+OPSET = 20
+
+
+class _Controller(nn.Module):
+    """The controller as the live side calls it: probabilities instead of logits."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        super().__init__()
+        self.predictor = predictor
+
+    def forward(self, input_statistics, input_embedding, reference_statistics, reference_embedding):
+        unit, logits, curve, kin = self.predictor.control(
+            input_statistics, input_embedding, reference_statistics, reference_embedding
+        )
+        return unit, torch.sigmoid(logits), curve, torch.sigmoid(kin)
+
+
+def write(checkpoint: Path, folder: Path, name: str, licence: str, force: bool = False) -> str:
+    """Export a checkpoint to `folder` and say what was proved.
+
+    The folder appears only when onnxruntime has given torch's numbers on the proof clips. Raises
+    FileNotFoundError, FileExistsError, ValueError for a checkpoint that is not ours, ProofError.
+    """
+    if folder.exists() and not force:
+        raise FileExistsError(f"{folder} exists; choose another folder or add --force")
+    if not checkpoint.is_file():
+        raise FileNotFoundError(f"{checkpoint} is not there; afx-train writes checkpoints under runs/")
+    system = _load(checkpoint)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".afx-export-") as scratch:
+        draft = Path(scratch) / "model"
+        draft.mkdir()
+        _write_proof(system.predictor, draft)  # first: exporting leaves the module in no defined mode
+        _write_graphs(system.predictor, draft)
+        (draft / "model.json").write_text(json.dumps(_describe(system, name, licence, draft), indent=2) + "\n")
+        said = check(draft)
+        if folder.exists():
+            shutil.rmtree(folder)
+        draft.rename(folder)
+    return f"{folder}: {said}"
+
+
+def _load(checkpoint: Path) -> System:
+    try:
+        system = System.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a file that is not its own
+        raise ValueError(f"{checkpoint} is not a checkpoint of afx-train: {error}") from None
+    return system.eval()
+
+
+def _write_graphs(predictor: Predictor, folder: Path) -> None:
+    size, embedding = predictor.encoder.statistics, predictor.encoder.embedding
+    clip = (torch.randn(1, WINDOW) * 0.05,)
+    described = (torch.randn(1, size), torch.randn(1, embedding), torch.randn(1, size), torch.randn(1, embedding))
+    _export(predictor.encoder, clip, folder / "encoder.onnx", ["waveform"], ["statistics", "embedding"])
+    _export(
+        _Controller(predictor), described, folder / "controller.onnx",
+        ["input_statistics", "input_embedding", "reference_statistics", "reference_embedding"],
+        ["unit", "probability", "curve_db", "kin"],
+    )  # fmt: skip
+
+
+def _export(module: nn.Module, example: tuple, path: Path, inputs: list[str], outputs: list[str]) -> None:
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module.eval(), example, path, dynamo=True, opset_version=OPSET, input_names=inputs, output_names=outputs,
+            external_data=False, verbose=False,
+        )  # fmt: skip
+    _forget_sources(path)
+
+
+def _forget_sources(path: Path) -> None:
+    """Take out where in the source each node came from: it names the paths of the machine that exported."""
+    model = onnx.load(path)
+    for graph in (model.graph, *model.functions):
+        for item in (*graph.node, *graph.value_info):
+            del item.metadata_props[:]
+            item.doc_string = ""
+        del graph.metadata_props[:]
+    onnx.save(model, path)
+
+
+def _proof_clips() -> np.ndarray:
+    """Make three clips that move every statistic: noise bursts, a decaying chord, a clipped sweep."""
+    rng, t = np.random.default_rng(7), np.arange(WINDOW) / SAMPLE_RATE
+    bursts = rng.standard_normal(WINDOW) * np.exp(-6.0 * (t % 0.4))
+    chord = sum(np.sin(2 * np.pi * f * t) for f in (110.0, 277.2, 329.6, 1760.0)) * np.exp(-2.0 * (t % 1.0))
+    sweep = np.tanh(3.0 * np.sin(2 * np.pi * 40.0 * 5.0 * (400.0 ** (t / 5.0) - 1.0) / np.log(400.0)))
+    return np.stack([level(window(x)) for x in (bursts, chord, sweep)]).astype(np.float32)
+
+
+def _write_proof(predictor: Predictor, folder: Path) -> None:
+    clips = np.round(_proof_clips() * 32767.0).clip(-32767, 32767).astype(np.int16)
+    rows: dict[str, list[np.ndarray]] = {
+        k: [] for k in ("statistics", "embedding", "unit", "probability", "curve_db", "kin")
+    }
+    with torch.no_grad():
+        waves = torch.from_numpy(clips.astype(np.float32) / 32767.0)
+        described = [predictor.encoder(w[None]) for w in waves]
+        for i, here in enumerate(described):
+            answers = _Controller(predictor).eval()(*here, *described[(i + 1) % len(described)])
+            for key, value in zip(rows, (*here, *answers), strict=True):
+                rows[key].append(value.numpy())
+    arrays: dict[str, Any] = {"clips": clips, **{k: np.concatenate(v) for k, v in rows.items()}}
+    np.savez_compressed(folder / "proof.npz", **arrays)
+
+
+def _describe(system: System, name: str, licence: str, folder: Path) -> dict:
+    chain: Chain = system.chain
+    files = ("encoder.onnx", "controller.onnx", "proof.npz")
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": name,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "licence": licence,
+        "sample_rate": SAMPLE_RATE,
+        "window_s": WINDOW_S,
+        "lufs": LUFS,
+        "chain": [{"effect": e.name, "params": [asdict(p) for p in e.params]} for e in chain.effects],
+        "fixed": [[e, p.name] for (e, p), fixed in zip(chain.params, system.fixed.tolist(), strict=True) if fixed],
+        # for an input of another source than the reference, and of the same; `afx-study calibrate` chooses better
+        "threshold": {effect: [0.85, 0.6] for effect in chain.order},
+        "strength": {effect: [1.0, 1.0] for effect in chain.order},
+        "band_weights": [round(v, 4) for v in band_weights().tolist()],
+        "bands_hz": [round(v, 3) for v in band_centres().tolist()],
+        "parameters": sum(p.numel() for p in system.predictor.parameters()),
+        "tolerance": TOLERANCE,
+        "sha256": {f: hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in files},
+        "opset": OPSET,
+    }

@@ -1,0 +1,145 @@
+"""Reading OSC messages: what each asks for, and in what order that is done."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pythonosc.osc_packet import TimedMessage
+
+from .addresses import PANIC, Address
+from .subscribers import Feedback, Refused
+from .udp import is_local
+
+MESSAGE_RATE, BURST = 5000.0, 1000.0  # messages per second and peer, and how many at once
+EARLY = 1.0  # s a time tag may lie ahead; every message is applied on arrival, those beyond count as late
+GUESS = 500.0  # tokens that a wrong answer to the handshake costs: ten guesses a second
+PING, DUMP, SUBSCRIBE = "/afx/ping", "/afx/dump", "/afx/subscribe"
+
+
+class Budget:
+    """A token bucket: MESSAGE_RATE tokens a second, BURST at most. It may go into debt by one datagram."""
+
+    def __init__(self) -> None:
+        self._level, self._when = BURST, time.monotonic()
+
+    def left(self) -> bool:
+        now = time.monotonic()
+        self._level = min(BURST, self._level + (now - self._when) * MESSAGE_RATE)
+        self._when = now
+        return self._level >= 1
+
+    def spend(self, tokens: float) -> None:
+        self._level -= tokens
+
+
+@dataclass
+class Batch:
+    """What is to happen in one go: first the commands, then the values on top of them, then the replies."""
+
+    commands: dict[str, str] = field(default_factory=dict)
+    values: dict[str, float] = field(default_factory=dict)
+    replies: list[tuple[Any, int, list[tuple[Address, float | None]]]] = field(default_factory=list)
+
+    def add(self, other: "Batch") -> None:
+        for path, text in other.commands.items():
+            self.commands.pop(path, None)  # the last one wins, and comes last
+            self.commands[path] = text
+        self.values |= other.values
+        self.replies += other.replies
+
+
+@dataclass
+class Origin:
+    """The datagram that is being read: its sender, its size in bytes, and what is to be answered."""
+
+    peer: Any
+    size: int
+    budget: Budget
+    asked: list[tuple[Address, float | None]] = field(default_factory=list)
+    greeted: bool = False
+
+
+class Reader:
+    """Sort messages by the table: into a batch, to what is to be answered, or to the feedback.
+
+    Integers for addresses of 0 to 1 are divided by `integer_range`. `counters` are the server's, `say`
+    is how it says what was wrong with a message.
+    """
+
+    def __init__(
+        self,
+        table: Mapping[str, Address],
+        feedback: Feedback,
+        integer_range: float,
+        counters: dict[str, int],
+        say: Callable[..., None],
+    ) -> None:
+        self._table, self._feedback, self._range = table, feedback, integer_range
+        self._counters, self._say = counters, say
+
+    def read(self, timed: TimedMessage, batch: Batch, origin: Origin) -> None:
+        """Sort one message: into the batch, to what has been asked for, or to the feedback."""
+        if timed.time > time.time() + EARLY:
+            self._counters["late"] += 1
+        path, arguments = timed.message.address, timed.message.params
+        address = self._table.get(path)
+        if address is None:
+            self._counters["unknown"] += 1
+            self._say("unknown", "OSC address %.80s is not known; `afx-live osc --list` shows all", path)
+        elif address.kind == "request":
+            self._request(address, arguments, origin)
+        elif not arguments and address.kind != "trigger":
+            origin.asked.append((address, None))
+        elif address.kind == "meter":
+            self._refuse("OSC %s is only read", path)
+        elif len(arguments) > 1 or any(isinstance(a, str) != (address.kind == "string") for a in arguments):
+            self._refuse("OSC %s takes one value: %s", path, address.values)
+        elif address.kind == "string":
+            batch.commands[path] = arguments[0]
+            self._feedback.set_by(origin.peer, address, arguments[0], time.monotonic())
+        elif address.kind == "trigger":
+            self._pull(address, float(arguments[0]) if arguments else 1.0, batch, origin)
+        else:
+            self._set(address, arguments[0], batch, origin)
+
+    def _request(self, address: Address, arguments: Sequence[Any], origin: Origin) -> None:
+        """Let a peer begin or end to hear of changes; one request a datagram is answered."""
+        try:
+            if any(isinstance(a, str) for a in arguments):
+                raise Refused(address.values)
+            if address.path != SUBSCRIBE:
+                self._feedback.unsubscribe(arguments, origin.peer)
+            elif not origin.greeted:
+                origin.greeted, local = True, is_local(origin.peer[0])
+                if not self._feedback.subscribe(arguments, origin.peer, local, origin.size, time.monotonic()):
+                    origin.budget.spend(GUESS)
+        except Refused as error:
+            self._refuse("OSC %s: %s", address.path, error)
+
+    def _pull(self, address: Address, value: float, batch: Batch, origin: Origin) -> None:
+        if value < 0.5:  # the button let go
+            return
+        if address.path == DUMP:
+            self._feedback.dump(origin.peer)
+        elif address.path != PING:
+            batch.values[address.target] = 1.0
+        origin.asked.append((address, None))
+
+    def _set(self, address: Address, given: float, batch: Batch, origin: Origin) -> None:
+        scaled = address.normal and isinstance(given, int) and not isinstance(given, bool)
+        value = given / self._range if scaled else float(given)
+        if address.kind == "bool":
+            value = float(value >= 0.5)
+        clamped = min(max(value, address.low), address.high)
+        if address.target == PANIC and value < 0.5:
+            origin.asked.append((address, None))  # a pad let go does not un-mute
+            return
+        batch.values[address.target] = address.native(clamped)
+        self._feedback.set_by(origin.peer, address, clamped, time.monotonic())
+        if abs(clamped - value) > 1e-6 * max(1.0, abs(value)):  # float32 0.7 is not 0.7: no news
+            origin.asked.append((address, clamped))
+
+    def _refuse(self, text: str, *values: object) -> None:
+        self._counters["bad"] += 1
+        self._say("type", text, *values)

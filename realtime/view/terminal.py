@@ -1,0 +1,199 @@
+"""The status view's own process: `python -m afx_live.realtime.view.terminal FOLDER` draws on its standard output.
+
+`afx-live run` starts it as a child, so that drawing can make nothing late, and pulls it back by closing
+its standard input; `afx-live watch` does the same from a second terminal. It maps the shared block for
+reading, reads state.json when that has changed, and writes to the terminal only what looks different.
+"""
+
+import argparse
+import gc
+import math
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.segment import Segment
+from rich.text import Text
+
+from ..cli.main import UsageError, result
+from .layout import Piece, draw, plan
+from .panels import Meters
+from .status_reader import FRAME_S, Ended, Pointers, Source, running
+
+CLEAR = "\x1b[2J"
+ENTER, LEAVE = "\x1b[?1049h\x1b[?25l" + CLEAR, "\x1b[0m\x1b[?25h\x1b[?1049l"
+"""To the alternate screen without a cursor, and back."""
+BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"
+"""Around what a terminal should show at once; those that do not know it ignore it."""
+AFRESH_S = 5.0
+"""So often everything is written again: another program may have written over it."""
+LEAVES = (("Ctrl-C", "leaves; the sound goes on"),)
+
+
+class Terminal:
+    """A terminal in its alternate screen, while in its context; whatever happens, it is left as it was."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file, self._entered = file.fileno(), False
+        self._console = Console(file=file, markup=False, highlight=False)
+        self._pieces: list[Piece] = []
+        self._shown: dict[tuple[int, int], tuple[Text, str]] = {}
+        self._layout: Any = None
+        self._made_of: Any = None
+        self._afresh = 0.0
+
+    def __enter__(self) -> "Terminal":
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        signal.signal(signal.SIGTSTP, self._pause)
+        self._enter()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._leave()
+
+    def _enter(self) -> None:
+        self._entered = True
+        self._shown.clear()
+        self._write(ENTER)
+
+    def _leave(self) -> None:
+        if self._entered:
+            self._entered = False
+            with suppress(OSError):  # a terminal that has been closed
+                self._write(LEAVE)
+
+    def _pause(self, *_: object) -> None:
+        """Ctrl-Z: give the terminal back, then stop; `paint` comes back when the terminal is ours again."""
+        self._leave()
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    def _ours(self) -> bool:
+        try:
+            return os.tcgetpgrp(self._file) == os.getpgrp()
+        except OSError:  # not the terminal that controls us: nobody else's job runs there
+            return True
+
+    def paint(self, state: Mapping[str, Any], meters: Meters) -> None:
+        """Show it, unless the terminal belongs to somebody else just now."""
+        if not self._ours():
+            return self._leave()
+        if not self._entered:
+            self._enter()
+        size = os.get_terminal_size(self._file)
+        begin = [] if self._planned(state, (size.columns or 80, size.lines or 24)) else [CLEAR]
+        parts = []
+        moving = [p for p in self._pieces if callable(p.make) or (p.row, p.column) not in self._shown]
+        for piece in moving:
+            place, made = (piece.row, piece.column), piece.made(meters)
+            if place not in self._shown or self._shown[place][0] != made:
+                self._shown[place] = made, f"\x1b[{piece.row + 1};{piece.column + 1}H{self._ansi(piece.fit(made))}"
+                parts.append(self._shown[place][1])
+        if time.monotonic() > self._afresh + AFRESH_S:
+            self._afresh = time.monotonic()
+            parts = [drawn for _, drawn in self._shown.values()]
+        if begin or parts:
+            self._write(BEGIN + "".join(begin + parts) + END)
+
+    def _planned(self, state: Mapping[str, Any], size: tuple[int, int]) -> bool:
+        """Lay out again if there is a reason to; False if nothing that is on the screen stays where it is."""
+        if self._made_of is not None and self._made_of[0] is state and self._made_of[1] == size:
+            return True
+        self._made_of = state, size
+        self._pieces = plan(state, *size)
+        layout = size, [(p.row, p.column, p.width) for p in self._pieces]
+        if layout != self._layout:
+            self._layout = layout
+            self._shown.clear()
+            return False
+        for piece in self._pieces:  # what is fixed, and is the same, need not be drawn
+            place = piece.row, piece.column
+            if place in self._shown and not callable(piece.make) and self._shown[place][0] != piece.make:
+                del self._shown[place]
+        return True
+
+    def _ansi(self, text: Text) -> str:
+        """Give a text with its colours: what `Console.print` writes, without wrapping, at a third of its cost."""
+        segments = text.render(self._console)
+        if self._console.no_color:
+            segments = Segment.remove_color(segments)
+        colours = self._console._color_system  # public only as a name
+        return "".join(s.style.render(s.text, color_system=colours) if s.style else s.text for s in segments)
+
+    def _write(self, text: str) -> None:
+        left = memoryview(text.encode())
+        while left:
+            try:
+                left = left[os.write(self._file, left) :]
+            except BlockingIOError:  # somebody made the terminal non-blocking, and it is slow
+                select.select([], [self._file], [], 1.0)
+
+
+def show(folder: Path, terminal: TextIO, leash: int | None = None, keys: Any = None) -> None:
+    """Draw until `leash` (a file descriptor) ends, or the afx-live that is watched; raises Ended then."""
+    source, pointers = Source(folder), Pointers()
+    state: Mapping[str, Any] = {}
+    given = None
+    gc.freeze()  # what was imported is there to stay: the collector need not look at it again
+    with Terminal(terminal) as screen:
+        last = time.monotonic()
+        while True:
+            if (fresh := source.state()) is not given:
+                given, state = fresh, {**fresh, "keys": keys} if keys else fresh
+            now = time.monotonic()
+            screen.paint(state, pointers.follow(source.meters(), now - last))
+            last = now
+            if select.select([] if leash is None else [leash], [], [], FRAME_S)[0]:
+                return
+
+
+def attach(a: argparse.Namespace) -> int:
+    """`afx-live watch`: see a running afx-live; once, as text or JSON, where there is no terminal."""
+    found = running()
+    if not found:
+        raise UsageError("no afx-live runs here for this user; start one: afx-live --reference ref.wav")
+    try:
+        if a.json or a.quiet or not able(sys.stdout):
+            source = Source(found[0])
+            state, row = source.state(), source.meters()
+            data = {"state": state, "meters": {name: _plain(value) for name, value in row.items()}}
+            result(a, data, draw(state, Pointers().follow(row), 80, 24).plain)
+            return 0
+        show(found[0], sys.stdout, keys=LEAVES)
+    except Ended:
+        print("afx-live has ended.", file=sys.stderr)
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    return value if math.isfinite(value) else None
+
+
+def able(file: TextIO) -> bool:
+    """Tell whether a screen can be drawn there: a terminal that moves its cursor and knows our characters."""
+    encoding = (file.encoding or "").lower().replace("-", "")
+    return os.name == "posix" and file.isatty() and os.environ.get("TERM", "dumb") != "dumb" and encoding == "utf8"
+
+
+def main() -> None:
+    """Be the child of `afx-live run`: Ctrl-C is for our parent, which then lets go of the leash."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(OSError):
+        os.nice(10)
+    with suppress(Ended):
+        show(Path(sys.argv[1]), sys.stdout, leash=0)
+
+
+if __name__ == "__main__":
+    main()

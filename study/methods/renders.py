@@ -1,0 +1,210 @@
+"""Renders: pairs with their audio, for losses that listen to the result. Made once, kept on disk.
+
+A *render* is two stretches A and B of one recording, played through one random chain f. Either may be
+the input and the other the reference, so a render has two *sides*: side s asks for f(stretch s),
+given stretch s and f(the other one).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from ...chain import CANONICAL, Chain
+from ...training import priors, render_cache
+from ...training.datamodules import Rendered
+from ...training.features import FrontEnd
+from ...training.pairs import completed, draw_take, level, render, settled, vector, window
+from ...training.recordings.recordings import Recording
+
+FRAMES = 131072
+"""Frames kept of each stretch, from its beginning: there f starts from silence, as a model's chain does."""
+PER_FILE = 25
+"""Renders in a file of the cache: what is lost if it is cut off."""
+CHAINS = {
+    "none": 0.06, "equaliser": 0.14, "compressor": 0.14, "distortion": 0.1, "reverb": 0.1,
+    "equaliser+compressor": 0.22, "all": 0.24,
+}  # fmt: skip
+"""How often f is what: one effect, several joined by "+", "all" of them or "none"."""
+_ARRAYS = ("dry", "wet", "values", "on", "recording", "kind")
+
+
+def effects_of(chain: str) -> tuple[str, ...]:
+    """Read a chain's name: "all", "none", or effects joined by "+"; ValueError for an unknown effect."""
+    names = {"all": CANONICAL, "none": ()}.get(chain, tuple(chain.split("+")))
+    if unknown := [n for n in names if n not in CANONICAL]:
+        raise ValueError(f"{chain!r}: {unknown[0]!r} is none of {', '.join(CANONICAL)}")
+    return tuple(e for e in CANONICAL if e in names)
+
+
+# --- rendering -----------------------------------------------------------------------------------------
+
+
+def _render_file(job: tuple[Path, list[Recording], int, list[int], bool, dict[str, float]]) -> None:
+    path, recordings, count, seed, vary, chains = job
+    torch.set_num_threads(1)
+    front_end, rng, chain = FrontEnd(), np.random.default_rng(seed), Chain(CANONICAL)
+    kinds = sorted({r.kind for r in recordings})
+    shares = np.array(list(chains.values())) / sum(chains.values())
+
+    def hear(clips: Sequence[np.ndarray]) -> np.ndarray:
+        with torch.no_grad():
+            return front_end(torch.from_numpy(np.array(clips, np.float32))).numpy()
+
+    rows: dict[str, list] = {k: [] for k in _ARRAYS}
+    audio = np.zeros((count, 2, 2, FRAMES), np.float32)
+    for i in range(count):
+        take = draw_take(recordings, rng, vary)
+        settings = priors.draw(rng, effects_of(list(chains)[rng.choice(len(chains), p=shares)]))
+        dry = [take.a, take.b]
+        wet = [render(x, settings) for x in dry]
+        audio[i, :, 0], audio[i, :, 1] = [x[:FRAMES] for x in dry], [x[:FRAMES] for x in wet]
+        row = hear(dry), hear(wet), vector(chain, settings), [s.on for s in settings.steps], take.recording
+        for name, value in zip(_ARRAYS, (*row, kinds.index(recordings[take.recording].kind)), strict=True):
+            rows[name].append(value)
+    arrays = {k: np.array(v, np.float32 if k in ("dry", "wet", "values") else None) for k, v in rows.items()}
+    _write(path, arrays, audio)
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray], audio: np.ndarray) -> None:
+    """Write the audio first: a file of numbers says that both are whole."""
+    partial = path.with_suffix(".part.npy")
+    np.save(partial, audio)
+    partial.replace(path.with_suffix(".npy"))
+    partial = path.with_suffix(".part.npz")
+    np.savez(partial, **arrays)  # pyright: ignore[reportArgumentType]
+    partial.replace(path)
+
+
+def render_audio(
+    recordings: Sequence[Recording], folder: Path, count: int, seed: int, workers: int,
+    vary: bool = True, chains: Mapping[str, float] = CHAINS,
+) -> Path:  # fmt: skip
+    """Make renders in a folder of its own inside `folder`, 2 MB each; what is there already is kept.
+
+    Returns the folder, which `cache` names.
+    """
+    parts = FrontEnd, priors, draw_take, render, level, window, _render_file
+    home = folder / render_cache.made_of(recordings, parts, seed, vary, chains=dict(chains), frames=FRAMES)
+    files = render_cache.files(home, count, PER_FILE)
+    jobs = [(path, list(recordings), n, [seed, i], vary, dict(chains)) for i, (path, n) in enumerate(files)]
+    return render_cache.fill(home, _render_file, jobs, workers, "Rendering pairs")
+
+
+# --- reading -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A rendered folder.
+
+    dry, wet (renders, sides, size): front-end statistics of the stretches and of f(stretches); values
+    (renders, params) and on (renders, effects): f; settled (renders, sides, params): f as `pairs.settled`
+    says it, when that side's stretch is the reference; audio: one memory map (renders, sides, 2,
+    frames) of dry and wet for each file.
+    """
+
+    dry: np.ndarray
+    wet: np.ndarray
+    values: np.ndarray
+    settled: np.ndarray
+    on: np.ndarray
+    audio: list[np.ndarray]
+
+    def chain(self, index: int) -> tuple[str, ...]:
+        """Give f's effects."""
+        return tuple(e for e, on in zip(CANONICAL, self.on[index], strict=True) if on)
+
+
+def load_renders(home: Path, count: int) -> Stored:
+    """Open a rendered folder; its audio is read from disk when it is asked for."""
+    files = [path for path, _ in render_cache.files(home, count, PER_FILE)]
+    parts = [dict(np.load(path)) for path in files]
+    s = {k: np.concatenate([p[k] for p in parts]) for k in _ARRAYS}
+    values = []
+    for side in (0, 1):
+        one = {**s, "dry": s["dry"][:, [side, 1 - side]], "wet": s["wet"][:, side, None]}
+        one |= {"values": s["values"][:, None], "on": s["on"][:, None]}
+        values.append(settled(completed(one)).values[:, 0])
+    audio = [np.load(path.with_suffix(".npy"), mmap_mode="r") for path in files]
+    return Stored(s["dry"], s["wet"], s["values"], np.stack(values, 1), s["on"], audio)
+
+
+class Sides(Dataset):
+    """Rows of renders: statistics of input and reference, f's settled values, on-flags, input and answer.
+
+    frames: how much audio is given, from the beginning; 0 gives none. The side is drawn anew each time,
+    or, for validation (`fixed`), follows from the index. only: names of chains to which f is kept.
+    """
+
+    def __init__(self, stored: Stored, frames: int, only: Sequence[str] | None = None, fixed: bool = False) -> None:
+        wanted = None if only is None else {effects_of(name) for name in only}
+        self._rows = [i for i in range(len(stored.on)) if wanted is None or stored.chain(i) in wanted]
+        if not self._rows:
+            raise ValueError(f"no render's chain is one of {', '.join(only or ())}")
+        self._s, self._frames, self._fixed = stored, frames, fixed
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, ...]:
+        s, row = self._s, self._rows[index]
+        side = index % 2 if self._fixed else int(torch.randint(2, ()))
+        other = 1 - side
+        audio = s.audio[row // PER_FILE][row % PER_FILE, side, :, : self._frames]
+        columns = s.dry[row, side], s.wet[row, other], s.settled[row, other], s.on[row], audio[0], audio[1]
+        return tuple(torch.from_numpy(np.array(c, np.float32)) for c in columns)
+
+
+class Renders(Rendered):
+    """Pairs with their audio, 2 MB a take.
+
+    chains: how often f is which chain. only: keep to renders of these chains, out of the same cache.
+    frames: audio that training hears of each, at 48 kHz, at most 131072; validation always hears all.
+    """
+
+    KEPT = "renders"
+    train: Stored
+    validation: Stored
+
+    def __init__(
+        self,
+        folder: str,
+        *,
+        takes: int = 3000,
+        validation_takes: int = 100,
+        chains: dict[str, float] = CHAINS,
+        only: list[str] | None = None,
+        batch_size: int = 8,
+        validation_batch_size: int = 10,
+        frames: int = 65536,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(folder, takes=takes, validation_takes=validation_takes, **kwargs)
+        if not 0 <= frames <= FRAMES:
+            raise ValueError(f"frames: {frames} is not in 0 … {FRAMES}, which is what a render holds")
+        self.save_hyperparameters()
+        self.chains, self.only, self.frames = dict(chains), only, frames
+        self.batch_size, self.validation_batch_size = batch_size, validation_batch_size
+
+    def render(self, recordings: Sequence[Recording], takes: int, seed: int, vary: bool) -> Path:
+        return render_audio(recordings, self.cache, takes, seed, self.workers, vary, self.chains)
+
+    def load(self, home: Path, takes: int) -> Stored:
+        return load_renders(home, takes)
+
+    @property
+    def statistics(self) -> torch.Tensor:
+        """Raw statistics of the references in training (clips, size), for the network's normalisation."""
+        return torch.from_numpy(self.train.wet.reshape(-1, self.train.wet.shape[-1]))
+
+    def train_dataloader(self) -> DataLoader:
+        rows = Sides(self.train, self.frames, self.only)
+        return DataLoader(rows, self.batch_size, shuffle=True, drop_last=len(rows) > self.batch_size)
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(Sides(self.validation, FRAMES, self.only, fixed=True), self.validation_batch_size)

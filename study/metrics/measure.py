@@ -1,0 +1,91 @@
+"""All that is measured of one result, under one name each."""
+
+from collections.abc import Callable, Collection
+
+from ..pairs.case import Pair, Result
+from . import audio, paper
+from . import per_effect as effects
+
+METRICS = (
+    "stft", "matched_stft", "log_mel_db", "msd", "centroid_hz", "rms_db", "crest_db", "loudness_lu", "pesq",
+    "eq_curve_db", "gain_reduction_r", "thd_db", "nonlinear_db", "rt60_share", "rt60_blind_share",
+    "response_equaliser", "response_compressor", "response_distortion", "response_reverb",
+)  # fmt: skip
+"""The names in a row of scores; a response of another effect comes beside them where a chain has one."""
+ABOUT = {
+    "eq_curve_db": "equaliser", "gain_reduction_r": "compressor", "nonlinear_db": "distortion",
+    "rt60_blind_share": "reverb",
+}  # fmt: skip
+"""What is only asked where f holds that effect, or where nobody knows what f holds."""
+
+
+def measure(
+    result: Result, pair: Pair, speech: bool = False, failures: dict[str, str] | None = None,
+    only: Collection[str] = (),
+) -> dict[str, float | None]:  # fmt: skip
+    """Score a result against the pair's answer: every name in METRICS, None where it does not apply, or not in `only`.
+
+    speech: whether PESQ is asked for. A metric that fails gives None and is named in `failures`, with
+    why; without `failures`, its error is raised.
+    """
+    scores: dict[str, float | None] = dict.fromkeys(METRICS)
+    for name, question in _questions(result, pair, speech).items():
+        if only and name not in only:
+            continue
+        try:
+            answer = question()
+            scores.update(answer if isinstance(answer, dict) else {name: answer})
+        except (ValueError, ArithmeticError, paper.Missing) as error:
+            if failures is None:
+                raise
+            failures[name] = str(error)
+    return scores
+
+
+Question = Callable[[], float | dict[str, float] | None]
+
+
+def _questions(result: Result, pair: Pair, speech: bool) -> dict[str, Question]:
+    y, truth, x, rate = result.audio, pair.answer, pair.input, pair.sample_rate
+    ours, theirs = result.settings, pair.settings
+    plain = {
+        "stft": audio.stft_error,
+        "matched_stft": audio.matched_stft_error,
+        "log_mel_db": audio.log_mel_error,
+        "msd": paper.mel_distance,
+        "centroid_hz": audio.centroid_error_hz,
+        "rms_db": audio.rms_error_db,
+        "crest_db": audio.crest_error_db,
+        "loudness_lu": audio.loudness_error_lu,
+        **({"pesq": paper.pesq} if speech else {}),
+    }
+    against_input = {
+        "eq_curve_db": effects.eq_curve_error_db,
+        "gain_reduction_r": effects.gain_reduction_correlation,
+        "nonlinear_db": effects.nonlinear_error_db,
+    }
+
+    def blind() -> float | None:
+        return effects.rt60_share(*(effects.blind_rt60(s, x, rate) for s in (y, truth)))
+
+    def responses() -> dict[str, float]:
+        assert ours is not None
+        assert theirs is not None
+        found = effects.response_errors(ours, theirs, x, rate)
+        return {f"response_{effect}": error for effect, error in found.items()}
+
+    asked: dict[str, Question] = {
+        **{name: lambda f=f: f(y, truth, rate) for name, f in plain.items()},
+        **{name: lambda f=f: f(y, truth, x, rate) for name, f in against_input.items()},
+        "rt60_blind_share": blind,
+    }
+    if ours is not None and theirs is not None:
+        asked["thd_db"] = lambda: effects.thd_error_db(ours, theirs, rate)
+        asked["rt60_share"] = lambda: effects.rt60_share(
+            effects.chain_rt60(ours, rate), effects.chain_rt60(theirs, rate)
+        )
+        asked["responses"] = responses
+    if theirs is not None:
+        there = {step.effect for step in theirs.steps if step.on}
+        asked = {name: question for name, question in asked.items() if ABOUT.get(name) in {None, *there}}
+    return asked

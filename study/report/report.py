@@ -1,0 +1,216 @@
+"""The report: rows, training curves, probes and examples to one HTML page and its Markdown twin.
+
+It depends on the files alone, so that the same files give the same bytes.
+"""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..pairs.case import MODES
+from ..run.rows import gather
+from . import page, plots, questions
+from .tables import Cell, Results, Table, title
+
+NAME = "How well does each kind of model transfer each effect?"
+FINDINGS = Path(__file__).resolve().parents[2] / "docs" / "study_findings.md"
+SECTIONS = {
+    "The methods, side by side": (questions.headline,),
+    "Can an equaliser and a compressor stand in for other effects?": (questions.chains,),
+    "Every system": (questions.everybody, questions.restraint),
+    "Kinds of sound, sample rates, intensities": (questions.varied,),
+    "Every metric": (questions.every_metric,),
+    "What it costs": (questions.cost,),
+    "Failures": (questions.failures,),
+}
+
+
+def write(
+    places: Sequence[Path], output: Path, models: Path, findings: Path | None = None, probe: Path | None = None
+) -> tuple[Path, Path]:
+    """Write the page and its Markdown twin; returns both paths.
+
+    Raises FileNotFoundError and ValueError for rows, findings or probes that are not there or no such thing.
+    """
+    rows = gather(places)
+    folders = [p if p.is_dir() else p.parent for p in places]
+    results, curves = Results(rows), training_curves(models)
+    probed = _probed(probe, folders)
+    tables = {name: [t for ask in asks for t in ask(results)] for name, asks in SECTIONS.items()}
+    tables["What it costs"] = questions.budgets(curves) + tables["What it costs"]
+    tables["What style encoders hear"] = _probe_tables(probed) if probed else []
+    tables["Where the numbers come from"] = _provenance(rows, folders)
+    tables = {name: found for name, found in tables.items() if found}
+    pictures = {
+        "The methods, side by side": improvement_plot(results),
+        "What it costs": curve_plot(curves) + cost_plot(results),
+        "Kinds of sound, sample rates, intensities": varied_plot(results),
+    }  # fmt: skip
+    text = _findings(findings)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    inner = {name: pictures.get(name, "") + "".join(map(page.table_html, found)) for name, found in tables.items()}
+    if heard := _examples(folders):
+        inner["Listen"] = heard
+    output.write_text(page.document(NAME, page.prose(text), list(inner.items())), encoding="utf-8")
+    twin = output.with_suffix(".md")
+    parts = [f"## {name}\n\n" + "\n".join(map(page.table_markdown, found)) for name, found in tables.items()]
+    twin.write_text("\n".join([f"# {NAME}\n", text.strip() + "\n", *parts]), encoding="utf-8")
+    return output, twin
+
+
+def _findings(path: Path | None) -> str:
+    """Read what was written by hand; its own first heading makes room for the page's."""
+    if path is None and not FINDINGS.is_file():
+        return "*No findings were written yet.*\n"
+    lines = (path or FINDINGS).read_text(encoding="utf-8").splitlines()
+    return "\n".join(lines[1:] if lines and lines[0].startswith("# ") else lines)
+
+
+# --- training -----------------------------------------------------------------------------------------
+
+
+def training_curves(models: Path) -> dict[str, list[dict[str, float]]]:
+    """Read each training's curve: the newest curve.csv in a folder below `models/<name>`, rows of numbers."""
+    curves = {}
+    for folder in sorted(p for p in models.glob("*") if p.is_dir()):
+        found = sorted(folder.rglob("curve.csv"), key=lambda p: (p.stat().st_mtime_ns, p))
+        if not found:
+            continue
+        with open(found[-1], newline="") as file:
+            points = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+        if points := [p for p in points if "cpu_minutes" in p]:
+            curves[folder.name] = points
+    return curves
+
+
+def curve_plot(curves: dict[str, list[dict[str, float]]]) -> str:
+    """Draw validation over processor minutes, a plot for each thing that several trainings log."""
+    keys = sorted({k for points in curves.values() for k in points[-1] if k.startswith("validation")})
+    wanted = [k for k in keys if "stft" in k or k.endswith("loss")] or keys[:1]
+    drawn = []
+    for key in wanted[:3]:
+        series = {n: [(p["cpu_minutes"], p.get(key, np.nan)) for p in points] for n, points in curves.items()}
+        drawn.append(plots.lines(series, "processor time, min", key.replace("_", " ")))
+    return "".join(drawn)
+
+
+# --- plots of rows ------------------------------------------------------------------------------------
+
+
+def improvement_plot(results: Results) -> str:
+    """Draw what each method gains on each row of the base case, both modes together."""
+    base = results.cases(questions.is_base)
+    groups = {}
+    for row in dict.fromkeys(c.row for c in base if c.row != "none"):
+        cases = [c for c in base if c.row == row]
+        found = [(s, results.gain(s, cases)) for s in (*questions.BUDGETED, "ours", "match_eq_50")]
+        points = [(title(s), *(100 * v for v in (f.mean, f.low, f.high))) for s, f in found if f and f.share]
+        if points:
+            groups[f"{row}, either recording"] = points
+    return plots.dots(groups, "change against only setting the loudness, % (hollow: not sure)")
+
+
+def varied_plot(results: Results) -> str:
+    """Draw the gain over the intensity."""
+    series: dict[str, list[tuple[float, float]]] = {}
+    cases = results.cases(lambda c: questions.is_base(replace(c, intensity=1.0)) and c.mode == MODES[0])
+    asked = {c.row for c in cases if c.intensity != 1}
+    for intensity in sorted({c.intensity for c in cases if c.row in asked}):
+        mine = [c for c in cases if c.intensity == intensity and c.row in asked]
+        for system in ("match_eq_50", "matcher", "ad", "spsa", "response", "ours"):
+            if found := results.gain(system, mine):
+                series.setdefault(title(system), []).append((intensity, 100 * found.mean))
+    several = {n: p for n, p in series.items() if len(p) > 1}
+    return plots.lines(several, "intensity (1: as drawn)", "change against only loudness, %")
+
+
+def cost_plot(results: Results) -> str:
+    """Draw what is gained over what it costs."""
+    cases = results.cases(lambda c: questions.is_base(c) and c.row != "none")
+    series = {}
+    for system, factors in questions.real_time_factors(results.rows).items():
+        found = results.gain(system, cases)
+        if found and found.share and system not in ("nothing", "loudness"):
+            series[title(system)] = [(float(np.median(factors)), 100 * found.mean)]
+    return plots.lines(series, "real-time factor on one core", "change against only loudness, %", log_x=True)
+
+
+# --- the rest -----------------------------------------------------------------------------------------
+
+
+def _probed(path: Path | None, folders: Sequence[Path]) -> dict[str, Any] | None:
+    paths = [path] if path else [f / "probe.json" for f in folders if (f / "probe.json").is_file()]
+    return json.loads(paths[0].read_text()) if paths else None
+
+
+def _probe_tables(probed: dict[str, Any]) -> list[Table]:
+    """Tables of probe.json: accuracies, and the confusions of each encoder."""
+    best = max(e["accuracy"] for e in probed["encoders"].values())
+    rows = []
+    for name, e in probed["encoders"].items():
+        accuracy = Cell(
+            f"{e['accuracy']:.0%}", "[{:.0%}, {:.0%}]".format(*e["accuracy_interval"]), e["accuracy"] == best
+        )
+        f1 = Cell(f"{e['macro_f1']:.2f}", "[{:.2f}, {:.2f}]".format(*e["macro_f1_interval"]))
+        rows.append([Cell(name), Cell(str(e["size"])), accuracy, f1])
+    styles = probed["styles"]
+    about = (
+        f"Logistic regression on {probed['train']} clips, {probed['test']} others from other recordings; "
+        f"{len(styles)} styles, chance {1 / len(styles):.0%}. Intervals over recordings."
+    )
+    tables = [Table("Linear probes", about, ["heard by", "numbers", "accuracy", "macro-F1"], rows)]
+    for name, e in probed["encoders"].items():
+        lines = [
+            [Cell(style), *(Cell(str(n), best=i == j) for j, n in enumerate(counts))]
+            for i, (style, counts) in enumerate(zip(styles, e["confusion"], strict=True))
+        ]
+        tables.append(Table(f"Confusions, {name}", "Clips; lines: true style.", ["true \\ said", *styles], lines))
+    return tables
+
+
+def _provenance(rows: Sequence[dict[str, Any]], folders: Sequence[Path]) -> list[Table]:
+    """Say seeds, versions, machines, recordings and models."""
+
+    def all_of(values) -> str:
+        return ", ".join(dict.fromkeys(str(v) for v in values))
+
+    versions: dict[str, list[str]] = {}
+    for row in rows:
+        for package, version in row["versions"].items():
+            versions.setdefault(package, []).append(version or "none")
+    heads = [json.loads(p.read_text()) for f in dict.fromkeys(folders) if (p := f / "run.json").is_file()]
+    machines = all_of(
+        f"{h['machine']['processor']}, {h['machine']['cores']} cores, {h['machine']['system']}" for h in heads
+    )
+    models: dict[str, set[str]] = {}
+    for row in rows:
+        if row["model"]:
+            models.setdefault(title(row["system"].split(":")[0]), set()).add(row["model"])
+    facts = {
+        "rows": str(len(rows)),
+        "recordings (groups) that were cut from": str(len({r["recording"] for r in rows if r["recording"]})),
+        "hash of all test recordings": all_of(r["recordings"]["all"] for r in rows),
+        "seed": all_of(r["seed"] for r in rows),
+        "machine": machines or "unknown", **{f"version of {p}": all_of(v) for p, v in versions.items()},
+        **{f"model of {s}": all_of(sorted(digests)) for s, digests in sorted(models.items())},
+    }  # fmt: skip
+    about = "Every row says these of itself, and the hashes of the files it was cut from; run.json lists all files."
+    return [Table("Provenance", about, ["what", "which"], [[Cell(k), Cell(v)] for k, v in facts.items()])]
+
+
+def _examples(folders: Sequence[Path]) -> str:
+    """Embed what `afx-study run --examples` rendered."""
+    parts = []
+    for listing in (p for f in dict.fromkeys(folders) if (p := f / "examples" / "examples.json").is_file()):
+        for example in json.loads(listing.read_text()):
+            parts.append(
+                f"<h3>{page.escape(example['title'])}</h3><p class='about'>{page.escape(example['about'])}</p>"
+            )
+            sounds = (page.sound(listing.parent / s["file"], s["label"]) for s in example["sounds"])
+            parts.append(f'<div class="sounds">{"".join(sounds)}</div>')
+    return "".join(parts)

@@ -1,0 +1,350 @@
+"""Files: what is no clip is refused in words, and what is rendered is the engine's own sound, at the loudness asked."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+
+from afx_live import presets
+from afx_live.chain import Rack, Settings, Step
+from afx_live.dsp.loudness import integrated_loudness
+from afx_live.matching.model import ClipError, Predictor
+from afx_live.realtime.audio import render as files
+from afx_live.realtime.audio.blocks import loudness
+from afx_live.realtime.audio.engine import CEILING, LATENCY, Engine
+from afx_live.realtime.audio.render import fixed, listen, match_file, reference, render
+from afx_live.realtime.cli.commands import SHIPPED
+
+WORK = Settings(
+    (
+        Step("equaliser", {"low_shelf_db": 4.0, "peak_2_db": -5.0}),
+        Step("compressor", {"threshold_db": -30.0, "ratio": 4.0}),
+        Step("distortion", {"drive_db": 12.0, "mix": 0.5}),
+        Step("reverb", {"mix": 0.2}),
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return Predictor(SHIPPED)
+
+
+def sound(rate, channels, seconds=2.0, clip="voice", level=1.0):
+    """A bundled clip at any rate, each channel a little different."""
+    x, at = soundfile.read(presets.clip(clip))
+    x = soxr.resample(x, at, rate)[: int(seconds * rate)]
+    return np.stack([np.roll(x, 7 * c) * level * 0.9**c for c in range(channels)], 1)
+
+
+def put(path, x, rate, subtype="PCM_24"):
+    soundfile.write(path, x, rate, subtype)
+    return path
+
+
+def no_step(frames):
+    pass
+
+
+def rendered(path, settings, out, target=None, **more):
+    heard = listen(path)
+    return render(heard, fixed(heard, settings, target), out, no_step, **more)
+
+
+# --- what is heard --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 44100, 48000, 88200, 96000])
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_a_reference_has_any_rate_and_channel_count(tmp_path, model, rate, channels):
+    x = sound(rate, channels)
+    found = reference(put(tmp_path / "r.wav", x, rate), model)
+    assert found.seconds == pytest.approx(2.0, abs=0.01)
+    assert found.lufs == pytest.approx(integrated_loudness(x, rate), abs=0.01)
+    assert np.isfinite(found.description.statistics).all()
+    assert np.isfinite(found.description.embedding).all()
+
+
+def test_a_long_reference_is_heard_where_it_is_loud(tmp_path):
+    voice = sound(16000, 1, 6.0)
+    quiet = 1e-4 * np.random.default_rng(0).standard_normal((16000 * 60, 1))
+    heard = listen(put(tmp_path / "r.flac", np.concatenate([quiet, *[voice] * 5, quiet]), 16000))
+    assert heard.seconds == pytest.approx(150.0, abs=0.01)
+    assert len(heard.stretches) == files.MOST_WINDOWS * 5 * 16000
+    assert integrated_loudness(heard.stretches, 16000) == pytest.approx(integrated_loudness(voice, 16000), abs=1.0)
+    assert np.abs(heard.stretches[:, 0]).reshape(files.MOST_WINDOWS, -1).max(1).min() > 0.01
+
+
+BAD = {
+    "missing.wav": "is not there",
+    "folder.wav": "is not a file",
+    "text.wav": "cannot be read as audio",
+    "empty.wav": "cannot be read as audio",
+    "no_frames.wav": "has no sound in it",
+    "silent.wav": "is silent",
+    "faint.wav": "is silent",
+    "nan.wav": "holds NaN or Inf",
+    "inf.wav": "holds NaN or Inf",
+    "late_nan.wav": "holds NaN or Inf",
+    "slow.wav": "4000 Hz",
+    "cut.flac": "damaged",
+}
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bad")
+    (folder / "folder.wav").mkdir()
+    (folder / "text.wav").write_text("no sound")
+    (folder / "empty.wav").touch()
+    noise = 0.1 * np.random.default_rng(0).standard_normal((48000 * 2, 1))
+    for name, value, at in (("nan", np.nan, 100), ("inf", np.inf, 5), ("late_nan", np.nan, -1)):
+        x = noise.copy()
+        x[at] = value
+        put(folder / f"{name}.wav", x, 48000, "FLOAT")
+    put(folder / "no_frames.wav", noise[:0], 48000)
+    put(folder / "silent.wav", 0 * noise, 48000)
+    put(folder / "faint.wav", 1e-4 * noise, 48000)
+    put(folder / "slow.wav", noise, 4000)
+    put(folder / "whole.flac", noise, 48000)
+    whole = (folder / "whole.flac").read_bytes()
+    (folder / "cut.flac").write_bytes(whole[: len(whole) // 2])
+    return folder
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_no_clip_is_refused_by_name(bad, name):
+    with pytest.raises(ClipError, match=BAD[name]) as error:
+        listen(bad / name)
+    assert name in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_clip_of_less_than_a_second_is_no_reference(tmp_path, model):
+    path = put(tmp_path / "short.wav", sound(48000, 1, 0.9), 48000)
+    with pytest.raises(ClipError, match=r"short\.wav has 0\.9 s of sound; 1 s are needed"):
+        reference(path, model)
+
+
+# --- what is rendered -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 96000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_output_has_the_inputs_length_rate_and_channels(tmp_path, rate, channels):
+    path = put(tmp_path / "in.wav", sound(rate, channels, 1.7), rate)
+    _, lufs = rendered(path, WORK, tmp_path / "out.wav", -20.0)
+    y, at = soundfile.read(tmp_path / "out.wav", always_2d=True)
+    assert (y.shape, at) == ((int(1.7 * rate), channels), rate)
+    assert lufs == pytest.approx(integrated_loudness(y, rate), abs=0.01)
+    assert lufs == pytest.approx(-20.0, abs=0.5)
+    assert np.abs(y).max() <= CEILING + 1e-6
+
+
+@pytest.mark.parametrize("suffix", [".flac", ".aiff", ".ogg", ".WAV", ""])
+def test_the_name_says_the_format(tmp_path, suffix):
+    path, out = put(tmp_path / "in.wav", sound(44100, 2, 1.0), 44100), tmp_path / f"out{suffix}"
+    rendered(path, Settings(), out)
+    assert soundfile.info(out).format == (suffix.upper().lstrip(".") or "WAV")
+    assert soundfile.info(out).frames == 44100
+
+
+def test_more_channels_and_unknown_formats_are_refused_before_any_work(tmp_path):
+    path = put(tmp_path / "in.wav", sound(48000, 6, 1.0), 48000)
+    with pytest.raises(ClipError, match="6 channels; afx-live plays mono and stereo"):
+        rendered(path, Settings(), tmp_path / "out.wav")
+    with pytest.raises(ClipError, match=r"\.xyz is not a format"):
+        rendered(path, Settings(), tmp_path / "out.xyz")
+    assert [p.name for p in tmp_path.iterdir()] == ["in.wav"]
+
+
+def test_there_is_no_delay(tmp_path):
+    x = np.zeros((48000, 1))
+    x[[100, 30000, 47999]] = 0.5
+    path = put(tmp_path / "in.wav", x, 48000)
+    heard = listen(path)
+    render(heard, files.Match(Settings(), None, heard.lufs, None), tmp_path / "out.wav", no_step)
+    y, _ = soundfile.read(tmp_path / "out.wav", always_2d=True)
+    np.testing.assert_allclose(y, x, atol=1e-6)
+
+
+def test_rendering_twice_gives_the_same_bytes(tmp_path):
+    path = put(tmp_path / "in.wav", sound(48000, 2), 48000)
+    for name in ("a.wav", "b.wav"):
+        rendered(path, WORK, tmp_path / name, -18.0)
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["telephone", "drum-punch", "hall"])
+def test_a_rendered_preset_is_what_the_engine_plays(tmp_path, name):
+    x = sound(48000, 2, 3.0)
+    path, preset = put(tmp_path / "in.wav", x, 48000), presets.load(name)
+    settings, _ = rendered(path, preset.settings, tmp_path / "out.wav", preset.target_lufs)
+    assert settings.steps == preset.settings.steps
+    y, _ = soundfile.read(tmp_path / "out.wav", always_2d=True)
+    given, _ = soundfile.read(path, dtype="float32")
+    late = LATENCY + settings.latency
+    played = Engine(settings, 48000, 2).process(np.concatenate([given, np.zeros((late, 2), np.float32)]))
+    np.testing.assert_allclose(y, played[late:], atol=2**-23)
+
+
+def test_a_rendered_distortion_is_in_time(tmp_path):
+    """What the half-bands delay is taken off again, as a DAW would: the result lies over the input."""
+    path = put(tmp_path / "in.wav", sound(48000, 1, 2.0), 48000)
+    bare = Settings((Step("distortion", {"drive_db": 0.0, "mix": 0.0}),))
+    assert bare.latency > 0
+    rendered(path, bare, tmp_path / "out.wav", None)
+    x, y = (soundfile.read(p)[0] for p in (path, tmp_path / "out.wav"))
+    spectrum = np.fft.rfft(x) * np.conj(np.fft.rfft(y))
+    assert abs(np.argmax(np.roll(np.fft.irfft(spectrum, len(x)), 32)) - 32) <= 1
+
+
+LOUD = Settings((Step("equaliser"), Step("reverb")), 48.0, -40.0)  # between its effects far over what is let in
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(("settings", "takes"), [(Settings(), 1), (WORK, 1), (LOUD, 2)])
+def test_a_chain_in_two_parts_plays_the_bits_of_the_whole(tmp_path, monkeypatch, channels, settings, takes):
+    """Where the engine would limit what goes from part to part, the whole is played in a second take."""
+    path, played, play = put(tmp_path / "in.wav", sound(48000, channels, 3.0), 48000), [], files._played
+
+    def listening(*given):
+        played.append([])
+        for block in play(*given):
+            played[-1].append(block)
+            yield block
+
+    monkeypatch.setattr(files, "_played", listening)
+    heard = listen(path)
+    render(heard, files.Match(settings, None, heard.lufs, None), tmp_path / "out.wav", no_step)
+    given, _ = soundfile.read(path, dtype="float32", always_2d=True)
+    given = np.concatenate([given, np.zeros((LATENCY + settings.latency, channels), np.float32)])
+    assert np.array_equal(np.concatenate(played[-1]), Engine(settings, 48000, channels).process(given))
+    assert len(played) == takes
+
+
+@pytest.mark.parametrize("seconds", [0.3, 3.0, 40.0])
+def test_a_sound_in_blocks_is_as_loud_as_in_one(seconds):
+    x = 0.1 * np.random.default_rng(0).standard_normal((int(seconds * 16000), 2))
+    assert loudness(x, 16000) == integrated_loudness(x, 16000)
+    assert loudness(x, 16000, WORK) == integrated_loudness(Rack(WORK, 16000, 2).play(x), 16000)
+
+
+@pytest.mark.parametrize("clip", ["voice", "drums", "guitar"])
+@pytest.mark.parametrize("target", [-35.0, -23.0, -16.0, -11.0])
+def test_loudness_is_what_was_asked_even_where_the_ceiling_works(tmp_path, clip, target):
+    path = put(tmp_path / "in.wav", sound(48000, 1, 6.0, clip), 48000)
+    _, lufs = rendered(path, WORK, tmp_path / "out.wav", target)
+    y, _ = soundfile.read(tmp_path / "out.wav")
+    assert integrated_loudness(y, 48000) == pytest.approx(target, abs=0.5)
+    assert lufs == pytest.approx(target, abs=0.5)
+    assert np.abs(y).max() <= 10 ** (-1 / 20) + 1e-6
+
+
+def test_a_loudness_out_of_reach_ends_loud_and_under_the_ceiling(tmp_path):
+    path = put(tmp_path / "in.wav", sound(48000, 1, 3.0, "drums"), 48000)
+    _, lufs = rendered(path, Settings(), tmp_path / "out.wav", 0.0)
+    y, _ = soundfile.read(tmp_path / "out.wav")
+    assert -12.0 < lufs < 0.0
+    assert np.abs(y).max() <= CEILING + 1e-6
+
+
+@pytest.mark.parametrize("frames", [1, 70, 4000, 19000, 24000])
+def test_a_short_sound_can_be_rendered(tmp_path, frames):
+    x = 0.1 * np.random.default_rng(0).standard_normal((frames, 1))
+    path = put(tmp_path / "in.wav", x, 48000)
+    _, lufs = rendered(path, Settings(), tmp_path / "out.wav", -20.0)
+    assert np.isfinite(lufs)
+    assert soundfile.info(tmp_path / "out.wav").frames == frames
+    if frames >= 4000:
+        assert lufs == pytest.approx(-20.0, abs=0.5)
+
+
+def test_nothing_is_overwritten_unasked(tmp_path):
+    path = put(tmp_path / "in.wav", sound(48000, 1, 1.0), 48000)
+    out = tmp_path / "out.wav"
+    out.write_text("mine")
+    with pytest.raises(FileExistsError, match=r"out\.wav exists; add --force"):
+        rendered(path, Settings(), out)
+    assert out.read_text() == "mine"
+    rendered(path, Settings(), out, force=True)
+    assert soundfile.info(out).frames == 48000
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError, match="is the input itself"):
+        rendered(path, Settings(), path, force=True)
+    assert path.read_bytes() == before
+
+
+def test_a_failed_write_leaves_no_file_and_the_old_one(tmp_path, monkeypatch):
+    path = put(tmp_path / "in.wav", sound(48000, 1, 3.0), 48000)
+    out = put(tmp_path / "out.wav", sound(48000, 1, 1.0), 48000)
+    before, written = out.read_bytes(), soundfile.SoundFile.write
+
+    def full(self, data):
+        written(self, data)
+        if self.tell() > 65536:
+            raise soundfile.LibsndfileError(2, "disk full: ")
+
+    monkeypatch.setattr(soundfile.SoundFile, "write", full)
+    with pytest.raises(OSError, match="could not be written"):
+        rendered(path, Settings(), out, force=True)
+    assert out.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.wav", "out.wav"]
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path):
+    path = put(tmp_path / "in.wav", sound(48000, 1, 1.0), 48000)
+    with pytest.raises(OSError, match="nowhere could not be written"):
+        rendered(path, Settings(), tmp_path / "nowhere" / "out.wav")
+
+
+def test_progress_counts_the_frames_of_every_take(tmp_path):
+    path, seen = put(tmp_path / "in.wav", sound(48000, 1, 2.0), 48000), []
+    heard = listen(path)
+    render(heard, fixed(heard, Settings(), -25.0), tmp_path / "out.wav", seen.append)
+    assert sum(seen) == heard.frames  # the level that was solved is right
+    wrong = replace(fixed(heard, Settings(), -25.0), target_lufs=-28.0)
+    seen.clear()
+    _, lufs = render(heard, wrong, tmp_path / "again.wav", seen.append)
+    assert sum(seen) == 2 * heard.frames
+    assert lufs == pytest.approx(-28.0, abs=0.2)
+
+
+def test_a_matched_file_reaches_the_references_loudness(tmp_path, model):
+    path = put(tmp_path / "in.wav", sound(44100, 2, 6.0, "guitar"), 44100)
+    heard, wanted = listen(path), reference(presets.clip("guitar_reference"), model)
+    found = match_file(heard, model, [wanted])
+    assert (found.input_lufs, found.target_lufs) == (heard.lufs, pytest.approx(wanted.lufs))
+    _, lufs = render(heard, found, tmp_path / "out.wav", no_step)
+    assert lufs == pytest.approx(wanted.lufs, abs=0.5)
+
+
+LONG = """
+import json, resource, sys
+from pathlib import Path
+from afx_live import presets
+from afx_live.realtime.audio.render import fixed, listen, render
+peaks = []
+for name in sys.argv[1:]:
+    heard = listen(name)
+    render(heard, fixed(heard, presets.load("warm").settings, -20.0), Path(name).with_suffix(".flac"), lambda n: None)
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(json.dumps(peaks))
+"""
+
+
+def test_memory_does_not_grow_with_the_length(tmp_path):
+    piece = sound(16000, 2, 6.0)
+    for name, times in (("minutes_2.wav", 20), ("minutes_8.wav", 80)):
+        put(tmp_path / name, np.tile(piece, (times, 1)), 16000, "PCM_16")
+    words = [sys.executable, "-c", LONG, str(tmp_path / "minutes_2.wav"), str(tmp_path / "minutes_8.wav")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    two, eight = json.loads(done.stdout)
+    assert eight - two < 8.0  # MiB; the sound itself is 58 MiB in float32
+    assert soundfile.info(Path(tmp_path / "minutes_8.flac")).duration == pytest.approx(480, rel=0.01)

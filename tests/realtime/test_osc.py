@@ -1,0 +1,472 @@
+"""OSC, driven from outside: by liblo's `oscsend`, and by datagrams written out here byte for byte."""
+
+import random
+import struct
+import subprocess
+import sys
+import time
+
+import pytest
+
+from afx_live import effects
+from afx_live.realtime.osc import addresses
+from afx_live.realtime.osc import server as osc
+from afx_live.realtime.osc.addresses import NUMBERED
+from afx_live.realtime.osc.packets import BadPacket, check, decode, encode
+from support.jack import need
+from support.osc_client import (
+    BAD,
+    RATIO,
+    THRESHOLD,
+    Client,
+    Fake,
+    bundle,
+    message,
+    mutate,
+    nested,
+    ntp,
+    wait_until,
+)
+
+
+@pytest.fixture
+def controls():
+    return Fake()
+
+
+@pytest.fixture
+def server(controls):
+    with osc.OscServer(controls, port=0) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server):
+    made = Client(server)
+    yield made
+    made.socket.close()
+
+
+@pytest.fixture
+def oscsend(server):
+    program = need("oscsend", "liblo-tools")
+    host, port = server.address
+    return lambda *words: subprocess.run([program, host, str(port), *map(str, words)], check=True, timeout=10)
+
+
+# The table
+
+
+def test_table_has_every_parameter():
+    paths = [a.path for a in osc.addresses()]
+    assert len(set(paths)) == len(paths)
+    for name in effects.names():
+        if name != "gain":
+            assert f"/afx/{name}/bypass" in paths
+            assert {f"/afx/{name}/{p}{n}" for p in effects.load(name).defaults for n in ("", "/n")} <= set(paths)
+    for path in paths:
+        check(message(path))
+
+
+def test_table_is_printed():
+    plain, markdown = osc.table(), osc.table_markdown()
+    for address in osc.addresses():
+        if address.param is None:
+            assert f"\n{address.path} " in plain
+            assert f"`{address.path}`" in markdown
+    assert "-60 to 0 dB" in plain
+    assert max(map(len, plain.splitlines())) < 120
+
+
+def test_importing_it_is_cheap():
+    code = "import sys, afx_live.realtime.osc.server; print(*{'torch', 'numba', 'afx_live.effects'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == ""
+
+
+# Values
+
+
+def test_every_address_is_settable_by_oscsend(oscsend, client, controls):
+    for address in osc.addresses():
+        if address.kind in ("request", "meter"):
+            continue
+        before = len(controls.calls), len(controls.commands)
+        if address.kind == "string":
+            oscsend(address.path, "s", "my voice.wav")
+            client.sync()
+            assert controls.commands[before[1] :] == [(address.path, "my voice.wav")]
+        elif address.kind == "trigger":
+            oscsend(address.path, "i", 1)
+            client.sync()
+            assert controls.calls[before[0] :] == (
+                [] if address.path in ("/afx/ping", "/afx/dump") else [{address.path: 1.0}]
+            )
+        else:
+            middle = struct.unpack("f", struct.pack("f", 0.7 * address.high + 0.3 * address.low))[0]
+            oscsend(address.path, "f", repr(middle))
+            client.sync()
+            wanted = address.param.value(middle) if address.param else 1.0 if address.kind == "bool" else middle
+            assert controls.calls[before[0] :] == [{address.target: pytest.approx(wanted, rel=1e-5)}]
+            assert not address.target.endswith("/n")
+    assert client.server.counters["bad"] == client.server.counters["unknown"] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "value"), [(("i", 4), 4.0), (("f", 4.5), 4.5), (("d", 4.25), 4.25), (("h", 5), 5.0), (("T",), 1.0)]
+)
+def test_every_numeric_type_fits_a_number(oscsend, client, controls, words, value):
+    oscsend(RATIO, *words)
+    client.sync()
+    assert controls.calls == [{RATIO: value}]
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [(("T",), 1.0), (("F",), 0.0), (("i", 1), 1.0), (("f", 0.49), 0.0), (("d", 0.5), 1.0), (("h", 127), 1.0)],
+)
+def test_every_numeric_type_fits_a_switch(oscsend, client, controls, words, value):
+    oscsend("/afx/bypass", *words)
+    client.sync()
+    assert controls.calls == [{"/afx/bypass": value}]
+
+
+@pytest.mark.parametrize("words", [("i", 1), ("f", 1.0), ("d", 1.0), ("h", 1), ("T",)])
+def test_an_integer_1_is_the_number_1(oscsend, client, controls, words):
+    for path, value in ((f"{RATIO}/n", 20.0), ("/afx/reverb/mix", 1.0), ("/afx/amount", 1.0), (RATIO, 1.0)):
+        oscsend(path, *words)
+        client.sync()
+        assert controls.state[path.removesuffix("/n")] == pytest.approx(value)
+
+
+def test_senders_of_0_to_127(controls):
+    with osc.OscServer(controls, port=0, integer_range=127.0) as server:
+        client = Client(server)
+        param = effects.load("compressor").param("ratio")
+        for tags, value, wanted in (("i", 127, 1.0), ("i", 64, 64 / 127), ("h", 1, 1 / 127), ("f", 0.5, 0.5)):
+            client.send(message(f"{RATIO}/n", tags, value))
+            client.send(message("/afx/amount", tags, value))
+            client.send(message(f"{NUMBERED}1", tags, value))
+            client.sync()
+            assert controls.state[RATIO] == pytest.approx(param.value(wanted))
+            assert controls.state["/afx/amount"] == pytest.approx(wanted)
+        client.send(message(RATIO, "i", 4))
+        client.sync()
+        assert controls.state[RATIO] == 4.0
+        client.send(bundle(message("/afx/bypass", "i", 1), message(f"{RATIO}/n", "T")))
+        client.send(message("/afx/reverb/mix", "i", 1))
+        client.sync()
+        assert controls.state[RATIO] == pytest.approx(20.0)  # T is no integer
+        assert controls.state["/afx/bypass"] == controls.state["/afx/reverb/mix"] == 1.0  # nor is it asked for here
+        client.socket.close()
+
+
+def test_what_can_be_moved_has_a_number(client, controls):
+    for address in addresses.numbered():
+        client.send(message(address.path, "f", 1.0))
+        client.sync()
+        high = address.param.high if address.param else 1.0
+        assert controls.state[address.target] == pytest.approx(high)
+        assert client.ask(message(address.path)) == message(address.path, "f", 1.0)
+    client.send(message("/afx/reaper/2/1/1", "f", 0.0))
+    client.sync()
+    assert controls.state["/afx/amount"] == 1.0
+    assert client.server.counters["unknown"] == 1
+
+
+def test_a_trigger_needs_no_value(client, controls):
+    assert client.ask(message("/afx/undo")) == message("/afx/undo", "f", 0.0)
+    assert controls.calls == [{"/afx/undo": 1.0}]
+
+
+@pytest.mark.parametrize("tags", [None, ""])
+def test_no_value_is_a_question(client, controls, tags):
+    controls.state |= {RATIO: 4.0, "/afx/reference": "Stimme.wav", "/afx/bypass": True}
+    assert client.ask(message(RATIO, tags)) == message(RATIO, "f", 4.0)
+    unit = effects.load("compressor").param("ratio").unit(4.0)
+    assert client.ask(message(f"{RATIO}/n", tags)) == message(f"{RATIO}/n", "f", unit)
+    assert client.ask(message("/afx/reference", tags)) == message("/afx/reference", "s", "Stimme.wav")
+    assert client.ask(message("/afx/bypass", tags)) == message("/afx/bypass", "f", 1.0)
+    assert controls.calls == []
+
+
+def test_a_question_is_answered_after_what_was_set_before(client):
+    client.send(message(RATIO, "f", 7.0))
+    assert client.ask(message(RATIO)) == message(RATIO, "f", 7.0)
+
+
+def test_out_of_range_is_clamped_and_told(client, controls):
+    assert client.ask(message(THRESHOLD, "f", 400.0)) == message(THRESHOLD, "f", 0.0)
+    assert client.ask(message(f"{RATIO}/n", "d", -1e300)) == message(f"{RATIO}/n", "f", 0.0)
+    assert controls.calls == [{THRESHOLD: 0.0}, {RATIO: 1.0}]
+
+
+def test_the_ends_of_a_range_are_in_it(client):
+    for address in osc.addresses():
+        if address.kind == "float":  # as float32 they may lie a little outside: no news for the sender
+            client.send(message(address.path, "f", address.low))
+            client.send(message(address.path, "f", address.high))
+            client.sync()
+    client.send(message("/afx/amount", "d", 1.0 + 1e-7))
+    client.sync()
+
+
+def test_a_trigger_ignores_the_button_let_go(client):
+    client.send(message("/afx/ping", "f", 0.0))
+    assert client.ask(message("/afx/ping", "i", 1)) == message("/afx/ping", "f", 0.0)
+    client.send(message("/afx/ping", "f", 0.0))  # the answer, sent back: two servers do not play ping-pong
+    assert client.ask(message(RATIO)) == message(RATIO, "f", 1.5)
+
+
+def test_panic_latches_whatever_a_pad_sends(client, controls):
+    """A momentary pad sends 1, then 0 when it is let go, perhaps in the same 2 ms."""
+    client.send(message("/afx/panic", "i", 1))
+    assert client.ask(message("/afx/panic", "f", 0.0)) == message("/afx/panic", "f", 1.0)  # its lamp stays lit
+    assert controls.state == {"/afx/panic": 1.0}
+    assert client.ask(message("/afx/panic/clear", "T")) == message("/afx/panic/clear", "f", 0.0)
+    assert controls.calls[-1] == {"/afx/panic/clear": 1.0}
+
+
+def test_a_trigger_pulled_twice_is_two(client, controls):
+    for _ in range(3):
+        assert client.ask(message("/afx/undo", "i", 1)) == message("/afx/undo", "f", 0.0)
+    assert controls.calls == [{"/afx/undo": 1.0}] * 3
+
+
+def test_wrong_type_or_number_of_values_is_counted(server, client, controls):
+    for wrong in (message(RATIO, "s", "x"), message("/afx/reference", "i", 1), message(RATIO, "ff", 1.0, 2.0)):
+        client.send(wrong)
+    client.send(message("/afx/nothing", "f", 1.0))
+    client.sync()
+    assert (server.counters["bad"], server.counters["unknown"], controls.calls) == (3, 1, [])
+    assert server.error is None
+
+
+# Time
+
+
+def test_a_bundle_is_one_call(client, controls):
+    inner = bundle(message("/afx/reverb/mix", "f", 0.5), message("/afx/amount", "i", 1))
+    client.send(bundle(message(RATIO, "f", 2.0), inner, message(THRESHOLD, "f", -30.0)))
+    client.sync()
+    assert controls.calls == [{RATIO: 2.0, "/afx/reverb/mix": 0.5, "/afx/amount": 1.0, THRESHOLD: -30.0}]
+
+
+def test_no_bundle_is_ever_split(client, controls):
+    for n in range(200):  # in one burst, of which a sender has 1000 messages
+        value = -n / 10.0
+        client.send(bundle(message("/afx/input/gain_db", "f", value), message("/afx/output/gain_db", "f", value)))
+        if n % 50 == 0:
+            client.send(message("/afx/reference", "s", str(n)))
+    client.sync()
+    assert controls.calls
+    assert all(len(call) == 2 and len(set(call.values())) == 1 for call in controls.calls)
+
+
+def test_the_last_value_wins(client, controls):
+    controls.hold.clear()
+    client.send(message(RATIO, "f", 2.0))
+    wait_until(lambda: controls.calls)
+    for value in (3.0, 4.0, 5.0):
+        client.send(message(RATIO, "f", value))
+    client.send(message(f"{THRESHOLD}/n", "f", 0.0))
+    client.send(message(THRESHOLD, "f", -20.0))
+    controls.hold.set()
+    client.sync()
+    assert controls.calls == [{RATIO: 2.0}, {RATIO: 5.0, THRESHOLD: -20.0}]
+
+
+def test_a_preset_comes_between_what_came_before_and_after(client, controls):
+    controls.hold.clear()
+    client.send(message("/afx/amount", "f", 0.0))
+    wait_until(lambda: controls.calls)
+    client.send(message(RATIO, "f", 2.0))
+    client.send(bundle(message(RATIO, "f", 4.0), message("/afx/preset/load", "s", "a")))
+    controls.hold.set()
+    client.sync()
+    assert controls.events[1:] == [{RATIO: 2.0}, ("/afx/preset/load", "a"), {RATIO: 4.0}]
+
+
+def test_apply_is_called_500_times_a_second_at_most(client, controls):
+    start = time.monotonic()
+    for n in range(800):
+        client.send(message(RATIO, "f", 1.0 + n / 100.0))
+        time.sleep(0.0005)
+    client.sync()
+    assert len(controls.calls) <= 500 * (time.monotonic() - start) + 1
+    assert controls.state[RATIO] == pytest.approx(8.99)
+
+
+@pytest.mark.parametrize(("ahead", "late"), [(3600.0, 1), (0.9, 0), (-3600.0, 0)])
+def test_time_tags_are_not_waited_for(server, client, controls, ahead, late):
+    start = time.monotonic()
+    client.send(bundle(message(RATIO, "f", 2.0), tag=ntp(ahead)))
+    client.sync()
+    assert time.monotonic() - start < 0.8
+    assert (controls.calls, server.counters["late"]) == ([{RATIO: 2.0}], late)
+
+
+# Attacks
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_packets_are_refused(name):
+    with pytest.raises(BadPacket):
+        check(BAD[name])
+
+
+def test_the_server_survives_them_all(server, client, controls):
+    for datagram in BAD.values():
+        client.send(datagram)
+    client.sync()
+    assert server.counters["bad"] == len(BAD)
+    before = time.process_time()
+    time.sleep(0.3)
+    assert time.process_time() - before < 0.15  # nothing spins
+    assert (controls.calls, server.error) == ([], None)
+
+
+def test_four_levels_and_64_messages_are_fine(server, client):
+    client.send(nested(4))
+    assert client.socket.recv(100) == message("/afx/ping", "f", 0.0)
+    client.send(bundle(*[message(RATIO, "f", 2.0)] * 64))
+    client.sync()
+    assert server.counters["bad"] == 0
+
+
+def test_fuzz():
+    """Whatever `check` lets pass, python-osc decodes, quickly and without a word."""
+    rnd = random.Random(3)
+    parts = [message(RATIO, "f", 2.0), message("/afx/reference", "s", "ß.wav"), message("/a", "hdTFi", 1, 2.0, 3)]
+    good = [*parts, bundle(*parts), bundle(parts[0], bundle(*parts, tag=ntp(9)), bundle(bundle(parts[1])))]
+    accepted, pool = 0, list(good)
+    for n in range(20000):
+        datagram = bytearray(rnd.choice(pool))
+        for _ in range(rnd.choice((1, 1, 2, 4))):
+            at = rnd.randrange(len(datagram))
+            mutate(rnd, datagram, at)
+        datagram = rnd.randbytes(rnd.randrange(64)) if n % 20 == 0 else bytes(datagram)
+        try:
+            check(datagram)
+        except BadPacket:
+            continue
+        accepted += 1
+        assert len(decode(datagram)) <= 64
+        if len(datagram) < 1000:  # mutate mutants, too
+            pool = [*good, *pool[len(good) :][-200:], datagram]
+    assert accepted > 2000
+
+
+def test_replies_are_no_amplifier(client, controls):
+    controls.state |= {"/afx/reference": "ä" * 3000, "/afx/preset/load": "a\0b\n" + "c" * 44}
+    for address in osc.addresses():
+        if address.kind == "request":
+            continue
+        question = message(address.path)
+        reply = client.ask(question)
+        check(reply)
+        assert len(reply) <= 2 * len(question) + 64
+    question = bundle(*[message("/afx/reference")] * 60, *[message(f"{RATIO}/n", "f", 9.0)] * 4)
+    reply = client.ask(question)
+    check(reply)
+    assert len(question) < len(reply) <= 2 * len(question) + 64
+    client.sync()  # and it was one datagram
+    assert encode([("/afx/ping", 0.0)], 19) == encode([("/a", 0.0)] * 2, 20) == b""
+
+
+def test_a_flood_is_dropped_and_counted(server, client):
+    start = time.monotonic()
+    for n in range(20000):
+        client.send(message("/afx/amount", "f", n / 20000))
+    wait_until(lambda: quiet(server))
+    counters = server.counters
+    assert counters["dropped"] + counters["lost"] > 0  # by the server or, where it had no time, by the kernel
+    assert counters["packets"] + counters["lost"] == 20000
+    assert counters["messages"] <= 1000 + 5000 * (time.monotonic() - start)
+    assert counters["packets"] == counters["messages"] + counters["dropped"]
+
+
+def test_a_flood_can_not_keep_one_from_muting(server, client, controls):
+    controls.hold.clear()
+    client.send(message("/afx/amount", "f", 0.0))
+    wait_until(lambda: controls.calls)
+    for _ in range(30):
+        client.send(bundle(*[message(RATIO, "f", 2.0)] * 64))
+    client.send(message("/afx/panic", "i", 1))
+    controls.hold.set()
+    wait_until(lambda: controls.state.get("/afx/panic") == 1.0)
+    assert server.counters["dropped"] > 0
+
+
+def test_bundles_are_no_way_around_the_rate(server, client):
+    for _ in range(200):
+        client.send(bundle(*[message(RATIO, "f", 2.0)] * 64))
+    wait_until(lambda: quiet(server))
+    assert server.counters["dropped"] > 0
+
+
+def quiet(server):
+    before = server.counters["packets"]
+    time.sleep(0.15)
+    return server.counters["packets"] == before
+
+
+# Who, where, and what goes wrong
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_the_network_needs_an_allow_list(controls, host):
+    with pytest.raises(ValueError, match="who may send"):
+        osc.OscServer(controls, host=host, port=0)
+
+
+def test_strangers_are_dropped(controls):
+    with osc.OscServer(controls, host="0.0.0.0", port=0, allow=["10.9.8.7"]) as server:
+        client = Client(server)
+        client.send(message(RATIO, "f", 2.0))
+        wait_until(lambda: server.counters["dropped"] == 1)
+        client.socket.close()
+    assert controls.calls == []
+    with osc.OscServer(controls, host="0.0.0.0", port=0, allow=["10.9.8.7", "127.0.0.1"]) as server:
+        client = Client(server)
+        client.sync()
+        client.socket.close()
+
+
+@pytest.mark.parametrize("wrong", [{"allow": ["studio"]}, {"port": 70000}, {"host": "::1%nowhere"}, {"host": "a" * 70}])
+def test_wrong_settings_are_told(controls, wrong):
+    with pytest.raises(ValueError, match="OSC"):
+        osc.OscServer(controls, **{"port": 0, **wrong})
+
+
+def test_localhost_is_the_one_clients_send_to(controls):
+    with osc.OscServer(controls, host="localhost", port=0) as server:
+        assert server.address[0] == "127.0.0.1"
+
+
+def test_busy_port(server, controls):
+    with pytest.raises(osc.PortBusy, match=rf"^UDP port {server.address[1]} on 127\.0\.0\.1 is in use.*--osc off"):
+        osc.OscServer(controls, port=server.address[1])
+
+
+def test_foreign_address_is_a_port_error(controls):
+    with pytest.raises(osc.PortError, match="can not be opened"):
+        osc.OscServer(controls, host="192.0.2.1", port=0, allow=["10.0.0.1"])
+
+
+def test_faulty_controls_do_not_stop_it(server, client, controls):
+    client.send(message(RATIO, "f", 13.0))
+    client.sync()
+    assert isinstance(server.error, RuntimeError)
+    client.send(bundle(message("/afx/preset/load", "s", "thirteen"), message("/afx/panic", "T")))
+    client.sync()
+    assert controls.state == {"/afx/panic": 1.0}
+
+
+def test_close(controls):
+    server = osc.OscServer(controls, port=0)
+    start = time.monotonic()
+    server.close()
+    server.close()
+    assert time.monotonic() - start < 1.0
+    osc.OscServer(controls, port=server.address[1]).close()

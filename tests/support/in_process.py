@@ -1,0 +1,50 @@
+"""The real engine without a device: sound is fed by hand."""
+
+import time
+
+import numpy as np
+import soundfile
+
+from afx_live import presets
+from afx_live.chain import Settings
+from afx_live.realtime.audio.engine import Engine
+
+RATE = 48000
+
+
+class InProcess:
+    """What LiveEngine is to a session, without a device: sound is fed by hand."""
+
+    sample_rate = float(RATE)
+
+    def __init__(self):
+        self._engine = Engine(Settings(), RATE)
+        self.asked, self.heard_of = [], []
+
+    def play(self, settings, **flags):
+        self.asked.append((settings, flags))
+        self._engine.shared.play(settings, **flags)
+
+    def meters(self):
+        return self._engine.shared.read()
+
+    def heard(self, seconds):
+        return self._engine.shared.heard(seconds, RATE)
+
+    def feed(self, x):
+        """Play a sound (frames,) into both inputs, or (frames, 2); returns what comes out."""
+        x = x if x.ndim == 2 else np.repeat(x[:, None], 2, 1)
+        blocks = np.array_split(x.astype(np.float32), max(1, len(x) // 512))
+        return np.concatenate([self._engine.process(b) for b in blocks])
+
+
+def clip(name, seconds=6.0):
+    x, _ = soundfile.read(presets.clip(name))
+    return np.resize(x, int(seconds * RATE))
+
+
+def until(condition, seconds=10.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)

@@ -1,0 +1,52 @@
+"""Renders are made once: folders named by all that they depend on, filled by several processes."""
+
+import ast
+import hashlib
+import inspect
+import json
+import multiprocessing
+import textwrap
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..chain import CANONICAL, Chain
+from .recordings.recordings import Recording
+
+
+def made_of(recordings: Sequence[Recording], parts: Sequence[Any], seed: int, vary: bool, **more: Any) -> str:
+    """Name all that renders depend on, `parts` of the source among it: another set never meets an old folder."""
+    depends = {
+        "recordings": [(str(r.path), r.seconds) for r in recordings],
+        "params": [(e, asdict(p)) for e, p in Chain(CANONICAL).params],
+        "sources": [meaning(part) for part in parts],
+        "seed": seed, "vary": vary, **more,
+    }  # fmt: skip
+    return hashlib.sha256(json.dumps(depends).encode()).hexdigest()[:16]
+
+
+def meaning(part: Any) -> str:
+    """Give the syntax tree of a piece of source: comments and line breaks do not spoil a cache."""
+    return ast.dump(ast.parse(textwrap.dedent(inspect.getsource(part))))
+
+
+def files(home: Path, count: int, per_file: int) -> list[tuple[Path, int]]:
+    """Name the files of so many renders, and how many are in each; only the last may hold fewer."""
+    counts = [per_file] * (count // per_file) + ([count % per_file] if count % per_file else [])
+    return [(home / (f"{i:05d}.npz" if n == per_file else f"{i:05d}-{n}.npz"), n) for i, n in enumerate(counts)]
+
+
+def fill(home: Path, render: Callable[[Any], Any], jobs: Sequence[tuple[Any, ...]], workers: int, words: str) -> Path:
+    """Render the jobs whose file, the first thing in each, is not there yet; `words` name the progress bar."""
+    home.mkdir(parents=True, exist_ok=True)
+    missing = [job for job in jobs if not job[0].exists()]
+    if missing:
+        from rich.progress import track
+
+        # spawn: numba's thread pool does not survive a fork
+        with ProcessPoolExecutor(max(1, workers), multiprocessing.get_context("spawn")) as pool:
+            for _ in track(pool.map(render, missing), words, total=len(missing)):
+                pass
+    return home

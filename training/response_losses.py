@@ -1,0 +1,165 @@
+"""Losses in the space of what settings do: curves in dB, decay times, not knob positions.
+
+Many settings give one sound, so an error in knobs says little. None of this renders audio: a step
+costs what the small network costs.
+"""
+
+import torch
+
+from ..chain import Chain
+from ..dsp.loudness import k_weighting
+from ..effects import load
+from ..effects._torch import coefficients
+from .features import SAMPLE_RATE, band_centres
+
+LEVELS_DB = torch.arange(-50.0, 1.0, 5.0)
+
+
+def equaliser_curve(values: torch.Tensor) -> torch.Tensor:
+    """Give the magnitude in dB at the model's bands: (batch, 18) to (batch, 64), differentiable."""
+    coef = coefficients(load("equaliser"), values, SAMPLE_RATE)[:, :30].unflatten(1, (6, 5))
+    w = 2.0 * torch.pi * band_centres().to(coef) / SAMPLE_RATE
+    b0, b1, b2, a1, a2 = (c[..., None] for c in coef.unbind(-1))
+
+    def power(c0, c1, c2):
+        real = c0 + c1 * torch.cos(w) + c2 * torch.cos(2 * w)
+        imaginary = c1 * torch.sin(w) + c2 * torch.sin(2 * w)
+        return real.square() + imaginary.square()
+
+    ratio = power(b0, b1, b2) / power(torch.ones_like(a1), a1, a2)
+    return 10.0 * torch.log10(ratio.clamp(min=1e-12)).sum(1).to(values)
+
+
+def compressor_curve(values: torch.Tensor) -> torch.Tensor:
+    """Give the static gain in dB at levels of -50 to 0 dB: (batch, 6) to (batch, 11)."""
+    threshold, ratio, _, _, knee, _ = (v[:, None] for v in values.unbind(1))
+    over = LEVELS_DB.to(values) - threshold
+    bent = (over + knee / 2).clamp(min=0).minimum(knee)
+    return (1 / ratio - 1) * (bent.square() / (2 * knee) + (over - knee / 2).clamp(min=0))
+
+
+def distortion_curve(values: torch.Tensor) -> torch.Tensor:
+    """Give the gain in dB of both half-waves at peaks of -50 to 0 dB: (batch, 4) to (batch, 22)."""
+    drive_db, bias, _, mix = (v[:, None] for v in values.unbind(1))
+    drive, peak = 10 ** (drive_db / 20), 10 ** (LEVELS_DB.to(values) / 20)
+    unity = 0.1 / torch.tanh(0.1 * drive)
+    halves = []
+    for sign in (1.0, -1.0):
+        wet = sign * unity * (torch.tanh(sign * drive * peak + bias) - torch.tanh(bias))
+        halves.append(20 * torch.log10(((1 - mix) * peak + mix * wet) / peak + 1e-4))
+    return torch.cat(halves, 1)
+
+
+def equaliser_error(p: torch.Tensor, wanted_db: torch.Tensor) -> torch.Tensor:
+    """Mean error of the curve's shape, in units of 3 dB; (batch,). A level is solved, not predicted."""
+    return curve_error(shape(equaliser_curve(p) - wanted_db))
+
+
+def band_weights() -> torch.Tensor:
+    """Weigh bands half evenly to the ear (mel) and half by their width in Hz; the mean is 1.
+
+    An STFT counts bins, of which the highest octave has half; the ear does not.
+    """
+    width = torch.gradient(band_centres())[0]
+    return 0.5 + 0.5 * width / width.mean()
+
+
+def curve_error(difference_db: torch.Tensor) -> torch.Tensor:
+    """Weighted mean error of curves (batch, bands) in units of 3 dB; (batch,)."""
+    return (band_weights().to(difference_db) * difference_db.abs()).mean(1) / 3.0
+
+
+def shape(curve_db: torch.Tensor) -> torch.Tensor:
+    """Take the (weighted) mean off a curve."""
+    return curve_db - (band_weights().to(curve_db) * curve_db).mean(1, keepdim=True)
+
+
+def band_loudness() -> torch.Tensor:
+    """Give how much power in each band counts for loudness: K-weighting times the band's width."""
+    b0, b1, b2, a1, a2, b, c1, c2 = k_weighting(float(SAMPLE_RATE))
+    hz = band_centres().double()
+    z = torch.exp(-2j * torch.pi * hz / SAMPLE_RATE)
+    high = (b0 + b1 * z + b2 * z * z) / (1 + a1 * z + a2 * z * z)
+    low = b * (1 - z) ** 2 / (1 + c1 * z + c2 * z * z)
+    return ((high * low).abs().square() * torch.gradient(hz)[0]).float()
+
+
+def compressor_error(p: torch.Tensor, t: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
+    """Error of the static curve in units of 3 dB, and of the time constants where they can be heard."""
+    curve = compressor_curve(t)
+    depth = (-curve[:, -3] / 6.0).clamp(0.0, 1.0)
+    times = ((p[:, 2:4].log() - t[:, 2:4].log()).abs() * trust[:, 2:4]).sum(1)
+    return trust[:, 0] * (compressor_curve(p) - curve).abs().mean(1) / 3.0 + 0.25 * depth * times
+
+
+def distortion_error(p: torch.Tensor, t: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
+    """Error of the curve in units of 2 dB, and of the tone control in octaves."""
+    tone = (p[:, 2].log2() - t[:, 2].log2()).abs() * trust[:, 2]
+    bent = (distortion_curve(p) - distortion_curve(t)).abs().mean(1) * trust[:, 0]
+    return bent / 2.0 + 0.5 * t[:, 3] * tone
+
+
+def reverb_error(p: torch.Tensor, t: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
+    """Error of decay time in octaves, wet share in sixths, and the rest by how well it is heard."""
+    rt60 = (p[:, 0].log2() - t[:, 0].log2()).abs()
+    damping = 2.0 * (p[:, 1] - t[:, 1]).abs()
+    before = (p[:, 2] - t[:, 2]).abs() / 40.0
+    low_cut = 0.1 * (p[:, 3].log2() - t[:, 3].log2()).abs()
+    wet = 6.0 * (p[:, 5] - t[:, 5]).abs()
+    return (torch.stack([rt60, damping, before, low_cut, wet], 1) * trust[:, [0, 1, 2, 3, 5]]).sum(1)
+
+
+NEARER = 0.8
+"""An effect serves if it leaves at most so much of the error of doing without it."""
+
+
+def serves(chain: Chain, predicted: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+    """Tell where each effect, as predicted, comes nearer to the true one than none would: (batch, effects), 0 or 1.
+
+    Values (batch, params) twice. The equaliser's is told from its curve, see `System`; 1 here.
+    """
+    out = torch.ones(len(true), len(chain.order), device=true.device)
+    for i, effect in enumerate(chain.order):
+        p, t = predicted[:, chain.columns(effect)], true[:, chain.columns(effect)]
+        if effect in STATIC:
+            ours, theirs = STATIC[effect](p), STATIC[effect](t)
+            out[:, i] = ((ours - theirs).abs().mean(1) < NEARER * theirs.abs().mean(1)).float()
+        elif effect == "reverb":
+            near = ((p[:, 0].log2() - t[:, 0].log2()).abs() < 1.0) & ((p[:, 5] - t[:, 5]).abs() < 0.6 * t[:, 5])
+            out[:, i] = near.float()
+    return out
+
+
+STATIC = {"compressor": compressor_curve, "distortion": distortion_curve}
+ERRORS = {
+    "compressor": compressor_error,
+    "distortion": distortion_error,
+    "reverb": reverb_error,
+}
+
+
+def errors(
+    chain: Chain,
+    predicted: torch.Tensor,
+    true: torch.Tensor,
+    trust: torch.Tensor | None = None,
+    curve_db: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Give each effect's error: values (batch, params) twice, to (batch, effects).
+
+    trust (batch, params), 0 to 1, weighs what each true value says; all of it without. curve_db (batch,
+    bands) is the equaliser's, where its true values do not tell. An effect without a response of its
+    own is judged by its knobs, in (0, 1).
+    """
+    rows, trust = [], torch.ones_like(true) if trust is None else trust
+    for effect in chain.effects:
+        columns = chain.columns(effect.name)
+        p, t, sure = predicted[:, columns], true[:, columns], trust[:, columns]
+        if effect.name == "equaliser":
+            rows.append(sure[:, 0] * equaliser_error(p, equaliser_curve(t) if curve_db is None else curve_db))
+        elif effect.name in ERRORS:
+            rows.append(ERRORS[effect.name](p, t, sure))
+        else:
+            span = torch.tensor([q.high - q.low for q in effect.params]).to(p)
+            rows.append(((p - t) / span).abs().mul(sure).sum(1))
+    return torch.stack(rows, 1)

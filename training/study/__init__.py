@@ -1,8 +1,0 @@
-"""Trainings for the study: what others did, through audio, beside what we do, on equal budgets.
-
-`afx-train study fit --config training/study/ad.yaml …` trains; `load` gives what was trained.
-"""
-
-from .trained import Played, Trained, load
-
-__all__ = ["Played", "Trained", "load"]
