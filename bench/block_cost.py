@@ -15,7 +15,7 @@ import numpy as np
 from common import BANDS, RATE, machine, median_of, pedalboard_chain, programme, ratio, settings, table, take_turns
 from scipy.signal import sosfilt
 
-from afx_live.chain import Settings
+from afx_live.chain import ChainSettings
 from afx_live.effects import load
 from afx_live.realtime.audio.callback import callback
 from afx_live.realtime.audio.engine import memory
@@ -49,7 +49,7 @@ turns. Ratios are medians over rounds, with their 95 % intervals; under 1, ours 
 """
 
 
-def device(chosen: Settings, size: int, sound: np.ndarray) -> Play:
+def device(chosen: ChainSettings, size: int, sound: np.ndarray) -> Play:
     """Give a call of our callback on the i-th block, as PortAudio calls it."""
     shared = Shared.create(None, RATE)
     shared.play(chosen)
@@ -102,22 +102,33 @@ def main() -> None:
     sound = programme(4.0)
     sound = np.ascontiguousarray(sound[: len(sound) // 512 * 512])
     whole = settings()
-    only = Settings((whole.step("equaliser"),), input_gain_db=3.0, output_gain_db=-4.0)
+    only = ChainSettings((whole.effect("equaliser"),), input_gain_db=3.0, output_gain_db=-4.0)
     rows, over, under = [], [], []
     for size in SIZES:
-        plays = {"ours": device(whole, size, sound), "board": board(size, sound), "eq": device(only, size, sound),
-                 "sos": filters(size, sound)}  # fmt: skip
+        plays = {
+            "ours": device(whole, size, sound),
+            "board": board(size, sound),
+            "eq": device(only, size, sound),
+            "sos": filters(size, sound),
+        }
         calls = FRAMES // size
         took = take_turns({k: in_rounds(p, calls, len(sound) // size) for k, p in plays.items()}, ROUNDS)
         cost = {k: 1e6 * median_of(v)[0] / calls for k, v in took.items()}
         middle = median_of(took["ours"] / took["board"])[0]
         over += [size] if middle > 1 else []
         under += [size] if middle <= 0.5 else []
-        rows.append([
-            size, f"{cost['ours']:.1f}", f"{cost['board']:.1f}", ratio(took["ours"], took["board"]),
-            f"{cost['eq']:.1f}", f"{cost['sos']:.1f}", ratio(took["eq"], took["sos"]),
-            f"{cost['ours'] * RATE / size / 1e4:.2f} %",
-        ])  # fmt: skip
+        rows.append(
+            [
+                size,
+                f"{cost['ours']:.1f}",
+                f"{cost['board']:.1f}",
+                ratio(took["ours"], took["board"]),
+                f"{cost['eq']:.1f}",
+                f"{cost['sos']:.1f}",
+                ratio(took["eq"], took["sos"]),
+                f"{cost['ours'] * RATE / size / 1e4:.2f} %",
+            ]
+        )
     head = ["frames", "afx-live", "pedalboard", "ratio", "equaliser alone", "sosfilt", "ratio", "ours, of real time"]
     verdict = "Bar, at most pedalboard's cost at every size: " + ("met." if not over else f"missed at {over} frames.")
     verdict += f" Aim, half of it: reached at {', '.join(map(str, under)) or 'no'} frames."

@@ -12,16 +12,28 @@ from pathlib import Path
 import numpy as np
 
 RATE = 48000
-BANDS = (("low_shelf", 100.0, 4.0, 0.7), ("peak_1", 220.0, -3.0, 1.0), ("peak_2", 700.0, 2.5, 0.9),
-         ("peak_3", 2400.0, -4.0, 1.4), ("peak_4", 6000.0, 3.0, 1.1), ("high_shelf", 8000.0, -5.0, 0.7))  # fmt: skip
+BANDS = (
+    ("low_shelf", 100.0, 4.0, 0.7),
+    ("peak_1", 220.0, -3.0, 1.0),
+    ("peak_2", 700.0, 2.5, 0.9),
+    ("peak_3", 2400.0, -4.0, 1.4),
+    ("peak_4", 6000.0, 3.0, 1.1),
+    ("high_shelf", 8000.0, -5.0, 0.7),
+)
 """Name, Hz, dB, Q: the same six filters for everybody; no parameter of any effect is at its default."""
 EFFECTS = {
     "equaliser": {f"{name}_{unit}": v for name, *vs in BANDS for unit, v in zip(("hz", "db", "q"), vs, strict=True)},
-    "compressor": {"threshold_db": -24.0, "ratio": 4.0, "attack_ms": 8.0, "release_ms": 120.0, "knee_db": 5.0,
-                   "makeup_db": 3.0},
+    "compressor": {
+        "threshold_db": -24.0,
+        "ratio": 4.0,
+        "attack_ms": 8.0,
+        "release_ms": 120.0,
+        "knee_db": 5.0,
+        "makeup_db": 3.0,
+    },
     "distortion": {"drive_db": 15.0, "bias": 0.1, "tone_hz": 9000.0, "mix": 0.7},
     "reverb": {"rt60_s": 1.6, "hf_ratio": 0.4, "predelay_ms": 18.0, "low_cut_hz": 120.0, "width": 0.8, "mix": 0.3},
-}  # fmt: skip
+}
 """Ours. pedalboard's and SoX' distortion, reverb and limiter are of the same kind, not of the same sound."""
 
 
@@ -75,9 +87,9 @@ def machine(*packages: str) -> str:
 
 def settings():
     """Give our chain."""
-    from afx_live.chain import Settings, Step
+    from afx_live.chain import ChainSettings, EffectSettings
 
-    return Settings(tuple(Step(name, values) for name, values in EFFECTS.items()), 3.0, -4.0)
+    return ChainSettings(tuple(EffectSettings(name, values) for name, values in EFFECTS.items()), 3.0, -4.0)
 
 
 def pedalboard_chain():

@@ -24,7 +24,7 @@ import soundfile
 import yaml
 from common import machine, table
 
-from afx_live.chain import Settings, play_clip
+from afx_live.chain import ChainSettings, play_clip
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.realtime.audio import render
 from afx_live.realtime.audio.engine import LATENCY, Engine
@@ -54,7 +54,7 @@ class Stage:
     sample_rate = float(RATE)
 
     def __init__(self) -> None:
-        self._engine = Engine(Settings(), RATE)
+        self._engine = Engine(ChainSettings(), RATE)
 
     def play(self, settings, **flags):
         self._engine.shared.play(settings, **flags)
@@ -110,24 +110,30 @@ def ask(job: tuple[list[Recording], Path, str, str, int, int]) -> Outcome:
         file = soundfile.read(written[2])[0][judged]
 
     stage = Stage()
-    session = Session(stage, predictor, Settings.default(predictor.chain.order), [reference])  # pyright: ignore[reportArgumentType]
+    session = Session(stage, predictor, ChainSettings.default(predictor.chain.order), [reference])  # pyright: ignore[reportArgumentType]
     with session._lock:
         session._send()
     live = _streamed(stage, session, rounds, [])
     live = live[judged.start + LATENCY + session.playing.latency :]  # as late as it says
-    chains: list[Settings] = [session.playing]
+    chains: list[ChainSettings] = [session.playing]
     _streamed(stage, session, _round(x, REST_S), chains)
     moved_db, moved_octaves = _moved(chains)
     session.close()
     ours, theirs = (long_term_spectrum(s, RATE)[1] for s in (_at(file, -23.0), _at(rounds[judged], -23.0)))
     loud = theirs > theirs.max() - 50.0
     return Outcome(
-        row, mode, pair.recording,
-        matched_stft_error(rounds[judged], truth, RATE), matched_stft_error(file, truth, RATE),
+        row,
+        mode,
+        pair.recording,
+        matched_stft_error(rounds[judged], truth, RATE),
+        matched_stft_error(file, truth, RATE),
         matched_stft_error(live.mean(1), truth[: len(live)], RATE),
-        abs(reached_lufs - lufs), abs(integrated_loudness(live, RATE) - lufs),
-        float(np.abs(ours - theirs)[loud].mean()), moved_db, moved_octaves,
-    )  # fmt: skip
+        abs(reached_lufs - lufs),
+        abs(integrated_loudness(live, RATE) - lufs),
+        float(np.abs(ours - theirs)[loud].mean()),
+        moved_db,
+        moved_octaves,
+    )
 
 
 def _round(x: np.ndarray, seconds: float) -> np.ndarray:
@@ -142,7 +148,7 @@ def _at(x: np.ndarray, lufs: float) -> np.ndarray:
     return x * 10 ** ((lufs - integrated_loudness(x, RATE)) / 20)
 
 
-def _streamed(stage: Stage, session: Session, x: np.ndarray, chains: list[Settings]) -> np.ndarray:
+def _streamed(stage: Stage, session: Session, x: np.ndarray, chains: list[ChainSettings]) -> np.ndarray:
     """Feed a sound, looking as often as live does; `chains` collects what plays after each look."""
     step, out = int(LOOK_S * RATE), []
     for at in range(0, len(x), step):
@@ -152,7 +158,7 @@ def _streamed(stage: Stage, session: Session, x: np.ndarray, chains: list[Settin
     return np.concatenate(out)
 
 
-def _moved(chains: list[Settings]) -> tuple[float, float]:
+def _moved(chains: list[ChainSettings]) -> tuple[float, float]:
     """Give the most that anything moved between the first and any later chain: in dB, and in octaves.
 
     An effect that switches moves as far as its parameters do from their neutral values.
@@ -161,12 +167,12 @@ def _moved(chains: list[Settings]) -> tuple[float, float]:
     first = chains[0]
     for chain in chains[1:]:
         most_db = max(most_db, *(abs(getattr(chain, g) - getattr(first, g)) for g in GAINS))
-        for now, then in zip(chain.steps, first.steps, strict=True):
+        for now, then in zip(chain.effects, first.effects, strict=True):
             for name in now.values:
-                a, b = ((s if s.on else s.at_amount(0.0)).values[name] for s in (now, then))
+                a, b = ((s if s.enabled else s.scaled(0.0)).values[name] for s in (now, then))
                 if name.endswith("_db"):
                     most_db = max(most_db, abs(a - b))
-                elif name.endswith("_hz") and now.on and then.on:
+                elif name.endswith("_hz") and now.enabled and then.enabled:
                     most_octaves = max(most_octaves, abs(float(np.log2(a / b))))
     return most_db, most_octaves
 
@@ -178,7 +184,7 @@ def look_ms(model: Path, recordings: list[Recording], times: int = 50) -> float:
     took = []
     for _ in range(times):
         begin = perf_counter()
-        heard = predictor.describe(x, RATE)
+        heard = predictor.analyse(x, RATE)
         predictor.predict(heard, [heard])
         took.append(perf_counter() - begin)
     return 1e3 * float(np.median(took))
@@ -195,13 +201,28 @@ def page(found: list[Outcome], look: float, model: Path, recordings: int) -> str
             more = bootstrap_interval(live - file, groups)
             share = f"{live.mean() / file.mean() - 1:+.0%}" if row != "none" else "–"
             means = (nothing.mean(), file.mean(), live.mean(), (live - file).mean())
-            streamed.append([f"{mode} recording", row, len(rows), *(f"{v:.3f}" for v in means[:3]), share,
-                             "{:+.3f} [{:+.3f}, {:+.3f}]".format(means[3], *more)])  # fmt: skip
+            streamed.append(
+                [
+                    f"{mode} recording",
+                    row,
+                    len(rows),
+                    *(f"{v:.3f}" for v in means[:3]),
+                    share,
+                    "{:+.3f} [{:+.3f}, {:+.3f}]".format(means[3], *more),
+                ]
+            )
             worst = [np.quantile([getattr(o, k) for o in rows], 0.95) for k in ("file_lu", "live_lu")]
             still = [np.mean([o.moved_db <= 0.5 and o.moved_octaves <= 1 / 12 for o in rows])]
             thirds = [np.mean([o.thirds_db for o in rows])]
-            levels.append([f"{mode} recording", row, *(f"{v:.2f}" for v in worst), *(f"{v:.0%}" for v in still),
-                           *(f"{v:.2f}" for v in thirds)])  # fmt: skip
+            levels.append(
+                [
+                    f"{mode} recording",
+                    row,
+                    *(f"{v:.2f}" for v in worst),
+                    *(f"{v:.0%}" for v in still),
+                    *(f"{v:.2f}" for v in thirds),
+                ]
+            )
     moved = np.quantile([o.moved_db for o in found], 0.95)
     octaves = np.quantile([o.moved_octaves for o in found], 0.95)
     return f"""# Fidelity on stage

@@ -19,9 +19,12 @@ from afx_live.study.metrics.audio import bootstrap_interval
 from afx_live.study.run.rows import gather
 
 PEERS = {
-    "nothing": "nothing", "loudness": "loudness", "match_eq_50": "match EQ 50 %", "match_eq": "match EQ",
+    "nothing": "nothing",
+    "loudness": "loudness",
+    "match_eq_50": "match EQ 50 %",
+    "match_eq": "match EQ",
     "matchering": "Matchering",
-}  # fmt: skip
+}
 ROWS = ("equaliser", "compressor", "distortion", "reverb", "all", "none")
 BARS = {"equaliser": "0.8", "compressor": "0.6", "distortion": "0.3", "all": "0.65"}
 HARM = 0.01
@@ -62,20 +65,36 @@ def line(found: Found, ceiling: dict[int, tuple]) -> list[object] | None:
     fitted = [i for i, p in enumerate(pairs) if p in ceiling]
     near = np.mean([ceiling[pairs[i]][0] for i in fitted]) / errors[best][fitted].mean() if fitted else np.nan
     return [
-        len(pairs), f"{errors['nothing'].mean():.3f}", f"{base:.3f} {PEERS[best]}", f"{ours.mean():.3f}", share,
-        f"{near:.2f} ({len(fitted)})" if fitted else "", f"{np.mean(worse > HARM):.0%}",
+        len(pairs),
+        f"{errors['nothing'].mean():.3f}",
+        f"{base:.3f} {PEERS[best]}",
+        f"{ours.mean():.3f}",
+        share,
+        f"{near:.2f} ({len(fitted)})" if fitted else "",
+        f"{np.mean(worse > HARM):.0%}",
         f"{100 * np.quantile(worse, 0.95):+.0f} %",
-        f"{column('ours', 1).mean() / deaf:.2f}" if deaf > 0.05 else "–", f"{np.quantile(column('ours', 2), 0.95):.2f}",
-    ]  # fmt: skip
+        f"{column('ours', 1).mean() / deaf:.2f}" if deaf > 0.05 else "–",
+        f"{np.quantile(column('ours', 2), 0.95):.2f}",
+    ]
 
 
 def main() -> None:
     """Print the page."""
     cells = by_cell(gather(map(Path, sys.argv[1:])))
     head = [
-        "f is", "reference", "pairs", "doing nothing", "best of the others", "ours", "share of the best (95 %)",
-        "ceiling", "harmed", "harm, 95th", "log-mel", "LU, 95th",
-    ]  # fmt: skip
+        "f is",
+        "reference",
+        "pairs",
+        "doing nothing",
+        "best of the others",
+        "ours",
+        "share of the best (95 %)",
+        "ceiling",
+        "harmed",
+        "harm, 95th",
+        "log-mel",
+        "LU, 95th",
+    ]
     bars = ", ".join(f"{effect} {bar}" for effect, bar in BARS.items())
     print(f"""# Other people's effects
 
@@ -89,10 +108,11 @@ of 100 ms, as a part of doing nothing's.
     for generator in dict.fromkeys(g for g, _, _ in cells):
         lines = [
             [row, mode, *said]
-            for row in ROWS for mode in ("same", "other")
+            for row in ROWS
+            for mode in ("same", "other")
             # a ceiling never hears the reference, and the answer is the same with either
             if (said := line(cells[generator, row, mode], cells[generator, row, "same"]["ceiling"]))
-        ]  # fmt: skip
+        ]
         print(f"## {generator}\n\n{table(head, lines)}\n")
     print(machine("numpy", "pedalboard", "matchering", "onnxruntime-gpu"))
 

@@ -30,9 +30,37 @@ import soundfile
 LIMIT_S, LIMIT_MB = 10, 3000
 SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 NASTY = (
-    None, True, False, 0, -1, 1, 0.5, -0.0, 1e9, -1e300, float("nan"), float("inf"), 10**30, 2**63, "", "x", "1", "NaN",
-    "../x", "/etc/passwd", "a\0b", "\ud800", "é" * 300, "x" * 5000, [], {}, [[]], [None], {"": 0}, [0] * 70,
-)  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    0.5,
+    -0.0,
+    1e9,
+    -1e300,
+    float("nan"),
+    float("inf"),
+    10**30,
+    2**63,
+    "",
+    "x",
+    "1",
+    "NaN",
+    "../x",
+    "/etc/passwd",
+    "a\0b",
+    "\ud800",
+    "é" * 300,
+    "x" * 5000,
+    [],
+    {},
+    [[]],
+    [None],
+    {"": 0},
+    [0] * 70,
+)
 WINDOW = 480
 """Samples that a fuzzed encoder hears: enough to run every operator, and quick."""
 
@@ -70,9 +98,12 @@ def fuzz(name: str, folder: Path, seconds: int, seed: int) -> int:
         known = _artefacts(kept)
         with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:  # libFuzzer leaves without a word to Python
             done = subprocess.run(
-                [*command, "--seed", str(seed)], capture_output=True, text=True, errors="replace",
+                [*command, "--seed", str(seed)],
+                capture_output=True,
+                text=True,
+                errors="replace",
                 env={**os.environ, "TMPDIR": scratch},
-            )  # fmt: skip
+            )
         lines = [line for line in done.stderr.splitlines() if line.startswith("stat::number_of_executed_units")]
         runs += int(lines[-1].split()[-1]) if lines else 0
         if done.returncode == 0:
@@ -96,10 +127,10 @@ def _artefacts(kept: Path) -> set[Path]:
 
 
 def refused_by_trial(data: bytes) -> bool:
-    from afx_live.matching.onnx_sandbox import ModelError, trial
+    from afx_live.matching.onnx_sandbox import ModelError, run_in_sandbox
 
     try:
-        trial(Path("fuzzed"), {"encoder.onnx": data}, WINDOW)
+        run_in_sandbox(Path("fuzzed"), {"encoder.onnx": data}, WINDOW)
     except ModelError:
         return True
     return False
@@ -113,9 +144,15 @@ def child(name: str, folder: Path, seconds: int, seed: int) -> int:
         target = make()
     target(seeds()[0])  # compiles what is compiled; that takes longer than an input may
     options = {
-        "max_total_time": seconds, "seed": seed, "max_len": length, "timeout": LIMIT_S, "rss_limit_mb": LIMIT_MB,
-        "artifact_prefix": f"{folder / 'findings'}/", "print_final_stats": 1, "reload": 0,
-    }  # fmt: skip
+        "max_total_time": seconds,
+        "seed": seed,
+        "max_len": length,
+        "timeout": LIMIT_S,
+        "rss_limit_mb": LIMIT_MB,
+        "artifact_prefix": f"{folder / 'findings'}/",
+        "print_final_stats": 1,
+        "reload": 0,
+    }
     extra: dict[str, Any] = {}
     if mutate:
         extra["custom_mutator"] = lambda data, most, s: mutate(data, most, random.Random(s), atheris.Mutate)
@@ -177,7 +214,7 @@ def preset_target() -> Target:
             return short(error)
         again = presets.from_json(presets.to_json(made))
         assert presets.to_json(again) == presets.to_json(made)
-        assert all(math.isfinite(v) for step in made.settings.steps for v in step.values.values())
+        assert all(math.isfinite(v) for step in made.settings.effects for v in step.values.values())
 
     return target
 
@@ -221,20 +258,20 @@ def model_target() -> Target:
     for name in model.GRAPHS:
         (folder / name).touch()
     empty: Any = lambda *a, **k: None  # noqa: E731
-    model.check = model.trial = model.session = empty
-    model.Predictor._sizes = model.sizes = empty
+    model.check_graph = model.run_in_sandbox = model.session = empty
+    model.MatchModel._sizes = model.sizes = empty
     rng = np.random.default_rng(0)
 
     def target(data: bytes) -> None:
         (folder / "model.json").write_bytes(data)
         try:
-            made = model.Predictor(folder)
+            made = model.MatchModel(folder)
         except model.ModelError as error:
             return short(error)
         bands, effects = len(made._bands_hz), len(made.chain.order)
         unit, curve = rng.random(len(made.chain.params)), rng.normal(0.0, 10.0, bands)
         settings = made.settings(model.Prediction(unit, rng.random(effects), curve, 0.5))
-        assert all(math.isfinite(v) for step in settings.steps for v in step.values.values())
+        assert all(math.isfinite(v) for step in settings.effects for v in step.values.values())
 
     return target
 
@@ -258,7 +295,7 @@ def graph_target() -> Target:
 
     def target(data: bytes) -> None:
         try:
-            onnx_sandbox.check(path, data)
+            onnx_sandbox.check_graph(path, data)
             onnx_sandbox.run(path, onnx_sandbox.session(path, data), {"waveform": waveform})
         except onnx_sandbox.ModelError as error:
             short(error)
@@ -292,17 +329,25 @@ def graph_seeds() -> list[bytes]:
         graph(("Gemm", "w b", {"transB": 1}), ("Gelu", "", {}), weights=(floats("w", 4, WINDOW), floats("b", 4))),
         graph(("Slice", "from to axes step", {}), ("Abs", "", {}), ("Log", "", {}), weights=cut),
         graph(("ReduceMean", "axes", {"keepdims": 1}), ("Sqrt", "", {}), weights=(axes,)),
-        graph(("Reshape", "s", {}), ("STFT", "hop w", {"onesided": 1}), ("ReduceMean", "", {"keepdims": 0}),
-              weights=(ints("s", 1, WINDOW, 1), floats("w", 128), helper.make_tensor("hop", 7, [], [64]))),
+        graph(
+            ("Reshape", "s", {}),
+            ("STFT", "hop w", {"onesided": 1}),
+            ("ReduceMean", "", {"keepdims": 0}),
+            weights=(ints("s", 1, WINDOW, 1), floats("w", 128), helper.make_tensor("hop", 7, [], [64])),
+        ),
         graph(("MatMul", "w", {}), ("Clip", "", {}), ("Softmax", "", {}), weights=(floats("w", WINDOW, 5),)),
         graph(("Gather", "i", {"axis": 1}), ("Concat", "c", {"axis": 1}), weights=(ints("i", 3, 1), floats("c", 1, 2))),
         graph(("Expand", "s", {}), ("ReduceMax", "axes", {}), weights=(ints("s", 4, WINDOW), axes)),
         graph(("Tile", "s", {}), ("Transpose", "", {"perm": [1, 0]}), weights=(ints("s", 2, 2),)),
-        graph(("Pad", "s", {}), ("Unsqueeze", "axes", {}), ("Conv", "w", {}),
-              weights=(ints("s", 0, 1, 0, 1), axes, floats("w", 2, 1, 8))),
+        graph(
+            ("Pad", "s", {}),
+            ("Unsqueeze", "axes", {}),
+            ("Conv", "w", {}),
+            weights=(ints("s", 0, 1, 0, 1), axes, floats("w", 2, 1, 8)),
+        ),
         graph(("Shape", "", {}), ("ConstantOfShape", "", {})),
         graph(("TopK", "i", {}), ("Neg", "", {}), ("Resize", "", {}), weights=(ints("i", 9),)),
-    ]  # fmt: skip
+    ]
 
 
 # --- audio files ----------------------------------------------------------------------------------
@@ -325,9 +370,9 @@ def audio_target() -> Target:
             assert np.isfinite(heard.stretches).all()
             played += 1
             if played % 50 == 0:
-                from afx_live.chain import Settings
+                from afx_live.chain import ChainSettings
 
-                render(heard, fixed(heard, Settings(), -20.0), folder / "out.wav", lambda frames: None, force=True)
+                render(heard, fixed(heard, ChainSettings(), -20.0), folder / "out.wav", lambda frames: None, force=True)
         except ClipError as error:
             short(error)
 

@@ -75,10 +75,16 @@ def cookbook(values: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
             d = (1 + alpha / a, -2 * cos, 1 - alpha / a)
         else:
             k, root = (1 if name == "low_shelf" else -1), 2 * a.sqrt() * alpha
-            b = (a * (a + 1 - k * (a - 1) * cos + root), k * 2 * a * (a - 1 - k * (a + 1) * cos),
-                 a * (a + 1 - k * (a - 1) * cos - root))  # fmt: skip
-            d = (a + 1 + k * (a - 1) * cos + root, -k * 2 * (a - 1 + k * (a + 1) * cos),
-                 a + 1 + k * (a - 1) * cos - root)  # fmt: skip
+            b = (
+                a * (a + 1 - k * (a - 1) * cos + root),
+                k * 2 * a * (a - 1 - k * (a + 1) * cos),
+                a * (a + 1 - k * (a - 1) * cos - root),
+            )
+            d = (
+                a + 1 + k * (a - 1) * cos + root,
+                -k * 2 * (a - 1 + k * (a + 1) * cos),
+                a + 1 + k * (a - 1) * cos - root,
+            )
         filters.append((torch.stack(b, 1), torch.stack(d, 1)))
     return filters
 
@@ -216,8 +222,11 @@ PEERS: dict[str, dict[str, Effect]] = {
     "reverb": {"dasp-pytorch": dasp_reverb},
 }
 REFERENCES: dict[str, Effect] = {
-    "equaliser": equaliser, "compressor": compressor, "distortion": distortion, "reverb": reverb_reference,
-}  # fmt: skip
+    "equaliser": equaliser,
+    "compressor": compressor,
+    "distortion": distortion,
+    "reverb": reverb_reference,
+}
 
 
 def sounds(batch: int, frames: int, dtype: torch.dtype) -> Tensor:
@@ -294,13 +303,22 @@ def main() -> None:
     told = f"Bar, {BAR_TIMES:g} times faster than dasp-pytorch for equaliser and compressor: "
     told_db = f"Bar, errors of ours under {BAR_DB:g} dB: "
     words = machine("torch", "torchaudio", "dasp-pytorch", "numba")
-    print(TEXT.format(
-        batch=BATCH, frames=FRAMES, rounds=ROUNDS, few=FEW["reverb"], threads=torch.get_num_threads(), loop=LOOP,
-        machine=words,
-        speed=table(head, rows), verdict=told + ("met." if all(met) else "missed."),
-        errors=table(["", "output", "gradient, input", "gradient, parameters"], details),
-        verdict_db=told_db + ("met." if all(exact) else "missed."),
-    ), end="")  # fmt: skip
+    print(
+        TEXT.format(
+            batch=BATCH,
+            frames=FRAMES,
+            rounds=ROUNDS,
+            few=FEW["reverb"],
+            threads=torch.get_num_threads(),
+            loop=LOOP,
+            machine=words,
+            speed=table(head, rows),
+            verdict=told + ("met." if all(met) else "missed."),
+            errors=table(["", "output", "gradient, input", "gradient, parameters"], details),
+            verdict_db=told_db + ("met." if all(exact) else "missed."),
+        ),
+        end="",
+    )
 
 
 if __name__ == "__main__":

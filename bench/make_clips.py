@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 from numba import njit
 
-from afx_live.chain import Rack, Settings, Step
+from afx_live.chain import ChainPlayer, ChainSettings, EffectSettings
 from afx_live.dsp.loudness import integrated_loudness
 
 RATE = 48000
@@ -26,27 +26,49 @@ DRY_LUFS, WET_LUFS, CHAIN_LUFS = -26.0, -16.0, -23.0
 # F1, F2, F3 in Hz; voicing, aspiration, frication (0 to 1); centre and bandwidth of the frication in Hz; ms
 VOWEL = (1.0, 0.0, 0.0, 3000, 2000)
 PHONEMES = {
-    "IY": (280, 2250, 2950, *VOWEL, 120), "IH": (400, 1950, 2550, *VOWEL, 85), "EH": (550, 1800, 2500, *VOWEL, 105),
-    "AE": (680, 1700, 2450, *VOWEL, 130), "AA": (720, 1120, 2500, *VOWEL, 140), "AO": (580, 880, 2450, *VOWEL, 140),
-    "OW": (480, 900, 2400, *VOWEL, 90), "UH": (440, 1050, 2300, *VOWEL, 80), "UW": (310, 900, 2250, *VOWEL, 110),
-    "AH": (620, 1200, 2500, *VOWEL, 85), "AX": (500, 1450, 2500, *VOWEL, 55), "ER": (480, 1330, 1680, *VOWEL, 120),
-    "W": (290, 650, 2200, 0.6, 0.0, 0.0, 3000, 2000, 70), "Y": (260, 2150, 3000, 0.6, 0.0, 0.0, 3000, 2000, 60),
-    "L": (340, 1050, 2850, 0.55, 0.0, 0.0, 3000, 2000, 70), "R": (340, 1150, 1550, 0.55, 0.0, 0.0, 3000, 2000, 75),
-    "M": (240, 1100, 2150, 0.33, 0.0, 0.0, 3000, 2000, 75), "N": (240, 1550, 2500, 0.33, 0.0, 0.0, 3000, 2000, 65),
+    "IY": (280, 2250, 2950, *VOWEL, 120),
+    "IH": (400, 1950, 2550, *VOWEL, 85),
+    "EH": (550, 1800, 2500, *VOWEL, 105),
+    "AE": (680, 1700, 2450, *VOWEL, 130),
+    "AA": (720, 1120, 2500, *VOWEL, 140),
+    "AO": (580, 880, 2450, *VOWEL, 140),
+    "OW": (480, 900, 2400, *VOWEL, 90),
+    "UH": (440, 1050, 2300, *VOWEL, 80),
+    "UW": (310, 900, 2250, *VOWEL, 110),
+    "AH": (620, 1200, 2500, *VOWEL, 85),
+    "AX": (500, 1450, 2500, *VOWEL, 55),
+    "ER": (480, 1330, 1680, *VOWEL, 120),
+    "W": (290, 650, 2200, 0.6, 0.0, 0.0, 3000, 2000, 70),
+    "Y": (260, 2150, 3000, 0.6, 0.0, 0.0, 3000, 2000, 60),
+    "L": (340, 1050, 2850, 0.55, 0.0, 0.0, 3000, 2000, 70),
+    "R": (340, 1150, 1550, 0.55, 0.0, 0.0, 3000, 2000, 75),
+    "M": (240, 1100, 2150, 0.33, 0.0, 0.0, 3000, 2000, 75),
+    "N": (240, 1550, 2500, 0.33, 0.0, 0.0, 3000, 2000, 65),
     "NG": (240, 2000, 2700, 0.33, 0.0, 0.0, 3000, 2000, 80),
-    "S": (320, 1500, 2550, 0.0, 0.0, 0.85, 7200, 2600, 105), "Z": (280, 1500, 2550, 0.35, 0.0, 0.5, 7000, 2600, 75),
-    "SH": (320, 1800, 2500, 0.0, 0.0, 0.9, 3300, 1800, 110), "F": (330, 1150, 2300, 0.0, 0.05, 0.2, 6000, 6000, 90),
-    "V": (280, 1150, 2300, 0.4, 0.0, 0.12, 6000, 6000, 55), "TH": (330, 1350, 2550, 0.0, 0.05, 0.15, 6500, 5000, 80),
-    "DH": (280, 1350, 2550, 0.42, 0.0, 0.06, 6000, 5000, 40), "HH": (500, 1500, 2500, 0.0, 0.5, 0.0, 3000, 2000, 60),
+    "S": (320, 1500, 2550, 0.0, 0.0, 0.85, 7200, 2600, 105),
+    "Z": (280, 1500, 2550, 0.35, 0.0, 0.5, 7000, 2600, 75),
+    "SH": (320, 1800, 2500, 0.0, 0.0, 0.9, 3300, 1800, 110),
+    "F": (330, 1150, 2300, 0.0, 0.05, 0.2, 6000, 6000, 90),
+    "V": (280, 1150, 2300, 0.4, 0.0, 0.12, 6000, 6000, 55),
+    "TH": (330, 1350, 2550, 0.0, 0.05, 0.15, 6500, 5000, 80),
+    "DH": (280, 1350, 2550, 0.42, 0.0, 0.06, 6000, 5000, 40),
+    "HH": (500, 1500, 2500, 0.0, 0.5, 0.0, 3000, 2000, 60),
     # a stop is a closure (small letters) and a burst
-    "p": (260, 900, 2200, 0.0, 0.0, 0.0, 1200, 1500, 65), "P": (380, 1000, 2300, 0.0, 0.4, 0.35, 1200, 1500, 30),
-    "t": (260, 1700, 2600, 0.0, 0.0, 0.0, 4500, 2500, 55), "T": (380, 1700, 2600, 0.0, 0.25, 0.9, 4500, 2500, 32),
-    "k": (260, 1900, 2300, 0.0, 0.0, 0.0, 1900, 900, 60), "K": (380, 1900, 2300, 0.0, 0.35, 0.7, 1900, 900, 36),
-    "b": (220, 900, 2200, 0.12, 0.0, 0.0, 900, 1500, 55), "B": (320, 1000, 2300, 0.5, 0.1, 0.25, 900, 1500, 12),
-    "d": (220, 1700, 2600, 0.12, 0.0, 0.0, 4200, 2500, 45), "D": (320, 1700, 2600, 0.5, 0.1, 0.45, 4200, 2500, 14),
-    "g": (220, 1900, 2300, 0.12, 0.0, 0.0, 1900, 900, 50), "G": (320, 1900, 2300, 0.5, 0.1, 0.45, 1900, 900, 18),
-    ",": (500, 1500, 2500, 0.0, 0.0, 0.0, 3000, 2000, 260), ".": (500, 1500, 2500, 0.0, 0.0, 0.0, 3000, 2000, 420),
-}  # fmt: skip
+    "p": (260, 900, 2200, 0.0, 0.0, 0.0, 1200, 1500, 65),
+    "P": (380, 1000, 2300, 0.0, 0.4, 0.35, 1200, 1500, 30),
+    "t": (260, 1700, 2600, 0.0, 0.0, 0.0, 4500, 2500, 55),
+    "T": (380, 1700, 2600, 0.0, 0.25, 0.9, 4500, 2500, 32),
+    "k": (260, 1900, 2300, 0.0, 0.0, 0.0, 1900, 900, 60),
+    "K": (380, 1900, 2300, 0.0, 0.35, 0.7, 1900, 900, 36),
+    "b": (220, 900, 2200, 0.12, 0.0, 0.0, 900, 1500, 55),
+    "B": (320, 1000, 2300, 0.5, 0.1, 0.25, 900, 1500, 12),
+    "d": (220, 1700, 2600, 0.12, 0.0, 0.0, 4200, 2500, 45),
+    "D": (320, 1700, 2600, 0.5, 0.1, 0.45, 4200, 2500, 14),
+    "g": (220, 1900, 2300, 0.12, 0.0, 0.0, 1900, 900, 50),
+    "G": (320, 1900, 2300, 0.5, 0.1, 0.45, 1900, 900, 18),
+    ",": (500, 1500, 2500, 0.0, 0.0, 0.0, 3000, 2000, 260),
+    ".": (500, 1500, 2500, 0.0, 0.0, 0.0, 3000, 2000, 420),
+}
 # "1" stresses the phoneme before it. "Hello, we are live. The evening was warm and slow, and nobody spoke of it."
 DRY_VOICE = """HH AX L OW1 UH , W IY AA R L AA1 IY V . DH IY IY1 V N IH NG W AX Z W AO1 R M AX N d D S L OW1 UH ,
 AX N d D N OW1 UH b B AA d D IY S p P OW1 UH k K AX V IH1 t T ."""
@@ -277,28 +299,53 @@ def drums(seed: int, bars: int = 3, tempo: float = 108.0) -> np.ndarray:
 
 # --- references -----------------------------------------------------------------------------------
 
-RADIO = Settings(
+RADIO = ChainSettings(
     (
-        Step("equaliser", {
-            "low_shelf_hz": 140.0, "low_shelf_db": 6.0, "peak_1_hz": 380.0, "peak_1_db": -5.0, "peak_1_q": 0.9,
-            "peak_3_hz": 3200.0, "peak_3_db": 5.0, "peak_3_q": 0.7, "high_shelf_hz": 7500.0, "high_shelf_db": 7.0,
-        }),
-        Step("compressor", {"threshold_db": -38.0, "ratio": 5.0, "attack_ms": 3.0, "release_ms": 90.0,
-            "makeup_db": 8.0}),
-        Step("distortion", {"drive_db": 6.0, "tone_hz": 14000.0, "mix": 0.5}),
+        EffectSettings(
+            "equaliser",
+            {
+                "low_shelf_hz": 140.0,
+                "low_shelf_db": 6.0,
+                "peak_1_hz": 380.0,
+                "peak_1_db": -5.0,
+                "peak_1_q": 0.9,
+                "peak_3_hz": 3200.0,
+                "peak_3_db": 5.0,
+                "peak_3_q": 0.7,
+                "high_shelf_hz": 7500.0,
+                "high_shelf_db": 7.0,
+            },
+        ),
+        EffectSettings(
+            "compressor", {"threshold_db": -38.0, "ratio": 5.0, "attack_ms": 3.0, "release_ms": 90.0, "makeup_db": 8.0}
+        ),
+        EffectSettings("distortion", {"drive_db": 6.0, "tone_hz": 14000.0, "mix": 0.5}),
     )
-)  # fmt: skip
-STAGE = Settings(
+)
+STAGE = ChainSettings(
     (
-        Step("equaliser", {
-            "low_shelf_hz": 120.0, "low_shelf_db": -4.0, "peak_2_hz": 800.0, "peak_2_db": 4.0, "peak_2_q": 0.8,
-            "peak_3_hz": 2600.0, "peak_3_db": 5.0, "peak_3_q": 0.8, "high_shelf_hz": 6000.0, "high_shelf_db": -5.0,
-        }),
-        Step("compressor", {"threshold_db": -30.0, "ratio": 3.0, "attack_ms": 12.0, "release_ms": 150.0}),
-        Step("distortion", {"drive_db": 22.0, "bias": 0.1, "tone_hz": 5500.0}),
-        Step("reverb", {"rt60_s": 1.1, "hf_ratio": 0.45, "predelay_ms": 12.0, "low_cut_hz": 150.0, "mix": 0.22}),
+        EffectSettings(
+            "equaliser",
+            {
+                "low_shelf_hz": 120.0,
+                "low_shelf_db": -4.0,
+                "peak_2_hz": 800.0,
+                "peak_2_db": 4.0,
+                "peak_2_q": 0.8,
+                "peak_3_hz": 2600.0,
+                "peak_3_db": 5.0,
+                "peak_3_q": 0.8,
+                "high_shelf_hz": 6000.0,
+                "high_shelf_db": -5.0,
+            },
+        ),
+        EffectSettings("compressor", {"threshold_db": -30.0, "ratio": 3.0, "attack_ms": 12.0, "release_ms": 150.0}),
+        EffectSettings("distortion", {"drive_db": 22.0, "bias": 0.1, "tone_hz": 5500.0}),
+        EffectSettings(
+            "reverb", {"rt60_s": 1.1, "hf_ratio": 0.45, "predelay_ms": 12.0, "low_cut_hz": 150.0, "mix": 0.22}
+        ),
     )
-)  # fmt: skip
+)
 
 
 def at_loudness(x: np.ndarray, lufs: float, peak: float = 0.97) -> np.ndarray:
@@ -309,9 +356,9 @@ def at_loudness(x: np.ndarray, lufs: float, peak: float = 0.97) -> np.ndarray:
     return x
 
 
-def through(x: np.ndarray, chain: Settings) -> np.ndarray:
+def through(x: np.ndarray, chain: ChainSettings) -> np.ndarray:
     """Play a clip through effects at the loudness that they are set for."""
-    return Rack(chain, RATE, 1).play(at_loudness(x, CHAIN_LUFS)[:, None])[:, 0]
+    return ChainPlayer(chain, RATE, 1).play(at_loudness(x, CHAIN_LUFS)[:, None])[:, 0]
 
 
 def dry_clips() -> dict[str, np.ndarray]:

@@ -98,18 +98,28 @@ def main() -> None:
         took = take_turns(contenders, ROUNDS)
     names = {"ours": "afx-live render --preset", "reference": "afx-live render --reference", "pedalboard": "pedalboard"}
     rows = [
-        [names.get(k, k), f"{median_of(v)[0]:.2f}", f"{SECONDS / median_of(v)[0]:.0f}",
-         "" if k in ("ours", "reference") else ratio(took["ours"], v)]
+        [
+            names.get(k, k),
+            f"{median_of(v)[0]:.2f}",
+            f"{SECONDS / median_of(v)[0]:.0f}",
+            "" if k in ("ours", "reference") else ratio(took["ours"], v),
+        ]
         for k, v in took.items()
-    ]  # fmt: skip
+    ]
     behind = [k for k in ("pedalboard", "SoX") if median_of(took["ours"] / took[k])[0] >= 1]
     verdict = "Bar, ahead of both: " + ("met." if not behind else f"missed, behind {' and '.join(behind)}.")
     verdict += f" The preset asks for {told['target_lufs']:.1f} LUFS, the result has {told['lufs_after']:.1f}."
-    print(TEXT.format(
-        seconds=SECONDS, rounds=ROUNDS, verdict=verdict, machine=machine("numba", "pedalboard", "soundfile"),
-        sox=tool("sox", "--version").split("SoX")[-1].strip().join(("SoX ", "")),
-        table=table(["", "seconds", "× real time", "ours takes, of theirs"], rows),
-    ), end="")  # fmt: skip
+    print(
+        TEXT.format(
+            seconds=SECONDS,
+            rounds=ROUNDS,
+            verdict=verdict,
+            machine=machine("numba", "pedalboard", "soundfile"),
+            sox=tool("sox", "--version").split("SoX")[-1].strip().join(("SoX ", "")),
+            table=table(["", "seconds", "× real time", "ours takes, of theirs"], rows),
+        ),
+        end="",
+    )
 
 
 if __name__ == "__main__":

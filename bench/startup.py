@@ -91,8 +91,14 @@ def main() -> None:
     jack.start()
     try:
         with tempfile.TemporaryDirectory() as home:
-            env = {**os.environ, **jack.env, "XDG_CACHE_HOME": home, "XDG_CONFIG_HOME": home, "XDG_DATA_HOME": home,
-                   "XDG_STATE_HOME": home}  # fmt: skip
+            env = {
+                **os.environ,
+                **jack.env,
+                "XDG_CACHE_HOME": home,
+                "XDG_CONFIG_HOME": home,
+                "XDG_DATA_HOME": home,
+                "XDG_STATE_HOME": home,
+            }
             helps = [help_s(env) for _ in range(HELPS + 1)][1:]
             words = ["--reference", reference, "--osc", "off"]
             cold, said = start_s(env, words)
@@ -103,11 +109,16 @@ def main() -> None:
     finally:
         jack.stop()
     rows = [
-        row("`afx-live --help`", helps), row("`afx-live --reference`, first block", warm),
-        row("`afx-live --preset`, first block", fixed), row("`afx-live --reference`, never started", [cold]),
-    ]  # fmt: skip
-    late = [name for name, values, bar in (("help", helps, BAR_HELP_S), ("first block", warm, BAR_START_S))
-            if float(np.median(values)) >= bar]  # fmt: skip
+        row("`afx-live --help`", helps),
+        row("`afx-live --reference`, first block", warm),
+        row("`afx-live --preset`, first block", fixed),
+        row("`afx-live --reference`, never started", [cold]),
+    ]
+    late = [
+        name
+        for name, values, bar in (("help", helps, BAR_HELP_S), ("first block", warm, BAR_START_S))
+        if float(np.median(values)) >= bar
+    ]
     verdict = f"Bars, help under {BAR_HELP_S:g} s and a warm first block under {BAR_START_S:g} s: "
     verdict += "met." if not late else f"missed ({', '.join(late)})."
     head = ["", "median", "95 % interval", "slowest", "runs"]

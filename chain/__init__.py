@@ -1,6 +1,7 @@
 """Chains of effects: what a chain is set to, its parameter vector both ways, and the player that ramps parameters."""
 
-from .player import Rack, play_clip
-from .settings import CANONICAL, Chain, Settings, Step
+from .parameters import ChainParameters
+from .player import ChainPlayer, play_clip
+from .settings import CANONICAL, ChainSettings, EffectSettings
 
-__all__ = ["CANONICAL", "Chain", "Rack", "Settings", "Step", "play_clip"]
+__all__ = ["CANONICAL", "ChainParameters", "ChainPlayer", "ChainSettings", "EffectSettings", "play_clip"]

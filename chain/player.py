@@ -11,44 +11,42 @@ from functools import cache
 
 import numpy as np
 
-from ..dsp.compiler import COEFS, call_design, call_kernel, jit
+from ..dsp.compiler import MAX_COEFS, call_design, call_kernel, jit
 from ..dsp.cpu import flush_denormals, restore_denormals
-from ..effects import load, names
-from ..effects._effect import MOST_PARAMS
-from .settings import MOST_STEPS, Settings, kinds
+from ..effects import CONTROL_BLOCK, MAX_PARAMS, load, names
+from .parameters import kinds
+from .settings import MAX_EFFECTS, ChainSettings
 
-SEGMENT = 64
-GLIDE_S = 0.020
-SLOTS = MOST_STEPS + 2
+RAMP_S = 0.020
+SLOTS = MAX_EFFECTS + 2
 """Steps of a rack: the input gain, the effects, the output gain."""
-PARAMS = MOST_PARAMS
 
-AIM_FIELDS = (
+TARGET_FIELDS = (
     ("count", "i8"),
     ("kind", "i8", (SLOTS,)),
     ("on", "f8", (SLOTS,)),
-    ("values", "f8", (SLOTS, PARAMS)),
+    ("values", "f8", (SLOTS, MAX_PARAMS)),
 )
-AIM = np.dtype([*AIM_FIELDS], align=True)
+TARGETS = np.dtype([*TARGET_FIELDS], align=True)
 """Settings as numbers: what a rack is to play."""
 
-RACK = np.dtype(
+PLAYER_STATE = np.dtype(
     [
         ("count", "i8"),
         ("kind", "i8", (SLOTS,)),
         ("left", "i8", (SLOTS,)),  # edges until a glide has arrived
-        ("aim", "f8", (SLOTS, PARAMS)),
-        ("now", "f8", (SLOTS, PARAMS)),  # at the edge ahead; the logarithm for log curves
-        ("stride", "f8", (SLOTS, PARAMS)),
+        ("aim", "f8", (SLOTS, MAX_PARAMS)),
+        ("now", "f8", (SLOTS, MAX_PARAMS)),  # at the edge ahead; the logarithm for log curves
+        ("stride", "f8", (SLOTS, MAX_PARAMS)),
         ("mix", "f8", (SLOTS,)),  # 0 left out, 1 in
         ("mix_aim", "f8", (SLOTS,)),
-        ("coef", "f8", (SLOTS, COEFS)),
-        ("step", "f8", (SLOTS, COEFS)),
-        ("ahead", "f8", (SLOTS, COEFS)),
+        ("coef", "f8", (SLOTS, MAX_COEFS)),
+        ("step", "f8", (SLOTS, MAX_COEFS)),
+        ("ahead", "f8", (SLOTS, MAX_COEFS)),
         ("moving", "i8", (SLOTS,)),  # between two edges at which a coefficient differs
-        ("values", "f8", (PARAMS,)),  # scratch
-        ("dry", "f8", (SEGMENT, 2)),  # scratch
-        ("share", "f8", (SEGMENT,)),  # scratch
+        ("values", "f8", (MAX_PARAMS,)),  # scratch
+        ("dry", "f8", (CONTROL_BLOCK, 2)),  # scratch
+        ("share", "f8", (CONTROL_BLOCK,)),  # scratch
     ],
     align=True,
 )
@@ -56,7 +54,7 @@ RACK = np.dtype(
 
 
 @dataclass(frozen=True)
-class Table:
+class CompiledEffects:
     """Addresses and curves of every effect there is, and the room each needs.
 
     Arrays: `address` (effects, 2) of design and kernel; `log` and `used` (effects, params);
@@ -77,13 +75,13 @@ class Table:
 
 
 @cache
-def table(sample_rate: float, channels: int) -> Table:
+def compiled_effects(sample_rate: float, channels: int) -> CompiledEffects:
     """Compile every effect (or load it from the cache) and note where it is."""
     effects = [load(name) for name in names()]
-    log = np.zeros((len(effects), PARAMS), np.bool_)
+    log = np.zeros((len(effects), MAX_PARAMS), np.bool_)
     for i, e in enumerate(effects):
         log[i, : len(e.params)] = [p.curve != "linear" for p in e.params]
-    return Table(
+    return CompiledEffects(
         np.array([(e.design_c.address, e.kernel_c.address) for e in effects], np.int64),
         log,
         np.array([len(e.params) for e in effects], np.int64),
@@ -92,18 +90,18 @@ def table(sample_rate: float, channels: int) -> Table:
     )
 
 
-def aim_of(settings: Settings, into: np.ndarray | None = None) -> np.ndarray:
+def targets_of(settings: ChainSettings, into: np.ndarray | None = None) -> np.ndarray:
     """Write settings as an AIM record."""
-    aim = np.zeros((), AIM) if into is None else into
+    aim = np.zeros((), TARGETS) if into is None else into
     number, gain = kinds(), load("gain").params[0]
-    aim["count"] = len(settings.steps) + 2
-    aim["kind"][0] = aim["kind"][len(settings.steps) + 1] = number["gain"]
-    aim["on"][0] = aim["on"][len(settings.steps) + 1] = 1.0
+    aim["count"] = len(settings.effects) + 2
+    aim["kind"][0] = aim["kind"][len(settings.effects) + 1] = number["gain"]
+    aim["on"][0] = aim["on"][len(settings.effects) + 1] = 1.0
     aim["values"][0, 0] = gain.clip(settings.input_gain_db)
-    aim["values"][len(settings.steps) + 1, 0] = gain.clip(settings.output_gain_db)
-    for i, step in enumerate(settings.steps, 1):
+    aim["values"][len(settings.effects) + 1, 0] = gain.clip(settings.output_gain_db)
+    for i, step in enumerate(settings.effects, 1):
         aim["kind"][i] = number[step.effect]
-        aim["on"][i] = float(step.on)
+        aim["on"][i] = float(step.enabled)
         aim["values"][i, : len(step.values)] = [step.values[p.name] for p in load(step.effect).params]
     return aim
 
@@ -137,7 +135,7 @@ def start(rack, state, aim, address, log, params, size, sample_rate):
             rack.aim[i, p] = aim.values[i, p]
             rack.now[i, p] = math.log(aim.values[i, p]) if log[kind, p] else aim.values[i, p]
         _design_ahead(rack, i, address, log, params, sample_rate)
-        for k in range(COEFS):
+        for k in range(MAX_COEFS):
             rack.coef[i, k] = rack.ahead[i, k]
             rack.step[i, k] = 0.0
         for k in range(size[kind]):
@@ -145,9 +143,9 @@ def start(rack, state, aim, address, log, params, size, sample_rate):
 
 
 @jit
-def glide(rack, aim, log, params, sample_rate):
+def ramp(rack, aim, log, params, sample_rate):
     """Let every parameter of the same chain move to `aim`, evenly to the ear, in 20 ms."""
-    edges = max(1, math.ceil(GLIDE_S * sample_rate / SEGMENT))
+    edges = max(1, math.ceil(RAMP_S * sample_rate / CONTROL_BLOCK))
     for i in range(rack.count):
         kind = rack.kind[i]
         rack.mix_aim[i] = aim.on[i]
@@ -169,7 +167,7 @@ def _edge(rack, address, log, params, sample_rate):
     for i in range(rack.count):
         kind = rack.kind[i]
         if rack.moving[i]:
-            for k in range(COEFS):
+            for k in range(MAX_COEFS):
                 rack.coef[i, k] = rack.ahead[i, k]
                 rack.step[i, k] = 0.0
             rack.moving[i] = 0
@@ -180,8 +178,8 @@ def _edge(rack, address, log, params, sample_rate):
                 if rack.left[i] == 0:
                     rack.now[i, p] = math.log(rack.aim[i, p]) if log[kind, p] else rack.aim[i, p]
             _design_ahead(rack, i, address, log, params, sample_rate)
-            for k in range(COEFS):
-                rack.step[i, k] = (rack.ahead[i, k] - rack.coef[i, k]) / SEGMENT
+            for k in range(MAX_COEFS):
+                rack.step[i, k] = (rack.ahead[i, k] - rack.coef[i, k]) / CONTROL_BLOCK
             rack.moving[i] = 1
 
 
@@ -189,14 +187,14 @@ def _edge(rack, address, log, params, sample_rate):
 def play(rack, state, x, clock, address, log, params, size, sample_rate):
     """Play a block x (frames, channels <= 2) in place; `clock` is its first frame's stream time."""
     frames, channels = x.shape
-    fade = 1.0 / (GLIDE_S * sample_rate)
+    fade = 1.0 / (RAMP_S * sample_rate)
     no_tape = rack.dry[:0]
     n = 0
     while n < frames:
-        offset = (clock + n) % SEGMENT
+        offset = (clock + n) % CONTROL_BLOCK
         if offset == 0:
             _edge(rack, address, log, params, sample_rate)
-        count = min(frames - n, SEGMENT - offset)
+        count = min(frames - n, CONTROL_BLOCK - offset)
         block = x[n : n + count]
         for i in range(rack.count):
             if rack.mix[i] == 0.0:
@@ -237,7 +235,7 @@ def _play_alone(rack, state, x, clock, address, log, params, size, sample_rate):
 # --- from Python ----------------------------------------------------------------------------------
 
 
-class Rack:
+class ChainPlayer:
     """A chain that plays blocks, outside any engine: for tests, analysis and refinement.
 
     >>> import numpy as np
@@ -246,23 +244,23 @@ class Rack:
     array([0.5])
     """
 
-    def __init__(self, settings: Settings, sample_rate: float, channels: int = 2) -> None:
+    def __init__(self, settings: ChainSettings, sample_rate: float, channels: int = 2) -> None:
         if channels not in (1, 2):
             raise ValueError(f"channels: {channels} is not 1 or 2")
-        self._table = table(float(sample_rate), channels)
+        self._table = compiled_effects(float(sample_rate), channels)
         self._rate, self._clock = float(sample_rate), 0
-        self._rack = np.zeros(1, RACK)
+        self._rack = np.zeros(1, PLAYER_STATE)
         self._state = np.zeros((SLOTS, int(self._table.state.max())))
-        self._aim = np.zeros(1, AIM)
-        aim_of(settings, self._aim[0])
+        self._aim = np.zeros(1, TARGETS)
+        targets_of(settings, self._aim[0])
         start(self._rack[0], self._state, self._aim[0], *self._table.arrays, self._rate)
 
-    def glide(self, settings: Settings) -> None:
+    def ramp(self, settings: ChainSettings) -> None:
         """Move to other values of the same effects in the same order."""
-        aim_of(settings, self._aim[0])
+        targets_of(settings, self._aim[0])
         if list(self._aim[0]["kind"][: self._aim[0]["count"]]) != list(self._rack[0]["kind"][: self._rack[0]["count"]]):
             raise ValueError("a glide keeps the effects and their order")
-        glide(self._rack[0], self._aim[0], self._table.log, self._table.params, self._rate)
+        ramp(self._rack[0], self._aim[0], self._table.log, self._table.params, self._rate)
 
     def play(self, block: np.ndarray) -> np.ndarray:
         """Play a block (frames, channels); returns float64 of the same shape."""
@@ -272,9 +270,9 @@ class Rack:
         return x
 
 
-def play_clip(settings: Settings, x: np.ndarray, sample_rate: float) -> np.ndarray:
+def play_clip(settings: ChainSettings, x: np.ndarray, sample_rate: float) -> np.ndarray:
     """Play a whole clip, (frames,) or (frames, channels), in time: what `Settings.latency` makes late is moved up."""
     late = settings.latency
     clip = x[:, None] if x.ndim == 1 else x
     rest = np.zeros((late, clip.shape[1]))
-    return Rack(settings, sample_rate, clip.shape[1]).play(np.concatenate([clip, rest]))[late:].reshape(x.shape)
+    return ChainPlayer(settings, sample_rate, clip.shape[1]).play(np.concatenate([clip, rest]))[late:].reshape(x.shape)

@@ -7,7 +7,7 @@ float32 they alone put -78 dB of error on a six-band equaliser.
 import numpy as np
 
 from .compiler import jit
-from .simd import between, lane, octet, octet_at, pulled, pushed, put
+from .simd import extract, f64x8, load_f64x8, select_range, shift_in_high, shift_in_low, store
 
 LANES = 8
 PER_SECTION = 5
@@ -98,12 +98,12 @@ def tape_size(channels: int) -> int:
 @jit
 def _rows(table, sections, rest):
     """Take a table of sections apart: b0, b1, b2, a1, a2, each with the sections in lanes; b0 of the other lanes."""
-    zero = octet(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    zero = f64x8(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     b0, b1, b2, a1, a2 = zero + rest, zero, zero, zero, zero
     for k in range(sections - 1, -1, -1):
         i = PER_SECTION * k
-        b0, b1, b2 = pushed(b0, table[i]), pushed(b1, table[i + 1]), pushed(b2, table[i + 2])
-        a1, a2 = pushed(a1, table[i + 3]), pushed(a2, table[i + 4])
+        b0, b1, b2 = shift_in_low(b0, table[i]), shift_in_low(b1, table[i + 1]), shift_in_low(b2, table[i + 2])
+        a1, a2 = shift_in_low(a1, table[i + 3]), shift_in_low(a2, table[i + 4])
     return b0, b1, b2, a1, a2
 
 
@@ -116,7 +116,7 @@ def run(x, state, start, coef, step, tape, sections):
     """
     frames, channels = x.shape
     moving = _moves(step, PER_SECTION * sections)
-    numbers = octet(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)
+    numbers = f64x8(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)
     c0, c1, c2, e1, e2 = _rows(coef, sections, 1.0)
     d0, d1, d2, f1, f2 = _rows(step, sections, 0.0)
     b0, b1, b2, a1, a2 = c0, c1, c2, e1, e2
@@ -124,26 +124,26 @@ def run(x, state, start, coef, step, tape, sections):
     steps = frames + LANES - 1
     for c in range(channels):
         own = 2 * LANES * c
-        s1, s2 = octet_at(state, own), octet_at(state, own + LANES)
+        s1, s2 = load_f64x8(state, own), load_f64x8(state, own + LANES)
         y = 0.0 * numbers
         for m in range(steps):
-            v = pushed(y, x[min(m, frames - 1), c])
+            v = shift_in_low(y, x[min(m, frames - 1), c])
             if moving:
                 t = float(start + m) - numbers
                 b0, b1, b2, a1, a2 = c0 + t * d0, c1 + t * d1, c2 + t * d2, e1 + t * f1, e2 + t * f2
             y = b0 * v + s1
             p, q = b1 * v - a1 * y + s2, b2 * v - a2 * y  # at 0 dB the products cancel: v passes as it is
             if m < LANES - 1 or m >= frames:  # some lanes have no frame of this block
-                p, q = between(m - frames + 1, m, p, s1), between(m - frames + 1, m, q, s2)
+                p, q = select_range(m - frames + 1, m, p, s1), select_range(m - frames + 1, m, q, s2)
             s1, s2 = p, q
             if record:
-                put(notes, LANES * (c * (steps + 1) + m), v)
+                store(notes, LANES * (c * (steps + 1) + m), v)
             if m >= LANES - 1:
-                x[m - LANES + 1, c] = lane(y, LANES - 1)
+                x[m - LANES + 1, c] = extract(y, LANES - 1)
         if record:
-            put(notes, LANES * (c * (steps + 1) + steps), pushed(y, 0.0))
-        put(state, own, s1)
-        put(state, own + LANES, s2)
+            store(notes, LANES * (c * (steps + 1) + steps), shift_in_low(y, 0.0))
+        store(state, own, s1)
+        store(state, own + LANES, s2)
 
 
 @jit
@@ -151,7 +151,7 @@ def run_adjoint(g, state, start, coef, step, tape, gcoef, gstep, sections):
     """Run the transpose of `run`: the same steps backwards, the lanes handing on downwards."""
     frames, channels = g.shape
     moving = _moves(step, PER_SECTION * sections)
-    numbers = octet(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)
+    numbers = f64x8(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)
     zero = 0.0 * numbers
     c0, c1, c2, e1, e2 = _rows(coef, sections, 1.0)
     d0, d1, d2, f1, f2 = _rows(step, sections, 0.0)
@@ -160,33 +160,33 @@ def run_adjoint(g, state, start, coef, step, tape, gcoef, gstep, sections):
     steps = frames + LANES - 1
     for c in range(channels):
         own, first = 2 * LANES * c, LANES * c * (steps + 1)
-        g1, g2 = octet_at(state, own), octet_at(state, own + LANES)
+        g1, g2 = load_f64x8(state, own), load_f64x8(state, own + LANES)
         sums = zero, zero, zero, zero, zero  # of the gradients of b0, b1, b2, a1, a2
         late = zero, zero, zero, zero, zero  # those times the steps from the beginning, counted from 1
-        out, after = zero, octet_at(notes, first + LANES * steps)
+        out, after = zero, load_f64x8(notes, first + LANES * steps)
         for m in range(steps - 1, -1, -1):
             if moving:
                 t = float(start + m) - numbers
                 b0, b1, b2, a1, a2 = c0 + t * d0, c1 + t * d1, c2 + t * d2, e1 + t * f1, e2 + t * f2
-            v = octet_at(notes, first + LANES * m)
-            y, after = pulled(after, 0.0), v
-            w = pulled(out, g[max(m - LANES + 1, 0), c]) - (a1 * g1 + a2 * g2)
+            v = load_f64x8(notes, first + LANES * m)
+            y, after = shift_in_high(after, 0.0), v
+            w = shift_in_high(out, g[max(m - LANES + 1, 0), c]) - (a1 * g1 + a2 * g2)
             out = b0 * w + (b1 * g1 + b2 * g2)
             h1, h2 = w, g1
             if m < LANES - 1 or m >= frames:  # some lanes have no frame of this block
                 low = m - frames + 1
-                v, y = between(low, m, v, zero), between(low, m, y, zero)
-                w = between(low, m, w, zero)
-                h1, h2 = between(low, m, h1, g1), between(low, m, h2, g2)
+                v, y = select_range(low, m, v, zero), select_range(low, m, y, zero)
+                w = select_range(low, m, w, zero)
+                h1, h2 = select_range(low, m, h1, g1), select_range(low, m, h2, g2)
             sums = sums[0] + v * w, sums[1] + v * g1, sums[2] + v * g2, sums[3] - y * g1, sums[4] - y * g2
             late = late[0] + sums[0], late[1] + sums[1], late[2] + sums[2], late[3] + sums[3], late[4] + sums[4]
             g1, g2 = h1, h2
             if m < frames:
-                g[m, c] = lane(out, 0)
-        put(state, own, g1)
-        put(state, own + LANES, g2)
+                g[m, c] = extract(out, 0)
+        store(state, own, g1)
+        store(state, own + LANES, g2)
         for i in range(PER_SECTION):
             times = late[i] + (float(start - 1) - numbers) * sums[i]
             for k in range(sections):
-                gcoef[PER_SECTION * k + i] += lane(sums[i], k)
-                gstep[PER_SECTION * k + i] += lane(times, k)
+                gcoef[PER_SECTION * k + i] += extract(sums[i], k)
+                gstep[PER_SECTION * k + i] += extract(times, k)

@@ -27,7 +27,7 @@ intrinsic: Any = extending.intrinsic
 to_fixed_tuple: Any = unsafe_ndarray.to_fixed_tuple
 tuple_setitem: Any = unsafe_tuple.tuple_setitem
 
-COEFS = 48
+MAX_COEFS = 48
 """Room for the coefficients of any one effect."""
 
 VECTOR = types.float64[::1]

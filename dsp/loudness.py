@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .compiler import jit
 from .cpu import flush_denormals, restore_denormals
-from .simd import apart, pair
+from .simd import f64x2, unpack
 
 MOMENTARY = 4
 """Hops in EBU's momentary loudness: 400 ms."""
@@ -78,11 +78,11 @@ def _hear(x, c, d, state):
     b0, b1, b2, a1, a2 = state[_COEF], state[_COEF + 1], state[_COEF + 2], state[_COEF + 3], state[_COEF + 4]
     b, c1, c2 = state[_COEF + 5], state[_COEF + 6], state[_COEF + 7]
     i, j = _LANES + _LANE * c, _LANES + _LANE * d
-    s1, s2, r1 = pair(state[i], state[j]), pair(state[i + 1], state[j + 1]), pair(state[i + 2], state[j + 2])
-    r2, total = pair(state[i + 3], state[j + 3]), pair(state[i + 4], state[j + 4])
+    s1, s2, r1 = f64x2(state[i], state[j]), f64x2(state[i + 1], state[j + 1]), f64x2(state[i + 2], state[j + 2])
+    r2, total = f64x2(state[i + 3], state[j + 3]), f64x2(state[i + 4], state[j + 4])
     for n in range(x.shape[0]):
         p, q = x[n, c], x[n, d]
-        v = pair(p if abs(p) < _WILD else 0.0, q if abs(q) < _WILD else 0.0)
+        v = f64x2(p if abs(p) < _WILD else 0.0, q if abs(q) < _WILD else 0.0)
         w = b0 * v + s1
         s1 = (b1 * v + s2) - a1 * w
         s2 = b2 * v - a2 * w
@@ -92,7 +92,7 @@ def _hear(x, c, d, state):
         r2 = u - c2 * y
         total = total + y * y
     for k, lanes in enumerate((s1, s2, r1, r2, total)):
-        state[i + k], state[j + k] = apart(lanes)
+        state[i + k], state[j + k] = unpack(lanes)
 
 
 @jit
@@ -123,7 +123,7 @@ def meter(x, state):
 
 
 @jit
-def metered(state, hops):
+def read_loudness(state, hops):
     """Read the loudness of the last `hops` whole hops in LUFS: MOMENTARY or SHORT_TERM; no gate.
 
     Moves every 100 ms. Early in a stream it is that of the hops there are; -inf before the first,
@@ -141,14 +141,14 @@ def metered(state, hops):
 
 
 @jit
-def meter_all(x, state):
+def meter_block(x, state):
     """Do what `meter` does outside the callback, where nobody has set the flushing of denormals."""
     mode = flush_denormals()  # pyright: ignore[reportCallIssue]
     meter(x, state)
     restore_denormals(mode)  # pyright: ignore[reportCallIssue]
 
 
-def hops_of(state: NDArray[np.float64]) -> NDArray[np.float64]:
+def hop_powers(state: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give the mean squares of the hops that a meter has heard, oldest first, as many as its ring holds."""
     ring = _LANES + _LANE * int(state[_CHANNELS])
     size, count = len(state) - ring, int(state[_COUNT])
@@ -189,7 +189,7 @@ def integrated_loudness(x: ArrayLike, sample_rate: float) -> float:
     hops = len(x) // round(sample_rate / 10) if sample_rate > 0 else 0
     channels = x.shape[1]
     state = meter_state(sample_rate, channels, max(hops, 1))
-    meter_all(x, state)
+    meter_block(x, state)
     if hops >= 4:
         return gated_loudness(state[-hops:])
     # Under 400 ms: the whole hops and the open one.

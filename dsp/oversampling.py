@@ -8,9 +8,19 @@ that run at the lower rate, and its elliptic coefficients have a closed form.
 from math import cos, pi, sin, sqrt, tan
 
 from .compiler import jit
-from .simd import apart, high_twice, highs, low_twice, lows, put, quad, quad_at, swapped
+from .simd import (
+    duplicate_high,
+    duplicate_low,
+    f64x4,
+    interleave_high,
+    interleave_low,
+    load_f64x4,
+    store,
+    swap_pairs,
+    unpack,
+)
 
-SLICE = 64
+TILE = 64
 """Frames worked on at a time, so that rows stay in the first-level cache. It changes no sample."""
 LATENCY = 5
 """Whole frames by which what was raised and lowered again comes late: 4.3 at lows, 6 at 20 kHz."""
@@ -64,7 +74,7 @@ def _four(x, s, a):
 @jit
 def _branches(a, b, i):
     """Section i of both branches, for two channels."""
-    return quad(a[i], a[i], b[i], b[i])
+    return f64x4(a[i], a[i], b[i], b[i])
 
 
 @jit
@@ -80,20 +90,25 @@ def _coefficients():
 def _load(s, r):
     """Take the state of two channels into lanes: for the four-section filter, then for the two-section one."""
     return (
-        (quad(s[0], r[0], s[5], r[5]), quad(s[1], r[1], s[6], r[6]), quad(s[2], r[2], s[7], r[7]),
-         quad(s[3], r[3], s[8], r[8]), quad(s[4], r[4], s[9], r[9])),
-        (quad(s[10], r[10], s[13], r[13]), quad(s[11], r[11], s[14], r[14]), quad(s[12], r[12], s[15], r[15])),
-    )  # fmt: skip
+        (
+            f64x4(s[0], r[0], s[5], r[5]),
+            f64x4(s[1], r[1], s[6], r[6]),
+            f64x4(s[2], r[2], s[7], r[7]),
+            f64x4(s[3], r[3], s[8], r[8]),
+            f64x4(s[4], r[4], s[9], r[9]),
+        ),
+        (f64x4(s[10], r[10], s[13], r[13]), f64x4(s[11], r[11], s[14], r[14]), f64x4(s[12], r[12], s[15], r[15])),
+    )
 
 
 @jit
 def _store(s, r, a, b):
     """Put the state back; if both channels are one, the first lane is what counts."""
     for i in range(5):
-        p, q, u, v = apart(a[i])
+        p, q, u, v = unpack(a[i])
         r[i], r[5 + i], s[i], s[5 + i] = q, v, p, u
     for i in range(3):
-        p, q, u, v = apart(b[i])
+        p, q, u, v = unpack(b[i])
         r[10 + i], r[13 + i], s[10 + i], s[13 + i] = q, v, p, u
 
 
@@ -108,11 +123,11 @@ def up4(x, c, d, first, way, frames, state, row):
     four, two = _coefficients()
     for n in range(frames):
         left, right = x[first + way * n, c], x[first + way * n, d]
-        a = _four(quad(left, right, left, right), a, four)
-        b = _two(low_twice(a[4]), b, two)
-        put(row, 8 * n, b[2])
-        b = _two(high_twice(a[4]), b, two)
-        put(row, 8 * n + 4, b[2])
+        a = _four(f64x4(left, right, left, right), a, four)
+        b = _two(duplicate_low(a[4]), b, two)
+        store(row, 8 * n, b[2])
+        b = _two(duplicate_high(a[4]), b, two)
+        store(row, 8 * n + 4, b[2])
     _store(s, r, a, b)
 
 
@@ -123,11 +138,11 @@ def down4(row, state, frames, x, c, d, first, way):
     a, b = _load(s, r)
     four, two = _coefficients()
     for n in range(frames):
-        b = _two(swapped(quad_at(row, 8 * n)), b, two)
+        b = _two(swap_pairs(load_f64x4(row, 8 * n)), b, two)
         early = b[2]
-        b = _two(swapped(quad_at(row, 8 * n + 4)), b, two)
-        a = _four(lows(b[2], early) + highs(b[2], early), a, four)
-        left, right, more_left, more_right = apart(a[4])
+        b = _two(swap_pairs(load_f64x4(row, 8 * n + 4)), b, two)
+        a = _four(interleave_low(b[2], early) + interleave_high(b[2], early), a, four)
+        left, right, more_left, more_right = unpack(a[4])
         x[first + way * n, d] = right + more_right
         x[first + way * n, c] = left + more_left
     _store(s, r, a, b)

@@ -55,25 +55,25 @@ def _side_by_side(lanes: Lanes) -> Any:
 
 
 @intrinsic
-def pair(typingctx, a, b):
+def f64x2(typingctx, a, b):
     """Put two numbers side by side."""
     return _side_by_side(PAIR)
 
 
 @intrinsic
-def quad(typingctx, a, b, c, d):
+def f64x4(typingctx, a, b, c, d):
     """Put four numbers side by side."""
     return _side_by_side(QUAD)
 
 
 @intrinsic
-def octet(typingctx, a, b, c, d, e, f, g, h):
+def f64x8(typingctx, a, b, c, d, e, f, g, h):
     """Put eight numbers side by side."""
     return _side_by_side(OCT)
 
 
 @intrinsic
-def apart(typingctx, lanes):
+def unpack(typingctx, lanes):
     """Take lanes apart into a tuple of numbers."""
 
     def codegen(context, builder, sig, args):
@@ -97,25 +97,25 @@ def _loader(lanes: Lanes) -> Any:
 
 
 @intrinsic
-def pair_at(typingctx, array, place):
+def load_f64x2(typingctx, array, place):
     """Read two numbers from `place` on of a vector."""
     return _loader(PAIR)
 
 
 @intrinsic
-def quad_at(typingctx, array, place):
+def load_f64x4(typingctx, array, place):
     """Read four numbers from `place` on of a vector."""
     return _loader(QUAD)
 
 
 @intrinsic
-def octet_at(typingctx, array, place):
+def load_f64x8(typingctx, array, place):
     """Read eight numbers from `place` on of a vector."""
     return _loader(OCT)
 
 
 @intrinsic
-def put(typingctx, array, place, lanes):
+def store(typingctx, array, place, lanes):
     """Write lanes to a vector, from `place` on."""
 
     def codegen(context, builder, sig, args):
@@ -134,31 +134,31 @@ def _shuffler(places: tuple[int, ...], result: Lanes, *arguments: Any) -> Any:
 
 
 @intrinsic
-def low_twice(typingctx, lanes):
+def duplicate_low(typingctx, lanes):
     """Give (0, 1, 0, 1) of four lanes."""
     return _shuffler((0, 1, 0, 1), QUAD, QUAD)
 
 
 @intrinsic
-def high_twice(typingctx, lanes):
+def duplicate_high(typingctx, lanes):
     """Give (2, 3, 2, 3) of four lanes."""
     return _shuffler((2, 3, 2, 3), QUAD, QUAD)
 
 
 @intrinsic
-def swapped(typingctx, lanes):
+def swap_pairs(typingctx, lanes):
     """Give (2, 3, 0, 1) of four lanes."""
     return _shuffler((2, 3, 0, 1), QUAD, QUAD)
 
 
 @intrinsic
-def lows(typingctx, a, b):
+def interleave_low(typingctx, a, b):
     """Give lanes 0 and 1 of a, then those of b."""
     return _shuffler((0, 1, 4, 5), QUAD, QUAD, QUAD)
 
 
 @intrinsic
-def highs(typingctx, a, b):
+def interleave_high(typingctx, a, b):
     """Give lanes 2 and 3 of a, then those of b."""
     return _shuffler((2, 3, 6, 7), QUAD, QUAD, QUAD)
 
@@ -172,19 +172,19 @@ def _mover(entry: int, places: tuple[int, ...]) -> Any:
 
 
 @intrinsic
-def pushed(typingctx, lanes, value):
+def shift_in_low(typingctx, lanes, value):
     """Give (value, 0, 1, ... 6) of eight lanes."""
     return _mover(0, (0, 0, 1, 2, 3, 4, 5, 6))
 
 
 @intrinsic
-def pulled(typingctx, lanes, value):
+def shift_in_high(typingctx, lanes, value):
     """Give (1, 2, ... 7, value) of eight lanes."""
     return _mover(7, (1, 2, 3, 4, 5, 6, 7, 7))
 
 
 @intrinsic
-def lane(typingctx, lanes, place):
+def extract(typingctx, lanes, place):
     """Take one of eight lanes."""
 
     def codegen(context, builder, sig, args):
@@ -194,7 +194,7 @@ def lane(typingctx, lanes, place):
 
 
 @intrinsic
-def between(typingctx, low, high, inside, outside):
+def select_range(typingctx, low, high, inside, outside):
     """Take the lanes from `low` to `high` of `inside`, the others of `outside`; eight lanes."""
 
     def codegen(context, builder, sig, args):

@@ -8,9 +8,9 @@ import importlib
 import pkgutil
 from functools import cache
 
-from ._effect import Effect, Param
+from ._effect import CONTROL_BLOCK, MAX_PARAMS, Effect, Param
 
-__all__ = ["Effect", "Param", "load", "names"]
+__all__ = ["CONTROL_BLOCK", "MAX_PARAMS", "Effect", "Param", "load", "names"]
 
 
 @cache

@@ -71,7 +71,9 @@ class Param:
 
 KERNEL = ["x", "state", "start", "coef", "step", "tape"]
 ADJOINT = ["g", "state", "start", "coef", "step", "tape", "gcoef", "gstep"]
-MOST_PARAMS = 24
+MAX_PARAMS = 24
+CONTROL_BLOCK = 64
+"""Frames between control ticks: a moving parameter is evaluated there, and coefficients are interpolated in between."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,8 @@ class Effect:
         for function, arguments in ((self.kernel, KERNEL), (self.adjoint, ADJOINT)):
             if (found := list(inspect.signature(function).parameters)) != arguments:
                 raise TypeError(f"{self.name}: {function.__name__} takes {found}, it must take {arguments}")
-        if len(self.params) > MOST_PARAMS:
-            raise TypeError(f"{self.name} has {len(self.params)} parameters; there is room for {MOST_PARAMS}")
+        if len(self.params) > MAX_PARAMS:
+            raise TypeError(f"{self.name} has {len(self.params)} parameters; there is room for {MAX_PARAMS}")
 
     @property
     def name(self) -> str:

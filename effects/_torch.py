@@ -10,14 +10,12 @@ import numpy as np
 import torch
 from numba import prange
 
-from ..dsp.compiler import COEFS, call_adjoint, call_design, call_jacobian, call_kernel, jit
+from ..dsp.compiler import MAX_COEFS, call_adjoint, call_design, call_jacobian, call_kernel, jit
 from ..dsp.cpu import flush_denormals, restore_denormals
-from ._effect import Effect
+from ._effect import CONTROL_BLOCK, Effect
 
-SEGMENT = 64
-"""Frames between the edges at which a moving parameter is evaluated, as in the live chain."""
 CHUNK = 4096
-"""Frames played again at a time on the way back: their tape fits the second-level cache. A multiple of SEGMENT."""
+"""Frames recomputed at a time in the backward pass: their tape fits the L2 cache. A multiple of CONTROL_BLOCK."""
 
 
 def process(effect: Effect, x: torch.Tensor, sample_rate: float, values: tuple[torch.Tensor, ...]) -> torch.Tensor:
@@ -42,7 +40,7 @@ def edges(frames: int) -> int:
     >>> edges(64), edges(65)
     (2, 3)
     """
-    return -(-frames // SEGMENT) + 1
+    return -(-frames // CONTROL_BLOCK) + 1
 
 
 class _Process(torch.autograd.Function):
@@ -61,11 +59,18 @@ class _Process(torch.autograd.Function):
         size = effect.state_size(sample_rate, channels)
         needed = x.requires_grad or table.requires_grad
         starts = np.empty((batch, -(-frames // CHUNK) if needed else 0, size))
-        coef = np.zeros((batch, values.shape[1], COEFS))
+        coef = np.zeros((batch, values.shape[1], MAX_COEFS))
         _forward(
-            effect.design_c.address, effect.kernel_c.address, sound.numpy(), y.numpy(), values, sample_rate, coef,
-            starts, size,
-        )  # fmt: skip
+            effect.design_c.address,
+            effect.kernel_c.address,
+            sound.numpy(),
+            y.numpy(),
+            values,
+            sample_rate,
+            coef,
+            starts,
+            size,
+        )
         ctx.save_for_backward(x)
         ctx.effect, ctx.sample_rate, ctx.arrays = effect, sample_rate, (values, coef, starts)
         return y.to(x)
@@ -76,9 +81,19 @@ class _Process(torch.autograd.Function):
         x, g = _numbers(ctx.saved_tensors[0]), _numbers(grads[0])
         gx, gvalues = torch.empty(x.shape, dtype=x.dtype), np.zeros_like(values)
         _backward(
-            effect.jacobian_c.address, effect.kernel_c.address, effect.adjoint_c.address, x.numpy(), g.numpy(),
-            gx.numpy(), values, ctx.sample_rate, coef, starts, gvalues, effect.tape_size(x.shape[1]),
-        )  # fmt: skip
+            effect.jacobian_c.address,
+            effect.kernel_c.address,
+            effect.adjoint_c.address,
+            x.numpy(),
+            g.numpy(),
+            gx.numpy(),
+            values,
+            ctx.sample_rate,
+            coef,
+            starts,
+            gvalues,
+            effect.tape_size(x.shape[1]),
+        )
         return gx.to(grads[0]), torch.from_numpy(gvalues).to(grads[0].device), None, None
 
 
@@ -107,7 +122,7 @@ def _write(block, first, x):
 @jit
 def _stretch(coef, frames):
     """Count the frames that one row of coefficients serves: all of them, or those from edge to edge."""
-    return frames if len(coef) == 1 else SEGMENT
+    return frames if len(coef) == 1 else CONTROL_BLOCK
 
 
 @jit
@@ -115,8 +130,8 @@ def _edge(coef, at, step):
     """Find the row of coefficients that a stretch begins with, and their step from frame to frame."""
     if len(coef) == 1:
         return 0
-    e = at // SEGMENT
-    step[:] = (coef[e + 1] - coef[e]) / SEGMENT
+    e = at // CONTROL_BLOCK
+    step[:] = (coef[e + 1] - coef[e]) / CONTROL_BLOCK
     return e
 
 
@@ -143,8 +158,8 @@ def _play_back(adjoint, block, first, state, coef, step, tape, gcoef, gstart, gs
         call_adjoint(adjoint, (block[at:last], state, 0, coef[e], step, tape[at:last], gstart, gstep))
         gcoef[e] += gstart
         if len(coef) > 1:
-            gcoef[e] -= gstep / SEGMENT
-            gcoef[e + 1] += gstep / SEGMENT
+            gcoef[e] -= gstep / CONTROL_BLOCK
+            gcoef[e + 1] += gstep / CONTROL_BLOCK
 
 
 @jit(parallel=True)
@@ -155,7 +170,7 @@ def _forward(design, kernel, x, y, values, sample_rate, coef, starts, state_size
         for e in range(values.shape[1]):
             call_design(design, (values[b, e], sample_rate, coef[b, e]))
         block, no_tape = np.empty((CHUNK, channels)), np.empty((0, 0))
-        state, step = np.zeros(state_size), np.zeros(COEFS)
+        state, step = np.zeros(state_size), np.zeros(MAX_COEFS)
         for first in range(0, frames, CHUNK):
             played = block[: min(CHUNK, frames - first)]
             _read(x[b], first, played)
@@ -174,8 +189,8 @@ def _backward(jacobian, kernel, adjoint, x, g, gx, values, sample_rate, coef, st
         mode = flush_denormals()
         block, tape = np.empty((CHUNK, channels)), np.empty((CHUNK, tape_size))
         before, state = np.empty(starts.shape[2]), np.zeros(starts.shape[2])
-        step, gstart, gstep = np.zeros(COEFS), np.zeros(COEFS), np.zeros(COEFS)
-        gcoef, jac = np.zeros((edge_count, COEFS)), np.zeros((count, COEFS))
+        step, gstart, gstep = np.zeros(MAX_COEFS), np.zeros(MAX_COEFS), np.zeros(MAX_COEFS)
+        gcoef, jac = np.zeros((edge_count, MAX_COEFS)), np.zeros((count, MAX_COEFS))
         for k in range(starts.shape[1] - 1, -1, -1):
             first = k * CHUNK
             played, notes = block[: min(CHUNK, frames - first)], tape[: min(CHUNK, frames - first)]
@@ -188,7 +203,7 @@ def _backward(jacobian, kernel, adjoint, x, g, gx, values, sample_rate, coef, st
         for e in range(edge_count):
             call_jacobian(jacobian, (values[b, e], sample_rate, jac))
             for p in range(count):
-                for i in range(COEFS):
+                for i in range(MAX_COEFS):
                     gvalues[b, e, p] += jac[p, i] * gcoef[e, i]
         restore_denormals(mode)
 
@@ -205,14 +220,14 @@ class _Design(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor, effect: Effect, sample_rate: float) -> torch.Tensor:
         table = np.ascontiguousarray(values.detach().cpu().double().numpy())
-        ctx.arguments, coef = (table, effect, sample_rate), np.zeros((len(table), COEFS))
+        ctx.arguments, coef = (table, effect, sample_rate), np.zeros((len(table), MAX_COEFS))
         _design(effect.design_c.address, table, sample_rate, coef)
         return torch.from_numpy(coef).to(values.device)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
         table, effect, sample_rate = ctx.arguments
-        jac = np.zeros((*table.shape, COEFS))
+        jac = np.zeros((*table.shape, MAX_COEFS))
         _jacobian(effect.jacobian_c.address, table, sample_rate, jac)
         gradient = torch.from_numpy(jac).to(grads[0].device) @ grads[0][..., None]
         return gradient[..., 0].to(grads[0]), None, None

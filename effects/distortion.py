@@ -12,8 +12,8 @@ import numpy as np
 
 from ..dsp.compiler import jit
 from ..dsp.fastmath import tanh
-from ..dsp.oversampling import LATENCY, SLICE, STATE, down4, up4
-from ..dsp.simd import apart, pair, pair_at, put
+from ..dsp.oversampling import LATENCY, STATE, TILE, down4, up4
+from ..dsp.simd import f64x2, load_f64x2, store, unpack
 from ._effect import Effect, Param
 
 UNITY = 0.1  # the curve keeps this amplitude, -20 dBFS: drive changes the sound more than the level
@@ -50,7 +50,7 @@ def _rows(coef, step, first, way, frames, rows):
 def _scratch(state, channels):
     """Rows of one slice, at the end of the state; written before they are read, so zeros are silence."""
     rows = state[PER_CHANNEL * channels :]
-    return rows[: ROWS * SLICE].reshape((ROWS, SLICE)), rows[ROWS * SLICE :].reshape((2, 8 * SLICE))
+    return rows[: ROWS * TILE].reshape((ROWS, TILE)), rows[ROWS * TILE :].reshape((2, 8 * TILE))
 
 
 @jit
@@ -65,21 +65,21 @@ def _bend(dry, wet, first, last, drive, bias, level, rest):
 def _soften(dry, wet, slow, c, d, count, dc, rows, tape):
     """Take DC out of the bent sub-frames of channels c and d, low-pass them, and mix them with the dry ones."""
     pole, mix = rows[3], rows[4]
-    m, s = pair(slow[2 * c], slow[2 * d]), pair(slow[2 * c + 1], slow[2 * d + 1])
+    m, s = f64x2(slow[2 * c], slow[2 * d]), f64x2(slow[2 * c + 1], slow[2 * d + 1])
     for n in range(count):
         p, wetter = pole[n], 0.25 * mix[n]
         if tape.shape[0] > 0:
-            tape[n, TAPE * c + 4], tape[n, TAPE * d + 4] = apart(s)
+            tape[n, TAPE * c + 4], tape[n, TAPE * d + 4] = unpack(s)
         for j in range(4):
-            u, w = pair_at(dry, 8 * n + 2 * j), pair_at(wet, 8 * n + 2 * j)
+            u, w = load_f64x2(dry, 8 * n + 2 * j), load_f64x2(wet, 8 * n + 2 * j)
             s = p * s + (1.0 - p) * (w - m)
             m = dc * m + (1.0 - dc) * w
-            put(wet, 8 * n + 2 * j, (0.25 - wetter) * u + wetter * s)
+            store(wet, 8 * n + 2 * j, (0.25 - wetter) * u + wetter * s)
             if tape.shape[0] > 0:
-                tape[n, TAPE * c + j], tape[n, TAPE * d + j] = apart(u)
-                tape[n, TAPE * c + 5 + j], tape[n, TAPE * d + 5 + j] = apart(s)
-    slow[2 * c], slow[2 * d] = apart(m)
-    slow[2 * c + 1], slow[2 * d + 1] = apart(s)
+                tape[n, TAPE * c + j], tape[n, TAPE * d + j] = unpack(u)
+                tape[n, TAPE * c + 5 + j], tape[n, TAPE * d + 5 + j] = unpack(s)
+    slow[2 * c], slow[2 * d] = unpack(m)
+    slow[2 * c + 1], slow[2 * d + 1] = unpack(s)
 
 
 def kernel(x, state, start, coef, step, tape):
@@ -89,8 +89,8 @@ def kernel(x, state, start, coef, step, tape):
     dry, wet = sub[0], sub[1]
     up, down, slow = state, state[STATE * channels :], state[2 * STATE * channels :]
     still = step[0] == 0.0 and step[1] == 0.0 and step[2] == 0.0
-    for first in range(0, frames, SLICE):
-        count = min(SLICE, frames - first)
+    for first in range(0, frames, TILE):
+        count = min(TILE, frames - first)
         _rows(coef, step, start + first, 1, count, rows)
         for c in range(0, channels, 2):  # two channels at a time; twice the same for an odd one
             d = min(c + 1, channels - 1)
@@ -111,8 +111,8 @@ def adjoint(g, state, start, coef, step, tape, gcoef, gstep):
     grad, bent = sub[0], sub[1]
     dc = coef[5]
     up, down, slow = state, state[STATE * channels :], state[2 * STATE * channels :]
-    for done in range(0, frames, SLICE):  # backwards in time: row entry n is frame last - n
-        last, count = frames - 1 - done, min(SLICE, frames - done)
+    for done in range(0, frames, TILE):  # backwards in time: row entry n is frame last - n
+        last, count = frames - 1 - done, min(TILE, frames - done)
         _rows(coef, step, start + last, -1, count, rows)
         for first in range(0, channels, 2):
             second = min(first + 1, channels - 1)
@@ -120,8 +120,8 @@ def adjoint(g, state, start, coef, step, tape, gcoef, gstep):
             for c in range(first, second + 1):
                 for j in range(4):
                     for n in range(count):
-                        bent[(2 * j + c - first) * SLICE + n] = drive[n] * tape[last - n, TAPE * c + 3 - j] + bias[n]
-            for i in range(8 * SLICE):
+                        bent[(2 * j + c - first) * TILE + n] = drive[n] * tape[last - n, TAPE * c + 3 - j] + bias[n]
+            for i in range(8 * TILE):
                 bent[i] = tanh(bent[i])
             for c in range(first, second + 1):
                 m, s = slow[2 * c], slow[2 * c + 1]
@@ -132,7 +132,7 @@ def adjoint(g, state, start, coef, step, tape, gcoef, gstep):
                         i = TAPE * c + 3 - j
                         at = 8 * n + 2 * j + c - first
                         u, before, now = tape[last - n, i], tape[last - n, i + 4], tape[last - n, i + 5]
-                        t, v = bent[(2 * j + c - first) * SLICE + n], 0.25 * grad[at]
+                        t, v = bent[(2 * j + c - first) * TILE + n], 0.25 * grad[at]
                         d_mix += v * (now - u)
                         s += mix[n] * v
                         d_pole += s * (before - now) / (1.0 - p)
@@ -165,7 +165,7 @@ effect = Effect(
     design=design,
     kernel=kernel,
     adjoint=adjoint,
-    state_size=lambda sample_rate, channels: PER_CHANNEL * channels + (ROWS + 16) * SLICE,
+    state_size=lambda sample_rate, channels: PER_CHANNEL * channels + (ROWS + 16) * TILE,
     tape_size=lambda channels: TAPE * channels,
     latency=LATENCY,
 )

@@ -8,13 +8,25 @@ SECTIONS = 6
 
 def design(
     sample_rate,
-    low_shelf_hz, low_shelf_db, low_shelf_q,
-    peak_1_hz, peak_1_db, peak_1_q,
-    peak_2_hz, peak_2_db, peak_2_q,
-    peak_3_hz, peak_3_db, peak_3_q,
-    peak_4_hz, peak_4_db, peak_4_q,
-    high_shelf_hz, high_shelf_db, high_shelf_q,
-):  # fmt: skip
+    low_shelf_hz,
+    low_shelf_db,
+    low_shelf_q,
+    peak_1_hz,
+    peak_1_db,
+    peak_1_q,
+    peak_2_hz,
+    peak_2_db,
+    peak_2_q,
+    peak_3_hz,
+    peak_3_db,
+    peak_3_q,
+    peak_4_hz,
+    peak_4_db,
+    peak_4_q,
+    high_shelf_hz,
+    high_shelf_db,
+    high_shelf_q,
+):
     return (
         biquad.low_shelf(sample_rate, low_shelf_hz, low_shelf_db, low_shelf_q)
         + biquad.peak(sample_rate, peak_1_hz, peak_1_db, peak_1_q)

@@ -306,8 +306,11 @@ def _mix(x, t, coef, step, rows):
     count, channels = x.shape
     right = channels - 1
     early_left, early_right, late_left, late_right = (
-        rows[EARLY_OUT], rows[EARLY_OUT + 1], rows[LATE_OUT], rows[LATE_OUT + 1]
-    )  # fmt: skip
+        rows[EARLY_OUT],
+        rows[EARLY_OUT + 1],
+        rows[LATE_OUT],
+        rows[LATE_OUT + 1],
+    )
     for n in range(count):
         at = t + n
         early, late = coef[EARLY] + at * step[EARLY], coef[LATE] + at * step[LATE]

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..chain import Settings
-from ..dsp.compiler import COEFS, call_design, call_jacobian, jit
+from ..chain import ChainSettings
+from ..dsp.compiler import MAX_COEFS, call_design, call_jacobian, jit
 from ..effects import load
 
 SECTIONS, PER_SECTION = 6, 5
@@ -13,16 +13,16 @@ PRIOR = 0.15
 
 def curve_db(values: np.ndarray, hz: np.ndarray, sample_rate: float) -> np.ndarray:
     """Give the equaliser's magnitude in dB: values (18,) in its parameters' order, hz (bands,)."""
-    coef = np.zeros(COEFS)
+    coef = np.zeros(MAX_COEFS)
     _coefficients(load("equaliser").design_c.address, np.ascontiguousarray(values, np.float64), sample_rate, coef)
     above, below = _sides(coef, np.exp(-2j * np.pi * hz / sample_rate))
     return 20.0 * np.log10(np.abs(above / below) + 1e-9).sum(0)
 
 
-def of_settings(settings: Settings, hz: np.ndarray, sample_rate: float) -> np.ndarray:
+def of_settings(settings: ChainSettings, hz: np.ndarray, sample_rate: float) -> np.ndarray:
     """Give the curve of a chain's equaliser; zeros if it is off or left out."""
-    for step in settings.steps:
-        if step.effect == "equaliser" and step.on:
+    for step in settings.effects:
+        if step.effect == "equaliser" and step.enabled:
             return curve_db(np.array([step.values[p.name] for p in load("equaliser").params]), hz, sample_rate)
     return np.zeros_like(hz)
 
@@ -69,7 +69,7 @@ def _shape(curves: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def _slope(effect, unit: np.ndarray, z: np.ndarray, sample_rate: float) -> np.ndarray:
     """Give d curve / d unit (bands, params): the design's Jacobian, through the magnitude, through the range."""
     values = np.array([p.value(u) for p, u in zip(effect.params, unit, strict=True)])
-    coef, jac = np.zeros(COEFS), np.zeros((len(values), COEFS))
+    coef, jac = np.zeros(MAX_COEFS), np.zeros((len(values), MAX_COEFS))
     _coefficients(effect.design_c.address, values, sample_rate, coef)
     _derivatives(effect.jacobian_c.address, values, sample_rate, jac)
     above, below = _sides(coef, z)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..chain import Rack, Settings
+from ..chain import ChainPlayer, ChainSettings
 from ..realtime.audio.blocks import loudness, metered
-from .model import ClipError, Description, Prediction, Predictor
+from .model import ClipError, Features, MatchModel, Prediction
 
 QUIETEST_LUFS = -60.0
 LOUDEST_LUFS = 0.0
@@ -22,7 +22,7 @@ class Reference:
     """A reference clip as the predictor heard it, and how loud it is."""
 
     path: Path
-    description: Description
+    description: Features
     lufs: float
     seconds: float
 
@@ -31,7 +31,7 @@ class Reference:
 class Match:
     """What to play, what it was decided on, and whether it comes as near the references as a match may."""
 
-    settings: Settings
+    settings: ChainSettings
     prediction: Prediction | None
     input_lufs: float
     target_lufs: float | None
@@ -49,13 +49,13 @@ def target_of(references: Sequence[Reference], input_lufs: float, amount: float)
 
 
 def solve_level(
-    settings: Settings,
+    settings: ChainSettings,
     x: np.ndarray,
     sample_rate: float,
     target_lufs: float | None,
     trained_lufs: float,
     input_gain_db: float | None = None,
-) -> Settings:
+) -> ChainSettings:
     """Set both gains: in, so that the equaliser leaves the loudness the chain was trained at; out, to the target.
 
     x (frames,) or (frames, channels) is a stretch of the input. Closed form: up to the equaliser
@@ -68,7 +68,9 @@ def solve_level(
     if not lufs > QUIETEST_LUFS:
         return settings
     if input_gain_db is None:
-        linear = Settings(tuple(takewhile(lambda step: step.effect == "equaliser" or not step.on, settings.steps)))
+        linear = ChainSettings(
+            tuple(takewhile(lambda step: step.effect == "equaliser" or not step.enabled, settings.effects))
+        )
         toned = loudness(x, sample_rate, linear)
         # two ears of one sound read 3 LU more than one (BS.1770 adds them), and drive an effect as hard
         input_gain_db = _gain(trained_lufs + 10.0 * np.log10(x.shape[1]) - toned)
@@ -86,8 +88,8 @@ def _gain(gain_db: float) -> float:
 
 
 def match(
-    predictor: Predictor,
-    heard: Description,
+    predictor: MatchModel,
+    heard: Features,
     x: np.ndarray,
     sample_rate: float,
     references: Sequence[Reference],
@@ -102,20 +104,24 @@ def match(
     here = loudness(x if x.ndim == 2 else x[:, None], sample_rate)
     lufs = here if lufs is None else lufs
     target = target_of(references, lufs, amount)
-    settings = predictor.settings(prediction).at_amount(amount)
+    settings = predictor.settings(prediction).scaled(amount)
     solved = solve_level(settings, x, sample_rate, target + here - lufs, predictor.lufs)
     near = amount < 1.0 or reaches(predictor, solved, x, sample_rate, references, prediction.kin)
     return Match(solved, prediction, lufs, target, near)
 
 
 def reaches(
-    predictor: Predictor, settings: Settings, x: np.ndarray, sample_rate: float, references: Sequence[Reference],
+    predictor: MatchModel,
+    settings: ChainSettings,
+    x: np.ndarray,
+    sample_rate: float,
+    references: Sequence[Reference],
     kin: float,
-) -> bool:  # fmt: skip
+) -> bool:
     """Play a stretch of the input (frames, channels) and tell whether it may pass for one of the references now."""
     x = x[:, None] if x.ndim == 1 else x[:, :2]
     try:
-        played = predictor.describe(Rack(settings, sample_rate, x.shape[1]).play(x), sample_rate)
+        played = predictor.analyse(ChainPlayer(settings, sample_rate, x.shape[1]).play(x), sample_rate)
     except ClipError:  # nothing is heard of it
         return True
     return predictor.reached(played, [r.description for r in references], kin)

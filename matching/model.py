@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from ..chain import Chain, Settings
+from ..chain import ChainParameters, ChainSettings
 from ..dsp.loudness import integrated_loudness
 from .equaliser_fit import fit
-from .onnx_sandbox import GRAPHS, MOST_BYTES, ModelError, check, run, session, sizes, trial
+from .onnx_sandbox import GRAPHS, MOST_BYTES, ModelError, check_graph, run, run_in_sandbox, session, sizes
 
-__all__ = ["GATE_LUFS", "GRAPHS", "ClipError", "Description", "ModelError", "Prediction", "Predictor"]
+__all__ = ["GATE_LUFS", "GRAPHS", "ClipError", "Features", "MatchModel", "ModelError", "Prediction"]
 
 QUIET_LU = 20.0
 """Windows this much under the loudest one do not count."""
@@ -31,7 +31,7 @@ GATE_LUFS = -60.0
 MOST_CURVE_DB = 100.0
 """No equaliser's curve goes further: what does is nonsense, and must not overflow."""
 MOST_SPEC_BYTES = 1_000_000
-DECISIONS = ("threshold", "strength")
+THRESHOLDS = ("threshold", "strength")
 """What decides whether an effect is on, and how far: two numbers for each, for other and for same sources."""
 FEW = 0.1
 """Of all statistics so many, those that differ most, say how far two sounds are apart."""
@@ -48,17 +48,17 @@ class ClipError(ValueError):
 
 
 @dataclass(frozen=True)
-class Description:
+class Features:
     """What the encoder heard: means over `windows` windows of 5 s."""
 
     statistics: np.ndarray
     embedding: np.ndarray
     windows: float
 
-    def __add__(self, other: "Description") -> "Description":
+    def __add__(self, other: "Features") -> "Features":
         """Pool two descriptions of one source, by how much each heard."""
         n = self.windows + other.windows
-        return Description(
+        return Features(
             (self.windows * self.statistics + other.windows * other.statistics) / n,
             (self.windows * self.embedding + other.windows * other.embedding) / n,
             n,
@@ -78,24 +78,24 @@ class Prediction:
     kin: float
 
 
-class Predictor:
+class MatchModel:
     """A model folder, loaded and checked: format, chain, checksums, graphs. Raises ModelError, by name."""
 
     def __init__(self, folder: str | os.PathLike[str], provider: str = "CPUExecutionProvider") -> None:
         self.folder = Path(folder)
         self.spec, graphs = _read(self.folder)
         self.name: str = self.spec["name"]
-        self.chain = Chain(tuple(step["effect"] for step in self.spec["chain"]))
+        self.chain = ChainParameters(tuple(step["effect"] for step in self.spec["chain"]))
         self.rate, self.lufs = int(self.spec["sample_rate"]), float(self.spec["lufs"])
         self._window = int(self.rate * self.spec["window_s"])
         self._reach = np.array(self.spec.get("reach", [FURTHEST, FURTHEST]))
         self._fixed = {tuple(f) for f in self.spec["fixed"]}
         self._bands_hz, self._band_weights = np.array(self.spec["bands_hz"]), np.array(self.spec["band_weights"])
-        self._threshold, self._strength = (np.array([self.spec[k][e] for e in self.chain.order]) for k in DECISIONS)
+        self._threshold, self._strength = (np.array([self.spec[k][e] for e in self.chain.order]) for k in THRESHOLDS)
         for name, data in graphs.items():
-            check(self.folder / name, data)
+            check_graph(self.folder / name, data)
         if self.folder.resolve().parent != MODELS:
-            trial(self.folder, graphs, self._window)
+            run_in_sandbox(self.folder, graphs, self._window)
         sessions = {name: session(self.folder / name, data, provider) for name, data in graphs.items()}
         self._encoder, self._controller = (sessions[name] for name in GRAPHS)
         found, wanted = sizes(self.folder, sessions, self._window), self._sizes()
@@ -105,7 +105,7 @@ class Predictor:
     def _sizes(self) -> list[int]:
         return [len(self.chain.params), len(self.chain.order), len(self._bands_hz), 1]
 
-    def describe(self, clip: np.ndarray, sample_rate: float, what: str = "clip") -> Description:
+    def analyse(self, clip: np.ndarray, sample_rate: float, what: str = "clip") -> Features:
         """Listen to a clip (frames,) or (frames, channels) of any length.
 
         Raises ClipError if less than 1 s of it is above -60 LUFS.
@@ -138,14 +138,14 @@ class Predictor:
         starts = [*range(0, len(x) - size, size), len(x) - size]
         return [x[s : s + size] for s in starts]
 
-    def _encode(self, window: np.ndarray) -> Description:
+    def _encode(self, window: np.ndarray) -> Features:
         path = self.folder / "encoder.onnx"
         statistics, embedding = run(path, self._encoder, {"waveform": window[None].astype(np.float32)})
         if not (np.isfinite(statistics).all() and np.isfinite(embedding).all()):
             raise ModelError(f"{path} answers with NaN or Inf; export again, or use another model")
-        return Description(statistics[0], embedding[0], 1.0)
+        return Features(statistics[0], embedding[0], 1.0)
 
-    def predict(self, heard: Description, references: Sequence[Description]) -> Prediction:
+    def predict(self, heard: Features, references: Sequence[Features]) -> Prediction:
         """Ask how the chain must be set so that `heard` sounds like the references; several are blended evenly."""
         rows = [
             run(
@@ -167,14 +167,14 @@ class Predictor:
         curve = np.clip(np.nan_to_num(curve), -MOST_CURVE_DB, MOST_CURVE_DB)
         return Prediction(unit, np.nan_to_num(probability), curve, kin)
 
-    def settings(self, prediction: Prediction, on: Sequence[bool] | None = None) -> Settings:
+    def settings(self, prediction: Prediction, on: Sequence[bool] | None = None) -> ChainSettings:
         """Turn a prediction into settings: what is not probable enough is off, what is on has its strength."""
         on = self.probable(prediction) if on is None else on
         strengths = _between(self._strength, prediction.kin)
-        steps = zip(self.at_full_strength(prediction).steps, on, strengths, strict=True)
-        return Settings(tuple(replace(step.at_amount(a), on=bool(yes)) for step, yes, a in steps))
+        steps = zip(self.at_full_strength(prediction).effects, on, strengths, strict=True)
+        return ChainSettings(tuple(replace(step.scaled(a), enabled=bool(yes)) for step, yes, a in steps))
 
-    def at_full_strength(self, prediction: Prediction) -> Settings:
+    def at_full_strength(self, prediction: Prediction) -> ChainSettings:
         """Turn a prediction into settings in which every effect is on, as far as it may go."""
         unit = prediction.unit.copy()
         bands = self.chain.columns("equaliser") if "equaliser" in self.chain.order else slice(0)
@@ -192,15 +192,15 @@ class Predictor:
         asked = thresholds < 1.0  # a threshold from 1 on means never
         return list(asked & (_log_odds(prediction.probability) + np.asarray(margin) > _log_odds(thresholds)))
 
-    def reached(self, played: Description, references: Sequence[Description], kin: float) -> bool:
+    def reached(self, played: Features, references: Sequence[Features], kin: float) -> bool:
         """Tell whether a result may pass for one of the references, as far as the model knows its reach.
 
         Even a perfect result differs from a reference of other notes or words; calibration measured by how much.
         """
-        return bool(min(apart(played, r) for r in references) <= _between(self._reach, kin))
+        return bool(min(feature_distance(played, r) for r in references) <= _between(self._reach, kin))
 
 
-def apart(a: Description, b: Description) -> float:
+def feature_distance(a: Features, b: Features) -> float:
     """Say how far two sounds are apart: the RMS of the statistics that differ most, 1 as takes of all sorts spread."""
     squares = np.sort(np.square(a.statistics - b.statistics))
     return float(np.sqrt(squares[-max(1, int(FEW * len(squares))) :].mean()))
@@ -276,7 +276,7 @@ def _check_values(path: Path, spec: dict[str, Any]) -> None:
         "sample_rate": type(spec["sample_rate"]) is int and 8000 <= spec["sample_rate"] <= 192000,
         "chain": len(set(order)) == len(order) > 0,
         "fixed": all(isinstance(f, list) and len(f) == 2 and all(isinstance(x, str) for x in f) for f in spec["fixed"]),
-        **{key: {*order} <= {*spec[key]} for key in DECISIONS},
+        **{key: {*order} <= {*spec[key]} for key in THRESHOLDS},
         "bands_hz": bands >= 8,
         "band_weights": len(_row(path, "band_weights", spec["band_weights"], 0.0, 1e3)) == bands,
     }
@@ -306,7 +306,7 @@ def _row(path: Path, key: str, values: Any, low: float, high: float) -> Sequence
 
 def _same_params(path: Path, step: dict[str, Any]) -> None:
     try:
-        params = Chain((step["effect"],)).params
+        params = ChainParameters((step["effect"],)).params
     except KeyError as error:
         raise ModelError(f"{path}: {error.args[0]!s:.300}") from None
     ours = [{k: v for k, v in asdict(p).items() if k != "doc"} for _, p in params]

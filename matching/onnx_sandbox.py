@@ -45,7 +45,7 @@ class ModelError(ValueError):
         super().__init__(shown + ("…" if len(text) > 1000 else ""))
 
 
-def check(path: Path, data: bytes) -> None:
+def check_graph(path: Path, data: bytes) -> None:
     """Refuse a graph with loops, branches, functions or data in other files, or that is no graph. Raises ModelError."""
     if len(data) > MOST_BYTES:
         raise ModelError(f"{path} is longer than the {MOST_BYTES} bytes a graph may have")
@@ -139,7 +139,7 @@ def sizes(folder: Path, sessions: Mapping[str, Any], window: int) -> list[int]:
     return [x.shape[1] for x in run(folder / "controller.onnx", sessions["controller.onnx"], inputs)]
 
 
-def trial(folder: Path, data: Mapping[str, bytes], window: int, timeout_s: float = TRIAL_S) -> None:
+def run_in_sandbox(folder: Path, data: Mapping[str, bytes], window: int, timeout_s: float = TRIAL_S) -> None:
     """Load and run graphs in a child process. Raises ModelError if they fail, or the child dies or takes too long."""
     from ..realtime.audio.devices import child_env
 
@@ -147,9 +147,12 @@ def trial(folder: Path, data: Mapping[str, bytes], window: int, timeout_s: float
     command = [sys.executable, "-m", __name__]
     try:
         done = subprocess.run(
-            command, input=b"".join([head.encode(), b"\n", *data.values()]),
-            capture_output=True, timeout=timeout_s, env=child_env(None),
-        )  # fmt: skip
+            command,
+            input=b"".join([head.encode(), b"\n", *data.values()]),
+            capture_output=True,
+            timeout=timeout_s,
+            env=child_env(None),
+        )
     except subprocess.TimeoutExpired:
         raise ModelError(f"{folder}: its graphs do not end within {timeout_s:g} s; export again") from None
     said = done.stdout.decode("utf-8", "replace").strip()

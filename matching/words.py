@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from ..chain import Settings
+from ..chain import ChainSettings
 from ..dsp.loudness import integrated_loudness
 from .equaliser_fit import of_settings
 
@@ -16,9 +16,9 @@ LOW_HZ, HIGH_HZ = 30.0, 20000.0
 OUT_OF_REACH = "the reference is out of reach: something in its sound is beyond this chain"
 
 
-def sentences(settings: Settings) -> list[str]:
+def sentences(settings: ChainSettings) -> list[str]:
     """Say what a chain does, an effect a line; what is off is not mentioned."""
-    told = [f"{s.effect:<11}{_WORDS.get(s.effect, _plain)(s.values)}" for s in settings.steps if s.on]
+    told = [f"{s.effect:<11}{_WORDS.get(s.effect, _plain)(s.values)}" for s in settings.effects if s.enabled]
     level = f"level      {settings.input_gain_db:+.1f} dB in, {settings.output_gain_db:+.1f} dB out"
     return [*(told or ["nothing: the input already sounds like that, or the chain cannot help"]), level]
 
@@ -67,7 +67,7 @@ def _spectrum(path: Path, centres: np.ndarray) -> np.ndarray:
     return np.array([10 * np.log10(b.mean() + 1e-12) if len(b) else np.nan for b in bands])
 
 
-def picture(before: Path, after: Path, reference: Path, settings: Settings) -> str:
+def picture(before: Path, after: Path, reference: Path, settings: ChainSettings) -> str:
     """Draw the spectra before and after, the reference's, and the equaliser's curve, as SVG."""
     centres = LOW_HZ * 2 ** (np.arange(29) / 3)
     centres = centres[centres < HIGH_HZ]

@@ -26,7 +26,7 @@ from typing import Any
 import platformdirs
 
 from .. import effects
-from ..chain import Settings, Step
+from ..chain import ChainSettings, EffectSettings
 
 __all__ = [
     "Preset",
@@ -82,13 +82,13 @@ class PresetError(ValueError):
 class Preset:
     """A chain's settings with a name, an amount and where they came from.
 
-    `settings` are those at amount 1; play `settings.at_amount(amount)`. `target_lufs` is the
+    `settings` are those at amount 1; play `settings.scaled(amount)`. `target_lufs` is the
     loudness the output is brought to, None for that of the input. `source` says what the
     settings were made from (see `provenance`). Raises PresetError for what a file could not hold.
     """
 
     name: str
-    settings: Settings
+    settings: ChainSettings
     amount: float = 1.0
     target_lufs: float | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
@@ -250,7 +250,7 @@ def _preset(data: dict[str, Any], name: str) -> Preset:
         raise PresetError(f"chain: {_show(chain)} is not a list of effects")
     steps = tuple(_step(item, f"chain[{i}]") for i, item in enumerate(chain))
     try:
-        settings = Settings(steps, **gains)
+        settings = ChainSettings(steps, **gains)
     except ValueError as error:
         raise PresetError(f"chain: {error}") from None
     return Preset(
@@ -263,7 +263,7 @@ def _preset(data: dict[str, Any], name: str) -> Preset:
     )
 
 
-def _step(data: Any, where: str) -> Step:
+def _step(data: Any, where: str) -> EffectSettings:
     """Make a step of {"effect": ..., "on": ..., parameter: value ...}."""
     data = _object(data, where)
     name = data.get("effect")
@@ -279,7 +279,7 @@ def _step(data: Any, where: str) -> Step:
     values = {
         p.name: _number(data[p.name], f"{where}.{p.name}", p.low, p.high) for p in effect.params if p.name in data
     }
-    return Step(name, values, on)
+    return EffectSettings(name, values, on)
 
 
 def _source(data: Any) -> dict[str, Any]:
@@ -404,16 +404,16 @@ def to_json(preset: Preset) -> str:
         "target_lufs": preset.target_lufs,
         "input_gain_db": settings.input_gain_db,
         "output_gain_db": settings.output_gain_db,
-        "chain": [_item(step) for step in settings.steps],
+        "chain": [_item(step) for step in settings.effects],
         "source": dict(preset.source),
     }
     return json.dumps(_rounded(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _item(step: Step) -> dict[str, Any]:
+def _item(step: EffectSettings) -> dict[str, Any]:
     return {
         "effect": step.effect,
-        "on": bool(step.on),
+        "on": bool(step.enabled),
         **{n: step.values[n] for n in effects.load(step.effect).defaults},
     }
 

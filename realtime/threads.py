@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 
-class Worker:
+class RestartableThread:
     """A daemon thread around `run`, which is to come back only when it is told to.
 
     `run` must be fit to be called again. Whatever ends it (even a SystemExit out of a library), `revive`

@@ -13,9 +13,11 @@ RUNS = Path("runs/study")
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     p = argparse.ArgumentParser(
-        prog="afx-study", allow_abbrev=False, description="Measure how effects are transferred.",
+        prog="afx-study",
+        allow_abbrev=False,
+        description="Measure how effects are transferred.",
         epilog="exit codes: 0 done, 1 a bug, 2 usage or plan, 4 recordings or rows, 5 model",
-    )  # fmt: skip
+    )
     commands = p.add_subparsers(dest="command", required=True)
     found = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     found.add_argument("--folder", required=True, help="folder of recordings")
@@ -25,10 +27,14 @@ def parser() -> argparse.ArgumentParser:
     trained = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     trained.add_argument("--models", type=Path, default=RUNS, help=f"folder of the trainings (default: {RUNS})")
 
-    _run(commands.add_parser(
-        "run", allow_abbrev=False, parents=[found, trained],
-        help="ask every system of a plan about every pair; goes on where a run was cut off",
-    ))  # fmt: skip
+    _run(
+        commands.add_parser(
+            "run",
+            allow_abbrev=False,
+            parents=[found, trained],
+            help="ask every system of a plan about every pair; goes on where a run was cut off",
+        )
+    )
     r = commands.add_parser(
         "report", allow_abbrev=False, parents=[trained], help="write one page, and its Markdown twin, from rows"
     )
@@ -41,21 +47,31 @@ def parser() -> argparse.ArgumentParser:
     )
     b.add_argument("-o", "--output", type=Path, default=RUNS / "rows" / "probe.json", help="result, as JSON")
     b.add_argument("--clips", type=int, nargs=2, default=(300, 100), metavar=("TRAIN", "TEST"), help="(300 100)")
-    _smallest(commands.add_parser(
-        "smallest", allow_abbrev=False, parents=[found],
-        help="train one method on one pair of effects, measure it and write its report, in under an hour",
-    ))  # fmt: skip
+    _smallest(
+        commands.add_parser(
+            "smallest",
+            allow_abbrev=False,
+            parents=[found],
+            help="train one method on one pair of effects, measure it and write its report, in under an hour",
+        )
+    )
 
     c = commands.add_parser(
-        "calibrate", allow_abbrev=False, parents=[found],
+        "calibrate",
+        allow_abbrev=False,
+        parents=[found],
         help="choose a model's thresholds by rendering, on the validation recordings, and write them into it",
-    )  # fmt: skip
+    )
     c.add_argument("--model", type=Path, help="model folder (default: the shipped one)")
     c.add_argument("-n", type=int, default=60, help="pairs of each effect and mode (default: 60)")
     c.add_argument(
-        "--strengths", type=float, nargs="+", default=[0.5, 1.0], metavar="S",
+        "--strengths",
+        type=float,
+        nargs="+",
+        default=[0.5, 1.0],
+        metavar="S",
         help="how far an effect may go, 0 to 1; one takes a third of the time of two (0.5 1)",
-    )  # fmt: skip
+    )
     c.add_argument("--scores", type=Path, help="file of what was rendered: kept there, or taken from there (.npz)")
     c.add_argument("--workers", type=int, default=2)
     return p
@@ -187,9 +203,12 @@ def _do_calibrate(a: argparse.Namespace) -> None:
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
-    "run": _do_run, "report": _do_report, "probe": _do_probe, "smallest": _do_smallest,
+    "run": _do_run,
+    "report": _do_report,
+    "probe": _do_probe,
+    "smallest": _do_smallest,
     "calibrate": _do_calibrate,
-}  # fmt: skip
+}
 
 
 def _stop(code: int, error: Exception) -> None:

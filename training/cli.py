@@ -25,14 +25,14 @@ def main(arguments: list[str] | None = None) -> None:
         return study(given[1:])
 
     if given[:1] == ["hearing"]:
-        from .by_sound.system import Fresh, Hearing
+        from .by_sound.system import OnTheFlyData, SoundSystem
 
-        return command_line(Hearing, Fresh, Path(__file__).with_name("configs") / "hearing.yaml", given[1:])
+        return command_line(SoundSystem, OnTheFlyData, Path(__file__).with_name("configs") / "hearing.yaml", given[1:])
 
-    from .datamodules import References
-    from .response_system import System
+    from .datamodules import PairsDataModule
+    from .response_system import ResponseSystem
 
-    command_line(System, References, Path(__file__).with_name("configs") / "afx.yaml", arguments)
+    command_line(ResponseSystem, PairsDataModule, Path(__file__).with_name("configs") / "afx.yaml", arguments)
 
 
 def command_line(model: Any, data: Any, defaults: Path, arguments: list[str] | None, **more: Any) -> None:

@@ -21,7 +21,7 @@ def held_out_of(
     return split(rest, held_out)[1], kept
 
 
-class FromRecordings(lightning.LightningDataModule, ABC):
+class RecordingsDataModule(lightning.LightningDataModule, ABC):
     """What is made once from any folder of recordings, and from LibriTTS, VCTK and MUSDB18 as they come.
 
     folder: where the recordings are; layout: auto, folder, folders, libritts, vctk or musdb18.
@@ -55,7 +55,7 @@ class FromRecordings(lightning.LightningDataModule, ABC):
         return [r for r in known if r not in validation and r not in test], validation
 
 
-class Rendered(FromRecordings):
+class Rendered(RecordingsDataModule):
     """Takes, rendered before training.
 
     takes, validation_takes: how many; a cut-off render goes on where it stopped. All else: see `FromRecordings`.
@@ -88,7 +88,7 @@ class Rendered(FromRecordings):
         self.validation = self.load(self._homes[1], self.validation_takes)
 
 
-class References(Rendered):
+class PairsDataModule(Rendered):
     """Pairs by their statistics; a take is two stretches, one of which 6 random chains play.
 
     variants: the part of all chains that laws of other kinds play, see `laws`; 0 is our own effects only.
@@ -100,9 +100,15 @@ class References(Rendered):
     validation: Statistics
 
     def __init__(
-        self, folder: str, *, batch_size: int = 256, variants: float = 0.5, colour_db: float = 2.0,
-        spoilt: float = 0.1, **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        folder: str,
+        *,
+        batch_size: int = 256,
+        variants: float = 0.5,
+        colour_db: float = 2.0,
+        spoilt: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(folder, **kwargs)
         self.save_hyperparameters()
         self.batch_size, self.variants, self.colour_db, self.spoilt = batch_size, variants, colour_db, spoilt

@@ -36,7 +36,7 @@ def _db(power: torch.Tensor) -> torch.Tensor:
     return 10.0 * torch.log10(power.clamp(min=1e-10))
 
 
-class FrontEnd(nn.Module):
+class FeatureExtractor(nn.Module):
     """What a mix engineer's meters would say of a clip, in about 600 numbers. Nothing is learned here.
 
     Spectrum (how loud, how steady and how noisy each band is), decay (how fast bands rise and fall:

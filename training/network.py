@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .features import BANDS, SPECTRA, WINDOW, FrontEnd, condense
+from .features import BANDS, SPECTRA, WINDOW, FeatureExtractor, condense
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Encoder(nn.Module):
 
     def __init__(self, size: Size) -> None:
         super().__init__()
-        self.front_end = FrontEnd()
+        self.front_end = FeatureExtractor()
         with torch.no_grad():
             example = self.front_end(torch.randn(1, WINDOW) * 0.1)
         self.statistics, self.condensed = example.shape[1], condense(example).shape[1]
@@ -52,9 +52,12 @@ class Encoder(nn.Module):
         self.embedding = size.embedding
         self.noise = Noise(size.noise)
         self.embed = nn.Sequential(
-            nn.Linear(self.condensed, size.encoder), nn.GELU(), nn.Dropout(size.dropout),
-            nn.Linear(size.encoder, size.embedding), nn.GELU(),
-        )  # fmt: skip
+            nn.Linear(self.condensed, size.encoder),
+            nn.GELU(),
+            nn.Dropout(size.dropout),
+            nn.Linear(size.encoder, size.embedding),
+            nn.GELU(),
+        )
 
     def normalise_by(self, statistics: torch.Tensor) -> None:
         """Set the normalisation from many raw statistics (clips, size)."""
@@ -63,9 +66,9 @@ class Encoder(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Map clips (batch, 240000) to normalised statistics (batch, size) and embeddings."""
-        return self.describe(self.front_end(x))
+        return self.analyse(self.front_end(x))
 
-    def describe(self, raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def analyse(self, raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Do the same from raw statistics, which training keeps on disk."""
         statistics = ((raw - self.mean) / self.scale).clamp(-6.0, 6.0)
         return statistics, self.embed(condense(self.noise(statistics)))
@@ -136,9 +139,13 @@ class Controller(nn.Module):
         self.spans = spans  # parameters of each effect, the equaliser first
         self.noise = Noise(size.noise)
         self.trunk = nn.Sequential(
-            nn.Linear(3 * statistics + 2 * size.embedding, size.controller), nn.GELU(), nn.Dropout(size.dropout),
-            nn.Linear(size.controller, size.controller), nn.GELU(), nn.Dropout(size.dropout),
-        )  # fmt: skip
+            nn.Linear(3 * statistics + 2 * size.embedding, size.controller),
+            nn.GELU(),
+            nn.Dropout(size.dropout),
+            nn.Linear(size.controller, size.controller),
+            nn.GELU(),
+            nn.Dropout(size.dropout),
+        )
         self.tone = Tone(size.tone, size.controller)
         self.head = nn.Sequential(
             nn.Linear(size.controller + 2 * size.tone, size.controller), nn.GELU(), nn.Dropout(size.dropout)
@@ -166,7 +173,7 @@ class Controller(nn.Module):
         return unit, self.on(hidden), curve, self.kin(hidden)
 
 
-class Predictor(nn.Module):
+class SettingsNetwork(nn.Module):
     """Encoder and controller together, on raw statistics."""
 
     def __init__(self, spans: list[int], size: Size | None = None) -> None:
@@ -176,8 +183,8 @@ class Predictor(nn.Module):
         self.controller = Controller(self.encoder.condensed, spans, size)
 
     def forward(self, raw_input: torch.Tensor, raw_reference: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        ins, ine = self.encoder.describe(raw_input)
-        refs, refe = self.encoder.describe(raw_reference)
+        ins, ine = self.encoder.analyse(raw_input)
+        refs, refe = self.encoder.analyse(raw_reference)
         return self.control(ins, ine, refs, refe)
 
     def control(

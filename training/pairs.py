@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..chain import CANONICAL, Chain, Rack, Settings
+from ..chain import CANONICAL, ChainParameters, ChainPlayer, ChainSettings
 from ..dsp.loudness import integrated_loudness
 from . import priors, render_cache
-from .features import AVERAGE, BANDS, FLOOR, LUFS, SAMPLE_RATE, SPECTRA, WINDOW, WINDOW_S, FrontEnd
+from .features import AVERAGE, BANDS, FLOOR, LUFS, SAMPLE_RATE, SPECTRA, WINDOW, WINDOW_S, FeatureExtractor
 from .other_effects import chains, compressors, distortions, filters, outcome, reverbs
-from .other_effects.chains import Played, Variant
+from .other_effects.chains import MixedChain, Played
 from .priors import draw
 from .recordings.recordings import (
     NoRecordings,
@@ -61,9 +61,9 @@ def window(x: np.ndarray) -> np.ndarray:
     return np.resize(x, WINDOW)
 
 
-def render(x: np.ndarray, settings: Settings) -> np.ndarray:
+def render(x: np.ndarray, settings: ChainSettings) -> np.ndarray:
     """Play a mono clip (frames,) through a chain, by the live code, and level the result."""
-    return level(Rack(settings, SAMPLE_RATE, 1).play(x[:, None])[:, 0])
+    return level(ChainPlayer(settings, SAMPLE_RATE, 1).play(x[:, None])[:, 0])
 
 
 def draw_take(recordings: Sequence[Recording], rng: np.random.Generator, vary: bool = True) -> Take:
@@ -136,7 +136,7 @@ class Statistics:
 def _render_file(job: tuple[Path, list[Recording], int, int, bool, float]) -> Path:
     path, recordings, count, seed, vary, share = job
     torch.set_num_threads(1)
-    front_end, rng = FrontEnd(), np.random.default_rng(seed)
+    front_end, rng = FeatureExtractor(), np.random.default_rng(seed)
     kinds = sorted({r.kind for r in recordings})
 
     def hear(x: np.ndarray) -> np.ndarray:
@@ -168,14 +168,14 @@ def _render_file(job: tuple[Path, list[Recording], int, int, bool, float]) -> Pa
 def _play(x: np.ndarray, rng: np.random.Generator, share: float) -> Played:
     """Draw a chain, of laws of other kinds with a chance of `share`, and play a clip through it, levelled."""
     strange = share > 0.0 and rng.random() < share
-    variant = chains.draw(rng) if strange else Variant(draw(rng), {})
+    variant = chains.draw(rng) if strange else MixedChain(draw(rng), {})
     played = variant.play(x, SAMPLE_RATE)
     return replace(played, audio=level(played.audio))
 
 
-def vector(chain: Chain, settings: Settings) -> np.ndarray:
+def vector(chain: ChainParameters, settings: ChainSettings) -> np.ndarray:
     """Write settings as the chain's value vector."""
-    return np.array([settings.step(effect).values[p.name] for effect, p in chain.params])
+    return np.array([settings.effect(effect).values[p.name] for effect, p in chain.params])
 
 
 def render_statistics(
@@ -196,7 +196,7 @@ def render_statistics(
     if share:
         parts = (outcome, filters, compressors, distortions, reverbs, chains, _play)
         more = {"share": share, "laws": [render_cache.meaning(part) for part in parts]}
-    parts = FrontEnd, priors, draw_take, render, level, window
+    parts = FeatureExtractor, priors, draw_take, render, level, window
     home = folder / render_cache.made_of(recordings, parts, seed, vary, **more)
     jobs = [
         (path, list(recordings), count, seed * 1_000_003 + i, vary, share)
@@ -216,7 +216,7 @@ def completed(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     if "curve" in stored:
         return stored
     values, on = stored["values"], stored["on"]
-    flat = torch.from_numpy(values[..., Chain(CANONICAL).columns("equaliser")].reshape(-1, 18))
+    flat = torch.from_numpy(values[..., ChainParameters(CANONICAL).columns("equaliser")].reshape(-1, 18))
     curve = equaliser_curve(flat).numpy().reshape(*values.shape[:2], BANDS) * on[..., :1]
     more = {"trust": np.ones_like(values), "sure": np.ones(on.shape, np.float32), "curve": curve.astype(np.float32)}
     return {**stored, **more}
@@ -230,7 +230,7 @@ def settled(stored: dict[str, np.ndarray]) -> Statistics:
     LUFS. So what the equaliser added is taken off the compressor's threshold and put on the drive,
     and the curve to learn is the one without it.
     """
-    chain = Chain(CANONICAL)
+    chain = ChainParameters(CANONICAL)
     values, curve = stored["values"].copy(), stored["curve"]
     tone = np.where(stored["on"][..., 0], louder_by(stored["dry"][:, :1], curve), 0.0).astype(np.float32)
     for name, sign in (("threshold_db", -1.0), ("drive_db", 1.0)):

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ..chain import CANONICAL, Settings, Step
+from ..chain import CANONICAL, ChainSettings, EffectSettings
 from ..effects import load
 
 NOT_LEARNED = {("compressor", "makeup_db"), ("reverb", "width")}
@@ -13,7 +13,7 @@ NOT_LEARNED = {("compressor", "makeup_db"), ("reverb", "width")}
 
 def draw(
     rng: np.random.Generator, effects: tuple[str, ...] | None = None, order: tuple[str, ...] = CANONICAL
-) -> Settings:
+) -> ChainSettings:
     """Draw settings of the whole chain; `effects` says which are on, else chance does.
 
     A tenth of all draws is the identity, two fifths are one effect, a fifth is every effect, and
@@ -29,7 +29,7 @@ def draw(
             effects = order
         else:
             effects = tuple(e for e in order if rng.random() < 0.5)
-    return Settings(tuple(Step(e, _DRAW.get(e, _any)(rng, e), e in effects) for e in order))
+    return ChainSettings(tuple(EffectSettings(e, _DRAW.get(e, _any)(rng, e), e in effects) for e in order))
 
 
 def _log(rng: np.random.Generator, low: float, high: float) -> float:

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..chain import CANONICAL, Chain
+from ..chain import CANONICAL, ChainParameters
 from .recordings.recordings import Recording
 
 
@@ -20,10 +20,12 @@ def made_of(recordings: Sequence[Recording], parts: Sequence[Any], seed: int, va
     """Name all that renders depend on, `parts` of the source among it: another set never meets an old folder."""
     depends = {
         "recordings": [(str(r.path), r.seconds) for r in recordings],
-        "params": [(e, asdict(p)) for e, p in Chain(CANONICAL).params],
+        "params": [(e, asdict(p)) for e, p in ChainParameters(CANONICAL).params],
         "sources": [meaning(part) for part in parts],
-        "seed": seed, "vary": vary, **more,
-    }  # fmt: skip
+        "seed": seed,
+        "vary": vary,
+        **more,
+    }
     return hashlib.sha256(json.dumps(depends).encode()).hexdigest()[:16]
 
 

@@ -6,7 +6,7 @@ costs what the small network costs.
 
 import torch
 
-from ..chain import Chain
+from ..chain import ChainParameters
 from ..dsp.loudness import k_weighting
 from ..effects import load
 from ..effects._torch import coefficients
@@ -113,7 +113,7 @@ NEARER = 0.8
 """An effect serves if it leaves at most so much of the error of doing without it."""
 
 
-def serves(chain: Chain, predicted: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+def serves(chain: ChainParameters, predicted: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
     """Tell where each effect, as predicted, comes nearer to the true one than none would: (batch, effects), 0 or 1.
 
     Values (batch, params) twice. The equaliser's is told from its curve, see `System`; 1 here.
@@ -139,7 +139,7 @@ ERRORS = {
 
 
 def errors(
-    chain: Chain,
+    chain: ChainParameters,
     predicted: torch.Tensor,
     true: torch.Tensor,
     trust: torch.Tensor | None = None,

@@ -6,8 +6,8 @@ import lightning
 import torch
 from torch import nn
 
-from ..chain import CANONICAL, Chain
-from .network import Predictor, Size
+from ..chain import CANONICAL, ChainParameters
+from .network import SettingsNetwork, Size
 from .priors import NOT_LEARNED
 from .response_losses import NEARER, curve_error, errors, serves
 
@@ -15,7 +15,7 @@ CURVE_WEIGHT = 2.0
 EQUALISER_WEIGHT = 0.3  # its curve counts; live, the bands are fitted to it
 
 
-class System(lightning.LightningModule):
+class ResponseSystem(lightning.LightningModule):
     """Learns the chain's settings from input and reference, judged by what the settings do.
 
     Each effect's parameters are trained only where the effect is on; that it is on, and would serve as
@@ -41,10 +41,10 @@ class System(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.chain = Chain(CANONICAL)
+        self.chain = ChainParameters(CANONICAL)
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         spans = [len(e.params) for e in self.chain.effects]
-        self.predictor = Predictor(spans, Size(embedding, encoder, controller, tone, dropout, noise))
+        self.predictor = SettingsNetwork(spans, Size(embedding, encoder, controller, tone, dropout, noise))
         fixed = [(e, p.name) in NOT_LEARNED for e, p in self.chain.params]
         self.register_buffer("fixed", torch.tensor(fixed), persistent=False)
         defaults = [p.default for _, p in self.chain.params]

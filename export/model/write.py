@@ -16,12 +16,12 @@ import onnx
 import torch
 from torch import nn
 
-from ...chain import Chain
+from ...chain import ChainParameters
 from ...training.features import LUFS, SAMPLE_RATE, WINDOW, WINDOW_S, band_centres
-from ...training.network import Predictor
+from ...training.network import SettingsNetwork
 from ...training.pairs import level, window
 from ...training.response_losses import band_weights
-from ...training.response_system import System
+from ...training.response_system import ResponseSystem
 from .proof import TOLERANCE, check
 
 FORMAT, VERSION = "afx-live-model", 1
@@ -31,7 +31,7 @@ OPSET = 20
 class _Controller(nn.Module):
     """The controller as the live side calls it: probabilities instead of logits."""
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: SettingsNetwork) -> None:
         super().__init__()
         self.predictor = predictor
 
@@ -67,24 +67,26 @@ def write(checkpoint: Path, folder: Path, name: str, licence: str, force: bool =
     return f"{folder}: {said}"
 
 
-def _load(checkpoint: Path) -> System:
+def _load(checkpoint: Path) -> ResponseSystem:
     try:
-        system = System.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+        system = ResponseSystem.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a file that is not its own
         raise ValueError(f"{checkpoint} is not a checkpoint of afx-train: {error}") from None
     return system.eval()
 
 
-def _write_graphs(predictor: Predictor, folder: Path) -> None:
+def _write_graphs(predictor: SettingsNetwork, folder: Path) -> None:
     size, embedding = predictor.encoder.statistics, predictor.encoder.embedding
     clip = (torch.randn(1, WINDOW) * 0.05,)
     described = (torch.randn(1, size), torch.randn(1, embedding), torch.randn(1, size), torch.randn(1, embedding))
     _export(predictor.encoder, clip, folder / "encoder.onnx", ["waveform"], ["statistics", "embedding"])
     _export(
-        _Controller(predictor), described, folder / "controller.onnx",
+        _Controller(predictor),
+        described,
+        folder / "controller.onnx",
         ["input_statistics", "input_embedding", "reference_statistics", "reference_embedding"],
         ["unit", "probability", "curve_db", "kin"],
-    )  # fmt: skip
+    )
 
 
 def _export(module: nn.Module, example: tuple, path: Path, inputs: list[str], outputs: list[str]) -> None:
@@ -92,9 +94,16 @@ def _export(module: nn.Module, example: tuple, path: Path, inputs: list[str], ou
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            module.eval(), example, path, dynamo=True, opset_version=OPSET, input_names=inputs, output_names=outputs,
-            external_data=False, verbose=False,
-        )  # fmt: skip
+            module.eval(),
+            example,
+            path,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=inputs,
+            output_names=outputs,
+            external_data=False,
+            verbose=False,
+        )
     _forget_sources(path)
 
 
@@ -118,7 +127,7 @@ def _proof_clips() -> np.ndarray:
     return np.stack([level(window(x)) for x in (bursts, chord, sweep)]).astype(np.float32)
 
 
-def _write_proof(predictor: Predictor, folder: Path) -> None:
+def _write_proof(predictor: SettingsNetwork, folder: Path) -> None:
     clips = np.round(_proof_clips() * 32767.0).clip(-32767, 32767).astype(np.int16)
     rows: dict[str, list[np.ndarray]] = {
         k: [] for k in ("statistics", "embedding", "unit", "probability", "curve_db", "kin")
@@ -134,8 +143,8 @@ def _write_proof(predictor: Predictor, folder: Path) -> None:
     np.savez_compressed(folder / "proof.npz", **arrays)
 
 
-def _describe(system: System, name: str, licence: str, folder: Path) -> dict:
-    chain: Chain = system.chain
+def _describe(system: ResponseSystem, name: str, licence: str, folder: Path) -> dict:
+    chain: ChainParameters = system.chain
     files = ("encoder.onnx", "controller.onnx", "proof.npz")
     return {
         "format": FORMAT,

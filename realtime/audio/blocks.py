@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from ...chain import Rack, Settings
-from ...dsp.loudness import gated_loudness, hops_of, integrated_loudness, meter_all, meter_state
+from ...chain import ChainPlayer, ChainSettings
+from ...dsp.loudness import gated_loudness, hop_powers, integrated_loudness, meter_block, meter_state
 
 BLOCK = 1 << 14
 """Frames of a block: two channels of it stay in a second-level cache."""
@@ -26,11 +26,11 @@ def ahead(items: Iterator[Item], pool: ThreadPoolExecutor) -> Iterator[Item]:
         yield item
 
 
-def parted(settings: Settings) -> tuple[Settings, Settings]:
+def parted(settings: ChainSettings) -> tuple[ChainSettings, ChainSettings]:
     """Cut a chain before its last effect that is on; one part after the other plays the bits of the whole."""
-    last = max((i for i, step in enumerate(settings.steps) if step.on), default=0)
-    front, back = settings.steps[:last], settings.steps[last:]
-    return replace(settings, steps=front, output_gain_db=0.0), replace(settings, steps=back, input_gain_db=0.0)
+    last = max((i for i, step in enumerate(settings.effects) if step.enabled), default=0)
+    front, back = settings.effects[:last], settings.effects[last:]
+    return replace(settings, effects=front, output_gain_db=0.0), replace(settings, effects=back, input_gain_db=0.0)
 
 
 class Meter:
@@ -47,10 +47,10 @@ class Meter:
 
     def hear(self, block: np.ndarray) -> None:
         """Listen to a block (frames, channels) of at most BLOCK frames."""
-        meter_all(np.ascontiguousarray(block, np.float64), self._state)
+        meter_block(np.ascontiguousarray(block, np.float64), self._state)
         before, self._frames = self._frames // self._hop, self._frames + len(block)
         if new := self._frames // self._hop - before:
-            self._found.append(hops_of(self._state)[-new:])
+            self._found.append(hop_powers(self._state)[-new:])
         self._begin = [*self._begin, block.copy()] if self._begin and self._frames < 4 * self._hop else []
 
     def powers(self) -> np.ndarray:
@@ -64,12 +64,12 @@ class Meter:
         return gated_loudness(self.powers() * 10 ** (gain_db / 10))
 
 
-def loudness(x: np.ndarray, sample_rate: float, settings: Settings | None = None) -> float:
+def loudness(x: np.ndarray, sample_rate: float, settings: ChainSettings | None = None) -> float:
     """Measure a sound (frames, channels) in LUFS, as it is or as a chain plays it."""
     return metered(x, sample_rate, settings).lufs()
 
 
-def metered(x: np.ndarray, sample_rate: float, settings: Settings | None = None) -> Meter:
+def metered(x: np.ndarray, sample_rate: float, settings: ChainSettings | None = None) -> Meter:
     """Listen to a sound (frames, channels), as it is or as a chain plays it."""
     pieces = (x[at : at + BLOCK] for at in range(0, len(x), BLOCK))
     meter = Meter(sample_rate, x.shape[1])
@@ -77,7 +77,7 @@ def metered(x: np.ndarray, sample_rate: float, settings: Settings | None = None)
         if settings is not None:
             parts = parted(settings) if len(x) > THREAD_S * sample_rate else (settings,)
             for i, part in enumerate(parts):
-                pieces = map(Rack(part, sample_rate, x.shape[1]).play, ahead(pieces, pool) if i else pieces)
+                pieces = map(ChainPlayer(part, sample_rate, x.shape[1]).play, ahead(pieces, pool) if i else pieces)
         for piece in pieces:
             meter.hear(piece)
     return meter

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numba import types
 
-from ...chain.player import PARAMS, RACK, SLOTS
+from ...chain.player import PLAYER_STATE, SLOTS
 from ...dsp.compiler import at_address, c_function, carray, jit
 from ...dsp.cpu import now_ns
+from ...effects import MAX_PARAMS
 from .engine import CORE, Memory, play
 from .shared_memory import COMMAND, METERS
 
@@ -90,12 +91,12 @@ def _memory(port):
         carray(at_address(at[2]), (length[2] // 2, 2), np.float32),
         carray(at_address(at[3]), (1,), COMMAND),
         carray(at_address(at[4]), (1,), CORE),
-        carray(at_address(at[5]), (2,), RACK),
+        carray(at_address(at[5]), (2,), PLAYER_STATE),
         carray(at_address(at[6]), (2, SLOTS, size), np.float64),
         carray(at_address(at[7]), (length[7],), np.float64),
         carray(at_address(at[8]), (length[8],), np.float64),
         carray(at_address(at[9]), (kinds, 2), np.int64),
-        carray(at_address(at[10]), (kinds, PARAMS), np.bool_),
+        carray(at_address(at[10]), (kinds, MAX_PARAMS), np.bool_),
         carray(at_address(at[11]), (kinds,), np.int64),
         carray(at_address(at[12]), (kinds,), np.int64),
         carray(at_address(at[13]), (kinds,), np.int64),

@@ -129,12 +129,18 @@ def listing(sd: Any, rates: bool = False) -> Listing:
     names = [SHORT_API.get(str(h["name"]), str(h["name"])) for h in hosts]
     devices = tuple(
         Device(
-            number, str(d["name"]), names[d["hostapi"]], d["max_input_channels"], d["max_output_channels"],
-            d["default_samplerate"], d["default_low_input_latency"], d["default_low_output_latency"],
+            number,
+            str(d["name"]),
+            names[d["hostapi"]],
+            d["max_input_channels"],
+            d["max_output_channels"],
+            d["default_samplerate"],
+            d["default_low_input_latency"],
+            d["default_low_output_latency"],
             offered(sd, number, d) if rates else (),
         )
         for number, d in enumerate(sd.query_devices())
-    )  # fmt: skip
+    )
     pairs = [(h["default_input_device"], h["default_output_device"]) for h in hosts]
     return Listing(devices, dict(zip(names, pairs, strict=True)))
 

@@ -12,17 +12,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...chain import Settings
-from ...chain.player import RACK, SEGMENT, SLOTS, glide, start, table
+from ...chain import ChainSettings
+from ...chain.player import PLAYER_STATE, SLOTS, compiled_effects, ramp, start
 from ...chain.player import play as play_rack
 from ...dsp.compiler import jit
 from ...dsp.cpu import fence, flush_denormals, restore_denormals
-from ...dsp.loudness import SHORT_TERM, meter, meter_state, metered
+from ...dsp.loudness import SHORT_TERM, meter, meter_state, read_loudness
+from ...effects import CONTROL_BLOCK
 from .shared_memory import COMMAND, Shared
 
 CEILING = 10 ** (-1.0 / 20)
 """Nothing leaves the engine above -1 dBFS."""
-LATENCY = SEGMENT - 1
+LATENCY = CONTROL_BLOCK - 1
 """Frames of look-ahead: 1.3 ms at 48 kHz, the engine's only delay beside the host's block."""
 CROSS_S = 0.030
 FADE_S = 0.005
@@ -44,12 +45,12 @@ CORE = np.dtype(
         ("env", "f8"),
         ("sum", "f8"),
         ("calm", "i8"),  # frames since the limiter last had to do anything
-        ("wet", "f8", (SEGMENT, 2)),
-        ("other", "f8", (SEGMENT, 2)),
-        ("dry", "f8", (SEGMENT, 2)),
-        ("need", "f8", (SEGMENT,)),
-        ("envs", "f8", (SEGMENT,)),
-        ("delay", "f8", (SEGMENT, 2)),
+        ("wet", "f8", (CONTROL_BLOCK, 2)),
+        ("other", "f8", (CONTROL_BLOCK, 2)),
+        ("dry", "f8", (CONTROL_BLOCK, 2)),
+        ("need", "f8", (CONTROL_BLOCK,)),
+        ("envs", "f8", (CONTROL_BLOCK,)),
+        ("delay", "f8", (CONTROL_BLOCK, 2)),
     ],
     align=True,
 )
@@ -84,7 +85,7 @@ def _latch(m, rate):
             core.playing = other
         core.generation = command.generation
     else:
-        glide(m.racks[core.playing], command, m.log, m.params, rate)
+        ramp(m.racks[core.playing], command, m.log, m.params, rate)
     core.seen = sequence
     m.meters[0].applied = sequence
 
@@ -150,9 +151,13 @@ def _remember(ring, written, x, count):
 def _fade(core, command, count, step, rise):
     """Bypass, mute, and fade in."""
     if (
-        core.bypass == command.bypass and core.bypass == 0.0 and core.dry_gain == command.dry_gain
-        and core.open == 1.0 and command.muted == 0.0 and core.level == 1.0
-    ):  # fmt: skip
+        core.bypass == command.bypass
+        and core.bypass == 0.0
+        and core.dry_gain == command.dry_gain
+        and core.open == 1.0
+        and command.muted == 0.0
+        and core.level == 1.0
+    ):
         return  # as nearly always
     for n in range(count):
         core.bypass = _approach(core.bypass, command.bypass, step)
@@ -189,27 +194,27 @@ def _limit(core, x, count, clock, release):
     """
     lowest = 1.0
     for n in range(count):
-        at = (clock + n) % SEGMENT
+        at = (clock + n) % CONTROL_BLOCK
         peak = max(abs(x[n, 0]), abs(x[n, 1]))
         need = CEILING / peak if peak > CEILING else 1.0
         core.need[at] = need
         core.calm = 0 if need < 1.0 or core.env < 1.0 else core.calm + 1
         gain = 1.0
-        if core.calm < 2 * SEGMENT:
+        if core.calm < 2 * CONTROL_BLOCK:
             hold = 1.0
-            for k in range(SEGMENT):
+            for k in range(CONTROL_BLOCK):
                 hold = min(hold, core.need[k])
             core.env = min(hold, core.env + release * (1.0 - core.env))
             if core.env > 1.0 - 1e-6:
                 core.env = min(hold, 1.0)
             core.sum += core.env - core.envs[at]
             core.envs[at] = core.env
-            gain = min(core.sum / SEGMENT, 1.0)
+            gain = min(core.sum / CONTROL_BLOCK, 1.0)
         else:
-            core.sum = SEGMENT
+            core.sum = CONTROL_BLOCK
             core.envs[at] = 1.0
         lowest = min(lowest, gain)
-        oldest = (at + 1) % SEGMENT
+        oldest = (at + 1) % CONTROL_BLOCK
         left, right = core.delay[oldest, 0], core.delay[oldest, 1]
         core.delay[at, 0], core.delay[at, 1] = x[n, 0], x[n, 1]
         x[n, 0] = min(max(left * gain, -CEILING), CEILING)
@@ -233,7 +238,7 @@ def play(m, indata, outdata, rate):
     clock = meters.clock
     done = 0
     while done < frames:
-        count = min(frames - done, SEGMENT - (clock + done) % SEGMENT)
+        count = min(frames - done, CONTROL_BLOCK - (clock + done) % CONTROL_BLOCK)
         _take(indata[done : done + count], m.source[0], m.source[1], core.dry)
         core.wet[:count] = core.dry[:count]
         if core.crossing > 0:
@@ -252,9 +257,16 @@ def play(m, indata, outdata, rate):
         play_rack(m.racks[now], m.state[now], core.wet[:count], clock + done, m.address, m.log, m.params, m.size, rate)
         if core.crossing > 0:
             play_rack(
-                m.racks[1 - now], m.state[1 - now], core.other[:count], clock + done,
-                m.address, m.log, m.params, m.size, rate,
-            )  # fmt: skip
+                m.racks[1 - now],
+                m.state[1 - now],
+                core.other[:count],
+                clock + done,
+                m.address,
+                m.log,
+                m.params,
+                m.size,
+                rate,
+            )
             for n in range(count):
                 old = max(core.crossing - n, 0) / total
                 for c in range(2):
@@ -276,7 +288,7 @@ def play(m, indata, outdata, rate):
         _give(core.wet, m.sink[0], m.sink[1], outdata[done : done + count])
         done += count
     meters.clock = clock + frames
-    meters.in_lufs, meters.out_lufs = metered(m.loud_in, SHORT_TERM), metered(m.loud_out, SHORT_TERM)
+    meters.in_lufs, meters.out_lufs = read_loudness(m.loud_in, SHORT_TERM), read_loudness(m.loud_out, SHORT_TERM)
     rack = m.racks[core.playing]
     for i in range(rack.count):
         place = m.gauge[rack.kind[i]]
@@ -292,18 +304,31 @@ def memory(
     fade_in: bool = True,
 ) -> Memory:
     """Allocate all that the audio thread will ever need at this rate."""
-    t = table(float(sample_rate), 2)
+    t = compiled_effects(float(sample_rate), 2)
     core = np.zeros(1, CORE)
     core["seen"] = -1
     core["open"] = core["env"] = core["dry_gain"] = 1.0
     core["level"] = 0.0 if fade_in else 1.0
-    core["sum"] = SEGMENT
+    core["sum"] = CONTROL_BLOCK
     core["envs"] = core["need"] = 1.0
     return Memory(
-        shared.meters, shared.commands, shared.ring, np.zeros(1, COMMAND), core, np.zeros(2, RACK),
-        np.zeros((2, SLOTS, max(1, int(t.state.max())))), meter_state(sample_rate, 2), meter_state(sample_rate, 2),
-        t.address, t.log, t.params, t.state, t.meter, np.array(source, np.int64), np.array(sink, np.int64),
-    )  # fmt: skip
+        shared.meters,
+        shared.commands,
+        shared.ring,
+        np.zeros(1, COMMAND),
+        core,
+        np.zeros(2, PLAYER_STATE),
+        np.zeros((2, SLOTS, max(1, int(t.state.max())))),
+        meter_state(sample_rate, 2),
+        meter_state(sample_rate, 2),
+        t.address,
+        t.log,
+        t.params,
+        t.state,
+        t.meter,
+        np.array(source, np.int64),
+        np.array(sink, np.int64),
+    )
 
 
 class Engine:
@@ -314,7 +339,7 @@ class Engine:
     array([0.25], dtype=float32)
     """
 
-    def __init__(self, settings: Settings, sample_rate: float, channels: int = 2, fade_in: bool = False) -> None:
+    def __init__(self, settings: ChainSettings, sample_rate: float, channels: int = 2, fade_in: bool = False) -> None:
         if channels not in (1, 2):
             raise ValueError(f"channels: {channels} is not 1 or 2")
         self.shared = Shared.create(None, sample_rate)

@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from ...chain import Settings
-from ..threads import Worker
+from ...chain import ChainSettings
+from ..threads import RestartableThread
 from .devices import Device, DeviceError, check_channels, child_env, choose_pair, query
 from .shared_memory import Shared
 from .stream_process import RETRY_S, STANDBY, Config
@@ -55,9 +55,13 @@ class _Child:
         with open(self._log, "ab") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "afx_live.realtime.audio.stream_process", *words],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-                text=True, env=child_env(env), start_new_session=True,  # Ctrl-C is for us: we stop it, with a fade
-            )  # fmt: skip
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env=child_env(env),
+                start_new_session=True,  # Ctrl-C is for us: we stop it, with a fade
+            )
         self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
         self.pid = self._process.pid
@@ -145,7 +149,7 @@ class LiveEngine:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ChainSettings,
         *,
         input_device: int | str | None = None,
         output_device: int | str | None = None,
@@ -168,9 +172,12 @@ class LiveEngine:
         self._wanted = input_device, output_device, api
         self._channels = input_channels, output_channels
         self._options: dict[str, Any] = {
-            "sample_rate": sample_rate, "block_size": block_size, "latency": latency, "empty": empty,
+            "sample_rate": sample_rate,
+            "block_size": block_size,
+            "latency": latency,
+            "empty": empty,
             "probe": probe,
-        }  # fmt: skip
+        }
         self._lock, self._closing = threading.Lock(), threading.Event()
         self._status: dict[str, Any] = {}
         self._faded = False
@@ -180,12 +187,12 @@ class LiveEngine:
         self._next: _Child | None = None
         self._shared: Shared | None = None
         self._config: Config | None = None
-        self._watcher = Worker("the watchdog", self._watch)
+        self._watcher = RestartableThread("the watchdog", self._watch)
         self.revive = self._watcher.revive
 
     # --- what the program does with it ------------------------------------------------------------
 
-    def play(self, settings: Settings, **flags: Any) -> None:
+    def play(self, settings: ChainSettings, **flags: Any) -> None:
         """Play these settings from the next block on; flags as in `Shared.play`. Any thread may call this."""
         with self._lock:
             if not self._faded:

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from ...chain import Rack, Settings
+from ...chain import ChainPlayer, ChainSettings
 from ...dsp.loudness import gated_loudness, integrated_loudness
 from ...matching.match import Match, Reference, match, solve_level
-from ...matching.model import GATE_LUFS, ClipError, Predictor
+from ...matching.model import GATE_LUFS, ClipError, MatchModel
 from .blocks import BLOCK, Meter, ahead, loudness, parted
 from .engine import LATENCY, SCRUB, Engine
 
@@ -125,20 +125,20 @@ def _mixed(pieces: Iterable[np.ndarray]) -> np.ndarray:
     return np.concatenate([p if p.shape[1] <= MOST_CHANNELS else p.mean(1, keepdims=True) for p in pieces])
 
 
-def reference(path: str | os.PathLike[str], predictor: Predictor) -> Reference:
+def reference(path: str | os.PathLike[str], predictor: MatchModel) -> Reference:
     """Listen to a reference clip of any rate, channel count and length. Raises ClipError."""
     heard = listen(path)
-    description = predictor.describe(heard.stretches, heard.sample_rate, str(path))
+    description = predictor.analyse(heard.stretches, heard.sample_rate, str(path))
     return Reference(Path(path), description, heard.lufs, heard.seconds)
 
 
-def match_file(heard: Heard, predictor: Predictor, references: list[Reference], amount: float = 1.0) -> Match:
+def match_file(heard: Heard, predictor: MatchModel, references: list[Reference], amount: float = 1.0) -> Match:
     """Match a file to references; its level is made right on its whole length when it is rendered."""
-    description = predictor.describe(heard.stretches, heard.sample_rate, str(heard.path))
+    description = predictor.analyse(heard.stretches, heard.sample_rate, str(heard.path))
     return match(predictor, description, heard.stretches, heard.sample_rate, references, amount, heard.lufs)
 
 
-def fixed(heard: Heard, settings: Settings, target_lufs: float | None, trained_lufs: float = -23.0) -> Match:
+def fixed(heard: Heard, settings: ChainSettings, target_lufs: float | None, trained_lufs: float = -23.0) -> Match:
     """Use given settings on a file, at a loudness or (None) at the file's own."""
     goal = heard.lufs if target_lufs is None else target_lufs
     here = loudness(heard.stretches, heard.sample_rate)
@@ -146,7 +146,9 @@ def fixed(heard: Heard, settings: Settings, target_lufs: float | None, trained_l
     return Match(solved, None, heard.lufs, goal)
 
 
-def render(heard: Heard, found: Match, out: Path, progress: Progress, force: bool = False) -> tuple[Settings, float]:
+def render(
+    heard: Heard, found: Match, out: Path, progress: Progress, force: bool = False
+) -> tuple[ChainSettings, float]:
     """Play a file through the engine into `out`; returns the settings with their final level and the loudness.
 
     Once, if the level that was solved on stretches of it is right over the whole file; else again with a
@@ -191,13 +193,14 @@ def _format(out: Path) -> str:
     return kind
 
 
-def _write(sound: soundfile.SoundFile, settings: Settings, out: Path, kind: str, progress: Progress) -> float:
+def _write(sound: soundfile.SoundFile, settings: ChainSettings, out: Path, kind: str, progress: Progress) -> float:
     subtype = "PCM_24" if soundfile.check_format(kind, "PCM_24") else soundfile.default_subtype(kind)
     try:
-        for front, back in (parted(settings), (Settings(), settings)):
-            with suppress(_Wild), soundfile.SoundFile(
-                out, "w", sound.samplerate, sound.channels, subtype, format=kind
-            ) as target:  # fmt: skip
+        for front, back in (parted(settings), (ChainSettings(), settings)):
+            with (
+                suppress(_Wild),
+                soundfile.SoundFile(out, "w", sound.samplerate, sound.channels, subtype, format=kind) as target,
+            ):
                 return _play(sound, front, back, progress, target)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         why = _why_not(out.parent) or str(error).rstrip(".")
@@ -219,7 +222,11 @@ class _Wild(ArithmeticError):
 
 
 def _play(
-    sound: soundfile.SoundFile, front: Settings, back: Settings, progress: Progress, target: soundfile.SoundFile
+    sound: soundfile.SoundFile,
+    front: ChainSettings,
+    back: ChainSettings,
+    progress: Progress,
+    target: soundfile.SoundFile,
 ) -> float:
     """Play a whole file, without the delay of engine and effects, into `target`; returns the loudness of the result.
 
@@ -243,19 +250,19 @@ def _play(
     return meter.lufs()
 
 
-def _late(front: Settings, back: Settings) -> int:
+def _late(front: ChainSettings, back: ChainSettings) -> int:
     """Count the frames by which a file comes out late."""
     return LATENCY + front.latency + back.latency
 
 
 def _played(
-    sound: soundfile.SoundFile, front: Settings, back: Settings, pool: ThreadPoolExecutor
+    sound: soundfile.SoundFile, front: ChainSettings, back: ChainSettings, pool: ThreadPoolExecutor
 ) -> Iterator[np.ndarray]:
     """Play a file and the chain's delay after it: the front of the chain ahead of the engine, which plays the back.
 
     To the bit what the engine plays alone, unless something is out of all bounds between them: then _Wild.
     """
-    engine, rack = Engine(back, sound.samplerate, sound.channels), Rack(front, sound.samplerate)
+    engine, rack = Engine(back, sound.samplerate, sound.channels), ChainPlayer(front, sound.samplerate)
     rest = np.zeros((_late(front, back), sound.channels), np.float32)
 
     def play(block: np.ndarray) -> np.ndarray:
@@ -267,5 +274,5 @@ def _played(
 
     for block in ahead(map(play, ahead(chain(blocks(sound), [rest]), pool)), pool):
         yield engine.process(block)
-    if front != Settings() and engine.shared.read()["muted_blocks"]:  # the front would have begun anew, too
+    if front != ChainSettings() and engine.shared.read()["muted_blocks"]:  # the front would have begun anew, too
         raise _Wild

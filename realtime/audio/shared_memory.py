@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ...chain import Settings
-from ...chain.player import AIM_FIELDS, SLOTS, aim_of
+from ...chain import ChainSettings
+from ...chain.player import SLOTS, TARGET_FIELDS, targets_of
 from ...dsp.compiler import jit
 from ...dsp.cpu import fence
 
@@ -27,7 +27,7 @@ COMMAND = np.dtype(
         ("bypass", "f8"),
         ("dry_gain", "f8"),  # brings the bypassed signal to the loudness of the processed one
         ("muted", "f8"),
-        *AIM_FIELDS,
+        *TARGET_FIELDS,
     ],
     align=True,
 )
@@ -110,7 +110,7 @@ class Shared:
 
     def play(
         self,
-        settings: Settings,
+        settings: ChainSettings,
         *,
         bypass: bool = False,
         dry_gain_db: float = 0.0,
@@ -118,9 +118,9 @@ class Shared:
         cross_over: bool = False,
     ) -> None:
         """Ask for these settings. Other effects, another order or `cross_over` cross over; else they glide."""
-        order = tuple(s.effect for s in settings.steps)
+        order = tuple(s.effect for s in settings.effects)
         draft = self._draft[0]
-        aim_of(settings, draft)
+        targets_of(settings, draft)
         if cross_over or order != self._order:
             draft["generation"] += 1
         self._order = order

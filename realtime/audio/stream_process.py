@@ -1,4 +1,4 @@
-"""The stream process: `python -m afx_live.realtime.audio.stream_process` opens the devices and plays until told to stop.
+"""The stream process: `python -m afx_live.realtime.audio.stream_process` opens devices and plays until told to stop.
 
 It is a process of its own because PortAudio hangs for ever in close and terminate when a JACK server
 dies: the supervisor kills it and starts another. The first line on stdin is its `Config` in JSON;
@@ -227,14 +227,14 @@ def _load(config: Config, shared: "Shared") -> None:
 
 def _stand_by() -> None:
     """Load all that any stream needs. PortAudio is not started: it would list the devices that there are now."""
-    from ...chain import CANONICAL, Settings, Step
+    from ...chain import CANONICAL, ChainSettings, EffectSettings
     from .shared_memory import Shared
 
     if sys.platform == "linux":  # where priority is a thread's own: that of the main thread stays
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
     any_device = Device(0, "", "", 2, 2, 48000.0, 0.0, 0.0)
     shared = Shared.create(None, any_device.rate)
-    shared.play(Settings(tuple(map(Step, CANONICAL))))
+    shared.play(ChainSettings(tuple(map(EffectSettings, CANONICAL))))
     _load(Config("", any_device, any_device, (1, 2), (1, 2)), shared)
 
 

@@ -10,10 +10,10 @@ from time import perf_counter
 from typing import Any
 
 from ... import effects, presets
-from ...chain import Settings
+from ...chain import ChainSettings
 from ...dsp.compile_cache import first_start
 from ...matching.match import LOUDEST_LUFS, Match, Reference
-from ...matching.model import Predictor
+from ...matching.model import MatchModel
 from ...matching.words import OUT_OF_REACH, picture, sentences
 from .. import audio
 from ..audio.render import Heard, fixed, listen, match_file, reference
@@ -23,9 +23,9 @@ from .main import UsageError, result
 SHIPPED = Path(presets.__file__).parent / "models" / "afx-1"
 
 
-def predictor(a: argparse.Namespace) -> Predictor:
+def predictor(a: argparse.Namespace) -> MatchModel:
     """Load the model that was asked for, or the shipped one."""
-    return Predictor(a.model or SHIPPED)
+    return MatchModel(a.model or SHIPPED)
 
 
 def prepare(a: argparse.Namespace) -> None:
@@ -41,7 +41,7 @@ def check_new(path: Path | None, a: argparse.Namespace) -> None:
         return
     if path.exists() and not a.force:
         raise UsageError(f"{path} exists; add --force to replace it, or choose another name")
-    presets.Preset(path.stem, Settings())
+    presets.Preset(path.stem, ChainSettings())
 
 
 def keep(preset: presets.Preset, path: Path, force: bool) -> None:
@@ -57,7 +57,7 @@ def keep(preset: presets.Preset, path: Path, force: bool) -> None:
 
 def sources(
     a: argparse.Namespace, always_model: bool = False
-) -> tuple[Predictor | None, list[Reference], presets.Preset | None]:
+) -> tuple[MatchModel | None, list[Reference], presets.Preset | None]:
     """Load what a sound is made from: references with a model, or a preset; exactly one of the two.
 
     `always_model` loads a model beside a preset, too: a reference may be asked for later.
@@ -72,7 +72,7 @@ def sources(
 
 def found_for(
     heard: Heard,
-    model: Predictor | None,
+    model: MatchModel | None,
     references: list[Reference],
     preset: presets.Preset | None,
     amount: float | None,
@@ -81,7 +81,7 @@ def found_for(
     if preset is not None:
         share = preset.amount if amount is None else amount
         goal = heard.lufs if preset.target_lufs is None else heard.lufs + share * (preset.target_lufs - heard.lufs)
-        return fixed(heard, preset.settings.at_amount(share), goal)
+        return fixed(heard, preset.settings.scaled(share), goal)
     assert model is not None
     return match_file(heard, model, references, 1.0 if amount is None else amount)
 
@@ -127,7 +127,7 @@ def _outputs(a: argparse.Namespace) -> list[Path]:
 def _render_one(
     path: Path,
     out: Path,
-    model: Predictor | None,
+    model: MatchModel | None,
     references: list[Reference],
     preset: presets.Preset | None,
     a: argparse.Namespace,
@@ -160,26 +160,31 @@ def _render_one(
     }
 
 
-def _probabilities(model: Predictor | None, found: Match) -> dict[str, float] | None:
+def _probabilities(model: MatchModel | None, found: Match) -> dict[str, float] | None:
     if model is None or found.prediction is None:
         return None
     return {e: round(float(p), 3) for e, p in zip(model.chain.order, found.prediction.probability, strict=True)}
 
 
-def plain(settings: Settings) -> dict[str, Any]:
+def plain(settings: ChainSettings) -> dict[str, Any]:
     """Write settings as plain data, units in the key names."""
-    chain = [{"effect": s.effect, "on": s.on, **{k: round(v, 4) for k, v in s.values.items()}} for s in settings.steps]
+    chain = [
+        {"effect": s.effect, "on": s.enabled, **{k: round(v, 4) for k, v in s.values.items()}} for s in settings.effects
+    ]
     gains = {"input_gain_db": round(settings.input_gain_db, 2), "output_gain_db": round(settings.output_gain_db, 2)}
     return {**gains, "chain": chain}
 
 
 def _said(row: dict[str, Any]) -> str:
-    return "\n".join([
-        f"{row['input']} → {row['output']}",
-        f"  loudness   {row['lufs_before']:.1f} → {row['lufs_after']:.1f} LUFS   {row['x_real_time']:g} × real time",
-        *(f"  {line}" for line in sentences(row["settings"])),
-        *_doubts(row),
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"{row['input']} → {row['output']}",
+            f"  loudness   {row['lufs_before']:.1f} → {row['lufs_after']:.1f} LUFS"
+            f"   {row['x_real_time']:g} × real time",
+            *(f"  {line}" for line in sentences(row["settings"])),
+            *_doubts(row),
+        ]
+    )
 
 
 def _doubts(row: dict[str, Any]) -> list[str]:
@@ -200,9 +205,13 @@ def progress(a: argparse.Namespace, path: Path) -> Iterator[Callable[[int, int],
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"), TimeElapsedColumn(),
-        console=Console(stderr=True), transient=True,
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
     with bar:
         task = bar.add_task(path.name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total or None)
@@ -225,18 +234,23 @@ def demo(a: argparse.Namespace) -> int:
     presets.save(presets.Preset("demo", settings, 1.0, found.target_lufs, made), a.folder / "preset.json", force=True)
     (a.folder / "picture.svg").write_text(picture(source, out, ref.path, settings), encoding="utf-8")
     files = [str(a.folder / name) for name in ("out.wav", "preset.json", "picture.svg")]
-    text = "\n".join([
-        f"Reference  {ref.path.name}  {ref.seconds:.1f} s  {ref.lufs:.1f} LUFS",
-        f"Input      {source.name}  {heard.seconds:.1f} s  {heard.lufs:.1f} LUFS",
-        *(f"{'Chain' if i == 0 else '':<11}{line}" for i, line in enumerate(sentences(settings))),
-        f"Loudness   {heard.lufs:.1f} → {lufs:.1f} LUFS   rendered at {heard.seconds / took:.0f} × real time",
-        f"Wrote      {'  '.join(files)}",
-        "Next       afx-live devices      then      afx-live --reference YOUR.wav",
-    ])  # fmt: skip
+    text = "\n".join(
+        [
+            f"Reference  {ref.path.name}  {ref.seconds:.1f} s  {ref.lufs:.1f} LUFS",
+            f"Input      {source.name}  {heard.seconds:.1f} s  {heard.lufs:.1f} LUFS",
+            *(f"{'Chain' if i == 0 else '':<11}{line}" for i, line in enumerate(sentences(settings))),
+            f"Loudness   {heard.lufs:.1f} → {lufs:.1f} LUFS   rendered at {heard.seconds / took:.0f} × real time",
+            f"Wrote      {'  '.join(files)}",
+            "Next       afx-live devices      then      afx-live --reference YOUR.wav",
+        ]
+    )
     data = {
-        "files": files, "lufs_before": heard.lufs, "lufs_after": lufs, "reference_lufs": ref.lufs,
+        "files": files,
+        "lufs_before": heard.lufs,
+        "lufs_after": lufs,
+        "reference_lufs": ref.lufs,
         "settings": plain(settings),
-    }  # fmt: skip
+    }
     result(a, data, text)
     return 0
 

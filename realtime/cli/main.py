@@ -147,10 +147,13 @@ def parser() -> argparse.ArgumentParser:
     """Describe the whole command line."""
     sound, words = _parsers()
     root = _Parser(
-        prog="afx-live", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="afx-live",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="afx-live [--reference FILE …] [options]\n       afx-live COMMAND …",
-        description="Make a live signal sound like a reference recording.\n\n" + EXAMPLES, epilog=EPILOG,
-    )  # fmt: skip
+        description="Make a live signal sound like a reference recording.\n\n" + EXAMPLES,
+        epilog=EPILOG,
+    )
     root.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = root.add_subparsers(prog="afx-live", dest="command", metavar="COMMAND", parser_class=_Parser)
 
@@ -172,13 +175,20 @@ def parser() -> argparse.ArgumentParser:
     )
     g.add_argument("--osc-allow", action="append", default=[], metavar="IP", help="peer that may send, for other hosts")
     g.add_argument(
-        "--osc-feedback", action="append", default=[], type=_place, metavar="HOST:PORT",
+        "--osc-feedback",
+        action="append",
+        default=[],
+        type=_place,
+        metavar="HOST:PORT",
         help="where changes and meters are sent, without being asked for; may be given several times",
-    )  # fmt: skip
+    )
     g.add_argument(
-        "--osc-range", type=_above(0.0), default=1.0, metavar="N",
+        "--osc-range",
+        type=_above(0.0),
+        default=1.0,
+        metavar="N",
         help="integers for addresses of 0 to 1 are divided by this: 127 for senders that speak MIDI (default: 1)",
-    )  # fmt: skip
+    )
     g.add_argument(
         "--clips",
         action="append",
@@ -212,9 +222,12 @@ def parser() -> argparse.ArgumentParser:
     doctor = add("doctor", "find out which block size is safe here, and what stands in the way", words)
     doctor.add_argument("--loopback", action="store_true", help="measure the round trip through a cable instead")
     doctor.add_argument(
-        "--seconds", type=_above(0.0), default=10.0, metavar="S",
+        "--seconds",
+        type=_above(0.0),
+        default=10.0,
+        metavar="S",
         help="to listen for drop-outs, for each of five block sizes (default: 10)",
-    )  # fmt: skip
+    )
     _devices(doctor)  # --blocksize is for --loopback alone
 
     preset = add("preset", "list, show or check presets", words)

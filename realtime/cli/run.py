@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ... import presets
-from ...chain import Settings
+from ...chain import ChainSettings
 from ...matching.match import Reference
-from ...matching.model import Predictor
+from ...matching.model import MatchModel
 from ..audio.live_engine import LiveEngine
 from ..audio.render import reference
 from ..osc.server import OscServer
 from ..session.autosave import Autosave, saved
 from ..session.session import Session
 from ..view.child import View, wanted
-from ..view.console import Log, Voice
-from ..view.keyboard import HELP, Keys
-from ..view.monitor import PERIOD_S, Lookout
+from ..view.console import Console, ConsoleLogHandler
+from ..view.keyboard import HELP, Keyboard
+from ..view.monitor import PERIOD_S, SessionMonitor
 from ..view.status_file import Publisher
 from .commands import check_new, keep, plain, predictor, prepare, sources
 from .commands import devices as list_devices
@@ -32,7 +32,7 @@ def run(a: argparse.Namespace) -> int:
     if a.list_devices:
         return list_devices(a)
     check_new(a.save_preset, a)
-    with Voice(a.quiet) as say, Log(say, a.verbose):
+    with Console(a.quiet) as say, ConsoleLogHandler(say, a.verbose):
         plan = _plan(a, say)
         made, autosave = _play(a, plan, say)
         try:
@@ -53,8 +53,8 @@ def run(a: argparse.Namespace) -> int:
 class _Plan:
     """What is to be played at first; `preset` is the name of what is played as it is."""
 
-    model: Predictor | None
-    settings: Settings
+    model: MatchModel | None
+    settings: ChainSettings
     references: list[Reference]
     amount: float
     target_lufs: float | None = None
@@ -62,14 +62,14 @@ class _Plan:
     by_hand: tuple[str, ...] = ()
 
 
-def _plan(a: argparse.Namespace, say: Voice) -> _Plan:
+def _plan(a: argparse.Namespace, say: Console) -> _Plan:
     """Load what was asked for, and say what that is."""
     if a.resume:
         plan = _resumed(a, say)
     else:
         model, references, preset = sources(a, always_model=True)
         amount = a.amount if a.amount is not None else (preset.amount if preset else 1.0)
-        settings = preset.settings if preset else Settings.default(model.chain.order if model else ())
+        settings = preset.settings if preset else ChainSettings.default(model.chain.order if model else ())
         target, name = (preset.target_lufs, preset.name) if preset else (None, "")
         plan = _Plan(model, settings, references, amount, target, name)
     for r in plan.references:
@@ -79,7 +79,7 @@ def _plan(a: argparse.Namespace, say: Voice) -> _Plan:
     return plan
 
 
-def _resumed(a: argparse.Namespace, say: Voice) -> _Plan:
+def _resumed(a: argparse.Namespace, say: Console) -> _Plan:
     """Go on from the autosave; with its settings alone if the references are not there any more."""
     if a.reference or a.preset:
         raise UsageError("--resume plays on from what was played last: leave out --reference and --preset")
@@ -93,34 +93,48 @@ def _resumed(a: argparse.Namespace, say: Voice) -> _Plan:
     settings, amount = preset.settings, preset.amount if a.amount is None else a.amount
     if not there:
         return _Plan(model, settings, [], amount, preset.target_lufs, preset.name, tuple(by_hand))
-    if [s.effect for s in settings.steps] != list(model.chain.order):
-        settings = Settings.default(model.chain.order)
+    if [s.effect for s in settings.effects] != list(model.chain.order):
+        settings = ChainSettings.default(model.chain.order)
     return _Plan(model, settings, [reference(path, model) for path in there], amount, None, "", tuple(by_hand))
 
 
-def _play(a: argparse.Namespace, plan: _Plan, say: Voice) -> tuple[presets.Preset, Autosave]:
+def _play(a: argparse.Namespace, plan: _Plan, say: Console) -> tuple[presets.Preset, Autosave]:
     """Play until asked to stop; returns what played in the end."""
     with ExitStack() as stack:
         stop = stack.enter_context(_stopping())
         engine = stack.enter_context(
             LiveEngine(
-                plan.settings.at_amount(plan.amount),
-                input_device=a.input_device, output_device=a.output_device,
-                input_channels=a.input_channels, output_channels=a.output_channels,
-                sample_rate=a.samplerate, block_size=a.blocksize, latency=a.latency, standby=True,
+                plan.settings.scaled(plan.amount),
+                input_device=a.input_device,
+                output_device=a.output_device,
+                input_channels=a.input_channels,
+                output_channels=a.output_channels,
+                sample_rate=a.samplerate,
+                block_size=a.blocksize,
+                latency=a.latency,
+                standby=True,
                 on_event=lambda kind, text: say(f"{kind}: {text}" if kind != "running" else text),
             )
-        )  # fmt: skip
+        )
         clips: list[Path] = [*a.clips, *(r.path.parent for r in plan.references)]
         session = Session(
-            engine, plan.model, plan.settings, plan.references, plan.amount, plan.target_lufs, clips, plan.preset,
+            engine,
+            plan.model,
+            plan.settings,
+            plan.references,
+            plan.amount,
+            plan.target_lufs,
+            clips,
+            plan.preset,
             plan.by_hand,
-        )  # fmt: skip
+        )
         autosave = stack.enter_context(Autosave(lambda: session.preset(session.name, resumable=True)))
         helpers = {
-            "the matching": session.revive, "the watchdog": engine.revive, "the autosave": autosave.revive,
+            "the matching": session.revive,
+            "the watchdog": engine.revive,
+            "the autosave": autosave.revive,
             "the voice": say.revive,
-        }  # fmt: skip
+        }
         osc = ""
         if a.osc:
             server = stack.enter_context(_server(session, a))
@@ -129,7 +143,7 @@ def _play(a: argparse.Namespace, plan: _Plan, say: Voice) -> tuple[presets.Prese
             say(f"OSC        udp {osc}   addresses: afx-live osc")
         session.start()
         stack.callback(session.close)
-        keys = stack.enter_context(Keys(session, stop.set, say))
+        keys = stack.enter_context(Keyboard(session, stop.set, say))
         helpers["the keyboard"] = keys.revive
         if keys.listening:
             say("Keys       " + "   ".join(f"{key} {what}" for key, what in HELP))
@@ -137,7 +151,7 @@ def _play(a: argparse.Namespace, plan: _Plan, say: Voice) -> tuple[presets.Prese
         helpers["the state file"] = state.revive
         if wanted(a):
             stack.enter_context(View(engine.folder, say))
-        lookout = Lookout(engine, session, say, helpers, a.freeze)
+        lookout = SessionMonitor(engine, session, say, helpers, a.freeze)
         while not stop.wait(PERIOD_S):
             lookout.look()
         engine.fade_out()  # first of all: what ends after it takes its time

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ...chain import Settings, Step
+from ...chain import ChainSettings, EffectSettings
 from ..audio.devices import Device, DeviceError, Listing, choose_pair, query, table
 from ..audio.engine import LATENCY
 from ..audio.live_engine import LiveEngine
@@ -21,13 +21,13 @@ from .system import LIMITS, Check, checks, no_device
 
 BLOCKS = (512, 256, 128, 64, 32)
 """Frames; the longest first, so that a first start compiles where time is not short."""
-FULL = Settings(
+FULL = ChainSettings(
     (
-        Step("equaliser", {"low_shelf_db": 3.0, "peak_2_db": 6.0, "high_shelf_db": -4.0}),
-        Step("compressor", {"threshold_db": -30.0, "ratio": 4.0}),
-        Step("distortion"),
-        Step("reverb"),
-        Step("limiter", {"ceiling_db": -6.0}),
+        EffectSettings("equaliser", {"low_shelf_db": 3.0, "peak_2_db": 6.0, "high_shelf_db": -4.0}),
+        EffectSettings("compressor", {"threshold_db": -30.0, "ratio": 4.0}),
+        EffectSettings("distortion"),
+        EffectSettings("reverb"),
+        EffectSettings("limiter", {"ceiling_db": -6.0}),
     ),
     output_gain_db=-48.0,
 )
@@ -110,9 +110,17 @@ def drop_outs(
     rate = status["sample_rate"]
     claimed_s = status["input_latency"] + status["output_latency"] + LATENCY / rate
     return DropOuts(
-        block, callbacks, late, max(over, under), callbacks * block / rate / took, after["load"], after["load_max"],
-        1000.0 * claimed_s, status["priority"], "; ".join(lost),
-    )  # fmt: skip
+        block,
+        callbacks,
+        late,
+        max(over, under),
+        callbacks * block / rate / took,
+        after["load"],
+        after["load_max"],
+        1000.0 * claimed_s,
+        status["priority"],
+        "; ".join(lost),
+    )
 
 
 def smallest(rows: Sequence[DropOuts]) -> DropOuts | None:
@@ -138,9 +146,11 @@ def diagnosis(rows: Sequence[DropOuts], empty: DropOuts | None) -> Iterator[Chec
     shortest = min((row.block for row in rows if row.safe), default=0)
     if shortest and any(row.block > shortest for row in rows if not row.safe):
         yield Check(
-            "drop-outs", "warning", "a longer block dropped out where a shorter one did not: something disturbed",
+            "drop-outs",
+            "warning",
+            "a longer block dropped out where a shorter one did not: something disturbed",
             "close other programs, and run again with a longer --seconds",
-        )  # fmt: skip
+        )
     if empty is None:
         return
     full = next(row for row in rows if row.block == empty.block)
@@ -249,9 +259,13 @@ def _devices(
 
 def _options(a: argparse.Namespace) -> dict[str, Any]:
     return {
-        "input_device": a.input_device, "output_device": a.output_device, "input_channels": a.input_channels,
-        "output_channels": a.output_channels, "sample_rate": a.samplerate, "latency": a.latency,
-    }  # fmt: skip
+        "input_device": a.input_device,
+        "output_device": a.output_device,
+        "input_channels": a.input_channels,
+        "output_channels": a.output_channels,
+        "sample_rate": a.samplerate,
+        "latency": a.latency,
+    }
 
 
 def _test(a: argparse.Namespace) -> tuple[list[DropOuts], DropOuts | None]:
@@ -280,9 +294,14 @@ def _bar(a: argparse.Namespace, total_s: float) -> Iterator[Callable[[float], No
     """Show on standard error, if that is a terminal, how much of a test is done; call it with seconds."""
     console = Console(stderr=True)
     bar = Progress(
-        TextColumn("drop-out test"), BarColumn(), TextColumn("{task.percentage:3.0f} %"), TimeRemainingColumn(),
-        console=console, disable=a.quiet or a.json or not console.is_terminal, transient=True,
-    )  # fmt: skip
+        TextColumn("drop-out test"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=a.quiet or a.json or not console.is_terminal,
+        transient=True,
+    )
     with bar:
         task = bar.add_task("", total=total_s)
         yield lambda seconds: bar.update(task, completed=seconds)

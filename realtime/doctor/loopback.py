@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...chain import Settings
+from ...chain import ChainSettings
 from ..audio.devices import DeviceError
 from ..audio.engine import LATENCY
 from ..audio.live_engine import LiveEngine
@@ -63,7 +63,7 @@ def measure(options: Mapping[str, Any], say: Callable[[str], None]) -> RoundTrip
     takes: list[Echo] = []
     status: Mapping[str, Any] = {}
     for _ in range(OPENINGS):
-        with LiveEngine(Settings(), probe=LEVEL, **options) as engine:
+        with LiveEngine(ChainSettings(), probe=LEVEL, **options) as engine:
             status = engine.status
             cable = _cable(options, status["api"])
             _await_loop(engine, cable, say)
@@ -141,12 +141,20 @@ def _plain(trip: RoundTrip) -> dict[str, Any]:
     s, rate = trip.status, trip.status["sample_rate"]
     total = trip.frames + LATENCY
     return {
-        "input": s["input"], "output": s["output"], "api": s["api"], "sample_rate": rate, "block_size": s["block_size"],
-        "takes_frames": [take.frames for take in trip.takes], "gain": trip.takes[-1].gain,
-        "round_trip_frames": trip.frames, "round_trip_ms": 1000 * trip.frames / rate,
-        "parts_frames": trip.parts, "claimed_frames": trip.claimed,
-        "total_frames": total, "total_ms": 1000 * total / rate,
-    }  # fmt: skip
+        "input": s["input"],
+        "output": s["output"],
+        "api": s["api"],
+        "sample_rate": rate,
+        "block_size": s["block_size"],
+        "takes_frames": [take.frames for take in trip.takes],
+        "gain": trip.takes[-1].gain,
+        "round_trip_frames": trip.frames,
+        "round_trip_ms": 1000 * trip.frames / rate,
+        "parts_frames": trip.parts,
+        "claimed_frames": trip.claimed,
+        "total_frames": total,
+        "total_ms": 1000 * total / rate,
+    }
 
 
 def _told(trip: RoundTrip) -> str:
@@ -162,13 +170,15 @@ def _told(trip: RoundTrip) -> str:
         each = [take.frames for take in trip.takes]
         several = f"TAKES DIFFER: {', '.join(map(str, each))}; this is their median"
     claim = f"PortAudio claims {trip.claimed} for block and device: {_off(trip.frames - trip.claimed)}"
-    return "\n".join([
-        row("round trip", trip.frames, f"measured at {rate:g} Hz, {several}, {level}"),
-        row("  block", parts["block"], ""),
-        row("  device", parts["device"], f"the rest of it: drivers, converters, cable ({claim})"),
-        row("algorithmic", LATENCY, "the limiter's look-ahead, in bypass, too; the noise went round it"),
-        row("in to out", trip.frames + LATENCY, "what a player hears of afx-live"),
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            row("round trip", trip.frames, f"measured at {rate:g} Hz, {several}, {level}"),
+            row("  block", parts["block"], ""),
+            row("  device", parts["device"], f"the rest of it: drivers, converters, cable ({claim})"),
+            row("algorithmic", LATENCY, "the limiter's look-ahead, in bypass, too; the noise went round it"),
+            row("in to out", trip.frames + LATENCY, "what a player hears of afx-live"),
+        ]
+    )
 
 
 def _off(frames: int) -> str:

@@ -106,9 +106,16 @@ def _widget(kind: str, address: Address, **more: Any) -> Widget:
 
 def _fader(address: Address) -> Widget:
     return _widget(
-        "fader", address, typeTags="f", html=_label(address), design="compact", doubleTap=False, decimals=3,
-        range={"min": address.low, "max": address.high}, logScale=_logarithmic(address),
-    )  # fmt: skip
+        "fader",
+        address,
+        typeTags="f",
+        html=_label(address),
+        design="compact",
+        doubleTap=False,
+        decimals=3,
+        range={"min": address.low, "max": address.high},
+        logScale=_logarithmic(address),
+    )
 
 
 def _meter(address: Address) -> Widget:
@@ -116,18 +123,31 @@ def _meter(address: Address) -> Widget:
         return _widget("text", address, html=_label(address), decimals=2, bypass=True)
     low, high = METERS_DB
     return _widget(
-        "fader", address, html=_label(address), design="compact", interaction=False, decimals=1, bypass=True,
+        "fader",
+        address,
+        html=_label(address),
+        design="compact",
+        interaction=False,
+        decimals=1,
+        bypass=True,
         range={"min": low, "max": high},
-    )  # fmt: skip
+    )
 
 
 def _button(address: Address) -> Widget:
     mode = "tap" if address.kind == "trigger" else "toggle"
     # Panic is lit by what the program says, as no second touch ends it.
     return _widget(
-        "button", address, label=_words(address.path), mode=mode, on=1, off=0, typeTags="f",
-        decoupled=address.path == PANIC, wrap=True,
-    )  # fmt: skip
+        "button",
+        address,
+        label=_words(address.path),
+        mode=mode,
+        on=1,
+        off=0,
+        typeTags="f",
+        decoupled=address.path == PANIC,
+        wrap=True,
+    )
 
 
 def _input(address: Address) -> Widget:

@@ -8,7 +8,7 @@ from typing import Any
 from pythonosc.osc_packet import TimedMessage
 
 from .addresses import PANIC, Address
-from .subscribers import Feedback, Refused
+from .subscribers import Refused, Subscribers
 from .udp import is_local
 
 MESSAGE_RATE, BURST = 5000.0, 1000.0  # messages per second and peer, and how many at once
@@ -70,7 +70,7 @@ class Reader:
     def __init__(
         self,
         table: Mapping[str, Address],
-        feedback: Feedback,
+        feedback: Subscribers,
         integer_range: float,
         counters: dict[str, int],
         say: Callable[..., None],

@@ -16,11 +16,11 @@ from typing import Any, Protocol
 
 from pythonosc.osc_packet import TimedMessage
 
-from ..threads import Worker
+from ..threads import RestartableThread
 from .addresses import Address, addresses, numbered, table, table_markdown
 from .messages import BURST, MESSAGE_RATE, Batch, Budget, Origin, Reader
 from .packets import MAX_SIZE, BadPacket, check, decode, encode
-from .subscribers import TOLD, Feedback
+from .subscribers import TOLD, Subscribers
 from .udp import PortBusy, PortError, bind, is_local, lost, outlet, peer_name, resolve
 
 __all__ = [
@@ -122,9 +122,9 @@ class OscServer:
         self._socket = bind(family, where, host, port)
         self.address: tuple[str, int] = self._socket.getsockname()[:2]
         self._outlets = {where: outlet(self._socket, family, where) for family, where in configured}
-        self._feedback = Feedback(self._table.values(), self._send, [*self._outlets], self.address[1])
+        self._feedback = Subscribers(self._table.values(), self._send, [*self._outlets], self.address[1])
         self._reader = Reader(self._table, self._feedback, integer_range, self.counters, self._say)
-        self._worker = Worker("osc", self._run)
+        self._worker = RestartableThread("osc", self._run)
         self.revive = self._worker.revive  # starts the thread again if anything has ended it
         self._worker.start()
 

@@ -21,7 +21,7 @@ from .addresses import NUMBERED, Address
 from .packets import encode
 
 if TYPE_CHECKING:
-    from ...chain import Settings
+    from ...chain import ChainSettings
     from ..audio.live_engine import LiveEngine
 
 EXPIRE_S = 30.0
@@ -81,7 +81,7 @@ class _Subscriber:
         return found
 
 
-class Feedback:
+class Subscribers:
     """The subscribers, and what they are sent through `send(datagram, where)`.
 
     `table` is every address there is; `configured` are subscribers that never expire; `port` is our
@@ -217,7 +217,7 @@ def datagrams(values: Iterable[tuple[str, Value]]) -> Iterator[bytes]:
         yield now[0] if count == 1 else b"#bundle\0\0\0\0\0\0\0\0\1" + bundled
 
 
-def readings(engine: "LiveEngine", playing: "Settings") -> dict[str, float]:
+def readings(engine: "LiveEngine", playing: "ChainSettings") -> dict[str, float]:
     """Read the engine's meters as the addresses under /afx/meter tell them; silence is -100 dB."""
     from ...effects import load, names
     from ..audio.engine import LATENCY
@@ -237,7 +237,7 @@ def readings(engine: "LiveEngine", playing: "Settings") -> dict[str, float]:
         "muted": m["muted_blocks"],
         "latency_ms": 1e3 * (device_s + LATENCY / engine.sample_rate),
     }
-    slots = {step.effect: i for i, step in enumerate(playing.steps, 1)}  # slot 0 is the input gain
+    slots = {step.effect: i for i, step in enumerate(playing.effects, 1)}  # slot 0 is the input gain
     for name in names():
         if load(name).meter is not None:
             found[f"{name}/reduction_db"] = m["gain_reduction_db"][slots[name]] if name in slots else 0.0

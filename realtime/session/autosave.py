@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ... import presets
-from ..threads import Worker
+from ..threads import RestartableThread
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Autosave:
         self._last: presets.Preset | None = None
         self.failed = False
         self._closing = threading.Event()
-        self._worker = Worker("the autosave", self._run)
+        self._worker = RestartableThread("the autosave", self._run)
         self.revive = self._worker.revive
 
     def __enter__(self) -> "Autosave":

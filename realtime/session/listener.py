@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ... import presets
-from ...chain import Settings
+from ...chain import ChainSettings
 from ...dsp.loudness import integrated_loudness
 from ...matching.match import solve_level
-from ...matching.model import ClipError, Description, Predictor
+from ...matching.model import ClipError, Features, MatchModel
 
 if TYPE_CHECKING:
     from ..audio.live_engine import LiveEngine
@@ -31,17 +31,17 @@ TRAINED_LUFS = -23.0
 """Loudness at which chains work where no model says another."""
 
 
-class Listener:
+class InputAnalyser:
     """An ear on the input of an engine. One thread uses it; its attributes may be read by all.
 
     `heard` is what was heard so far, pooled; `lufs` the loudness of the input when it was last measured.
     """
 
-    def __init__(self, engine: "LiveEngine", predictor: Predictor | None) -> None:
+    def __init__(self, engine: "LiveEngine", predictor: MatchModel | None) -> None:
         self._engine, self._predictor = engine, predictor
         self._chain: tuple[object, ...] = ()
         self._levels: list[dict[str, float]] = []
-        self.heard: Description | None = None
+        self.heard: Features | None = None
         self.lufs = -np.inf
 
     def sounding(self) -> np.ndarray | None:
@@ -51,10 +51,10 @@ class Listener:
         x, rate = self._engine.heard(LISTEN_S), self._engine.sample_rate
         return x if len(x) >= LISTEN_S * rate * 0.5 and integrated_loudness(x, rate) > SILENT_LUFS else None
 
-    def hear(self, x: np.ndarray) -> Description:
+    def hear(self, x: np.ndarray) -> Features:
         """Describe what sounds, pooled with what was heard before."""
         assert self._predictor is not None
-        new = self._predictor.describe(x, self._engine.sample_rate, "the input")
+        new = self._predictor.analyse(x, self._engine.sample_rate, "the input")
         if self.heard is not None:
             old = replace(self.heard, windows=min(self.heard.windows, MOST_WINDOWS))
             new = old + replace(new, windows=LOOK_S / LISTEN_S)
@@ -72,7 +72,7 @@ class Listener:
         return x
 
     def solved(
-        self, settings: Settings, amount: float, goal: float | None, input_gain_db: float | None = None
+        self, settings: ChainSettings, amount: float, goal: float | None, input_gain_db: float | None = None
     ) -> dict[str, float]:
         """Solve both gains, and the bypass', on the last seconds of input; nothing for silence. Takes a while.
 
@@ -84,9 +84,9 @@ class Listener:
             return {}
         target = heard if goal is None else heard + amount * (goal - heard)
         trained = self._predictor.lufs if self._predictor else TRAINED_LUFS
-        solved = solve_level(settings.at_amount(amount), x, self._engine.sample_rate, target, trained, input_gain_db)
+        solved = solve_level(settings.scaled(amount), x, self._engine.sample_rate, target, trained, input_gain_db)
         level = {"input": solved.input_gain_db, "output": solved.output_gain_db, "dry": target - heard}
-        return self._rested((solved.steps, amount, goal, input_gain_db), level)
+        return self._rested((solved.effects, amount, goal, input_gain_db), level)
 
     def _rested(self, chain: tuple[object, ...], level: dict[str, float]) -> dict[str, float]:
         """Average the levels that were solved for one chain."""

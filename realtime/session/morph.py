@@ -10,24 +10,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ... import presets
-from ...chain import Settings, Step
+from ...chain import ChainSettings, EffectSettings
 from ...effects import load
 from ...matching.match import Reference, goal_of
-from ...matching.model import Description, Prediction, Predictor
-from .hysteresis import steadied, switched, unlocked
+from ...matching.model import Features, MatchModel, Prediction
+from .hysteresis import keep_locked, switched, with_hysteresis
 
 _GAIN = load("gain").param("gain_db")
 
 
-def morph(a: Settings, b: Settings, position: float) -> Settings:
+def morph(a: ChainSettings, b: ChainSettings, position: float) -> ChainSettings:
     """Give the settings on the way from a (0) to b (1).
 
     The chain holds the effects of both; where their orders differ, that of the nearer one. Raises
     ValueError if there are more than 8 effects in both together.
     """
     position = min(max(float(position), 0.0), 1.0)
-    first, second = {s.effect: s for s in a.steps}, {s.effect: s for s in b.steps}
-    return Settings(
+    first, second = {s.effect: s for s in a.effects}, {s.effect: s for s in b.effects}
+    return ChainSettings(
         tuple(_step(first.get(e), second.get(e), position) for e in _order([*first], [*second], position)),
         _mix(a.input_gain_db, b.input_gain_db, position),
         _mix(a.output_gain_db, b.output_gain_db, position),
@@ -51,30 +51,30 @@ def _order(a: list[str], b: list[str], position: float) -> list[str]:
     return merged
 
 
-def _step(a: Step | None, b: Step | None, position: float) -> Step:
+def _step(a: EffectSettings | None, b: EffectSettings | None, position: float) -> EffectSettings:
     in_a, in_b = a is not None and _acts(a), b is not None and _acts(b)
     if a is not None and b is not None and in_a and in_b:
         return _between(a, b, position)
     if a is not None and in_a:
-        return replace(_faded(a, 1.0 - position), on=position < 1.0)
+        return replace(_faded(a, 1.0 - position), enabled=position < 1.0)
     if b is not None and in_b:
-        return replace(_faded(b, position), on=position > 0.0)
+        return replace(_faded(b, position), enabled=position > 0.0)
     idle = b if a is None or (b is not None and position > 0.5) else a
     assert idle is not None
-    return replace(idle, on=False)
+    return replace(idle, enabled=False)
 
 
-def _faded(step: Step, amount: float) -> Step:
-    return step if amount == 1.0 else step.at_amount(amount)
+def _faded(step: EffectSettings, amount: float) -> EffectSettings:
+    return step if amount == 1.0 else step.scaled(amount)
 
 
-def _acts(step: Step) -> bool:
+def _acts(step: EffectSettings) -> bool:
     """Tell whether a step does anything: it is on, and not all that sets how much it does is neutral."""
     much = [p for p in load(step.effect).params if p.neutral is not None]
-    return step.on and (not much or any(step.values[p.name] != p.neutral for p in much))
+    return step.enabled and (not much or any(step.values[p.name] != p.neutral for p in much))
 
 
-def _between(a: Step, b: Step, position: float) -> Step:
+def _between(a: EffectSettings, b: EffectSettings, position: float) -> EffectSettings:
     if position in (0.0, 1.0):
         return b if position else a
     values = {}
@@ -83,10 +83,10 @@ def _between(a: Step, b: Step, position: float) -> Step:
         if p.neutral is None and _flat(a, p.name) != _flat(b, p.name):
             one = other = other if _flat(a, p.name) else one  # a flat band has no place of its own
         values[p.name] = one if one == other else p.clip(p.value(_mix(p.unit(one), p.unit(other), position)))
-    return Step(a.effect, values)
+    return EffectSettings(a.effect, values)
 
 
-def _flat(step: Step, name: str) -> bool:
+def _flat(step: EffectSettings, name: str) -> bool:
     """Tell whether a parameter belongs to a band (`peak_1_hz`: `peak_1`) that is set to do nothing."""
     band = name.rpartition("_")[0]
     much = [p for p in load(step.effect).params if p.neutral is not None and band and p.name.rpartition("_")[0] == band]
@@ -102,7 +102,7 @@ class Side:
     """
 
     name: str
-    settings: Settings | None
+    settings: ChainSettings | None
     goal_lufs: float | None
     pull: float = 1.0
     reference: Reference | None = None
@@ -112,21 +112,21 @@ class Side:
     @classmethod
     def of_preset(cls, preset: presets.Preset) -> "Side":
         """Make an end of a preset, at its own amount."""
-        return cls(preset.name, preset.settings.at_amount(preset.amount), preset.target_lufs, preset.amount)
+        return cls(preset.name, preset.settings.scaled(preset.amount), preset.target_lufs, preset.amount)
 
     @classmethod
     def of_clip(cls, name: str, reference: Reference) -> "Side":
         """Make an end of a reference clip."""
         return cls(name, None, goal_of([reference]), reference=reference)
 
-    def anew(self, predictor: Predictor, heard: Description) -> "Side":
+    def anew(self, predictor: MatchModel, heard: Features) -> "Side":
         """Match a clip again to what has been heard by now; a preset stays as it is."""
         if self.reference is None:
             return self
-        prediction = steadied(predictor.predict(heard, [self.reference.description]), self.prediction)
+        prediction = with_hysteresis(predictor.predict(heard, [self.reference.description]), self.prediction)
         settings = predictor.settings(prediction, switched(prediction, predictor, self.settings))
         if self.settings is not None:
-            settings = unlocked(settings, self.settings, ())  # but for the gains
+            settings = keep_locked(settings, self.settings, ())  # but for the gains
         return replace(self, settings=settings, prediction=prediction)
 
     def levelled(self, level: Mapping[str, float]) -> "Side":
@@ -173,26 +173,28 @@ class Morph:
         """Whether two morphs differ in their position alone."""
         return self.a is other.a and self.b is other.b
 
-    def anew(self, predictor: Predictor, heard: Description) -> "Morph":
+    def anew(self, predictor: MatchModel, heard: Features) -> "Morph":
         """Match the ends that are clips again."""
         a, b = (side and side.anew(predictor, heard) for side in (self.a, self.b))
         return replace(self, a=a, b=b)
 
-    def settings(self, playing: Settings) -> Settings:
+    def settings(self, playing: ChainSettings) -> ChainSettings:
         """Give what is to be played; an end that is not known yet is left out, and without any `playing` plays on."""
         known = self._known
         return morph(known[0], known[-1], self.position) if known else playing
 
     @property
-    def _known(self) -> Sequence[Settings]:
+    def _known(self) -> Sequence[ChainSettings]:
         return [side.settings for side in self._sides if side.settings is not None]
 
-    def moved(self, position: float, playing: Settings, locked: Iterable[tuple[str, str]]) -> tuple["Morph", Settings]:
+    def moved(
+        self, position: float, playing: ChainSettings, locked: Iterable[tuple[str, str]]
+    ) -> tuple["Morph", ChainSettings]:
         """Move, and give what is to be played now: all but what was set by hand, the gains by as much as the ends'."""
         new, known, locked = replace(self, position=position), self._known, {*locked}
         if not (self.active and known):
             return new, playing
-        settings = unlocked(new.settings(playing), playing, locked)
+        settings = keep_locked(new.settings(playing), playing, locked)
         for stage in ("input", "output"):
             name = f"{stage}_gain_db"
             a, b = (getattr(s, name) for s in (known[0], known[-1]))
@@ -202,7 +204,7 @@ class Morph:
         return new, settings
 
     def levelled(
-        self, solve: Callable[[Settings, float | None], Mapping[str, float]], loudness: Callable[[], float]
+        self, solve: Callable[[ChainSettings, float | None], Mapping[str, float]], loudness: Callable[[], float]
     ) -> "Morph":
         """Solve both gains of each end that is new, by `solve(settings, goal_lufs)`, which may find nothing."""
         a, b = self.a, self.b

@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ... import presets
-from ...chain import Settings
+from ...chain import ChainSettings
 from ...matching.match import Reference, goal_of, reaches
-from ...matching.model import ClipError, Prediction, Predictor
+from ...matching.model import ClipError, MatchModel, Prediction
 from ..audio.render import reference
 from ..osc import paths
 from ..osc.subscribers import readings
-from ..threads import Worker
-from .hysteresis import followed, locked_of, steadied, switched, unlocked
-from .listener import LOOK_S, Listener, allowed_clip, allowed_preset
+from ..threads import RestartableThread
+from .hysteresis import keep_locked, locked_of, switched, with_hysteresis, within_deadband
+from .listener import LOOK_S, InputAnalyser, allowed_clip, allowed_preset
 from .morph import Morph, Side
-from .undo import History, State
+from .undo import State, UndoHistory
 
 if TYPE_CHECKING:
     from ..audio.live_engine import LiveEngine
@@ -49,8 +49,8 @@ class Session:
     def __init__(
         self,
         engine: "LiveEngine",
-        predictor: Predictor | None,
-        settings: Settings,
+        predictor: MatchModel | None,
+        settings: ChainSettings,
         references: Sequence[Reference] = (),
         amount: float = 1.0,
         target_lufs: float | None = None,
@@ -64,17 +64,17 @@ class Session:
         self._references = list(references)
         self._reference_name = ", ".join(r.path.name for r in references)
         self._preset_name = preset_name
-        self._listener, self._morph = Listener(engine, predictor), Morph()
+        self._listener, self._morph = InputAnalyser(engine, predictor), Morph()
         self._bypass = self._muted = False
         self._dry_gain_db = 0.0
-        self._history = History()
+        self._history = UndoHistory()
         self._prediction: Prediction | None = None
         self._reached = True
         self._clip_folders = [p.resolve() for p in clip_folders]
         self._work: queue.Queue[tuple[str, str]] = queue.Queue(maxsize=16)
         self._closing, self._warned = False, -1.0
         self._level_asked = False
-        self._worker = Worker("the matching", self._run)
+        self._worker = RestartableThread("the matching", self._run)
         self.revive = self._worker.revive
         self.error = ""
         self._frozen, self._locked = "freeze" in by_hand, locked_of(by_hand, settings)
@@ -96,7 +96,7 @@ class Session:
         self._worker.join(5.0)
 
     @property
-    def playing(self) -> Settings:
+    def playing(self) -> ChainSettings:
         """What the engine was last asked to play."""
         with self._lock:
             return self._scaled()
@@ -289,9 +289,9 @@ class Session:
             self._morph = Morph(position=self._morph.position)
             self._locked = frozenset()
             self._frozen, self._history.froze, self._prediction = False, False, None
-            order = [s.effect for s in self._base.steps]
+            order = [s.effect for s in self._base.effects]
             if order != list(self._predictor.chain.order):
-                self._base = Settings.default(self._predictor.chain.order)
+                self._base = ChainSettings.default(self._predictor.chain.order)
         self.look()
 
     def use_preset(self, preset: presets.Preset) -> None:
@@ -354,21 +354,23 @@ class Session:
         assert self._predictor is not None
         prediction = self._predictor.predict(self._listener.hear(x), [r.description for r in references])
         with self._lock:
-            first, steps = self._prediction is None, self._history.steps
-            steady = steadied(prediction, self._prediction)
+            first, steps = self._prediction is None, self._history.effects
+            steady = with_hysteresis(prediction, self._prediction)
             found = self._predictor.settings(steady, switched(steady, self._predictor, None if first else self._base))
-            planned, amount = unlocked(found, self._base, self._locked), self._amount
+            planned, amount = keep_locked(found, self._base, self._locked), self._amount
         level = self._listener.solved(planned, amount, goal_of(references), self._input_gain())
         near = self._reached
-        if amount == 1.0 and level and (first or planned.steps != self._base.steps):  # at rest, nothing new is heard
+        if (
+            amount == 1.0 and level and (first or planned.effects != self._base.effects)
+        ):  # at rest, nothing new is heard
             ready = replace(planned, input_gain_db=level["input"], output_gain_db=level["output"])
             near = reaches(self._predictor, ready, x, self._engine.sample_rate, references, steady.kin)
         with self._lock:
-            if self._frozen or self._references is not references or self._history.steps != steps:  # meanwhile
+            if self._frozen or self._references is not references or self._history.effects != steps:  # meanwhile
                 return
             if first and self._history.last != paths.REFERENCE:
                 self._history.note(State.of(self), "match")
-            self._base, self._prediction = unlocked(found, self._base, self._locked), steady
+            self._base, self._prediction = keep_locked(found, self._base, self._locked), steady
             self._reached = near
             self._take_level(level, at_once=first)
             self._send(cross_over=first)
@@ -376,18 +378,18 @@ class Session:
     def _follow_morph(self, chosen: bool = False) -> None:
         """Match what of a morph is a clip, and solve the level, without the lock."""
         with self._lock:
-            morph, steps, amount = self._morph, self._history.steps, self._amount
+            morph, steps, amount = self._morph, self._history.effects, self._amount
         ear = self._listener
         new = morph.anew(self._predictor, ear.heard) if self._predictor and ear.heard else morph
         new = new.levelled(lambda s, goal: ear.solved(s, amount, goal), ear.loudness)
         with self._lock:
-            planned = unlocked(new.settings(self._base), self._base, self._locked)
+            planned = keep_locked(new.settings(self._base), self._base, self._locked)
         level = ear.solved(planned, amount, new.goal(ear.loudness), self._input_gain())
         with self._lock:
-            if self._frozen or not self._morph.same_ends(morph) or self._history.steps != steps:  # meanwhile
+            if self._frozen or not self._morph.same_ends(morph) or self._history.effects != steps:  # meanwhile
                 return
             self._morph = replace(new, position=self._morph.position)
-            self._base = unlocked(self._morph.settings(self._base), self._base, self._locked)
+            self._base = keep_locked(self._morph.settings(self._base), self._base, self._locked)
             self._take_level(level, at_once=chosen)
             self._send(cross_over=chosen)
 
@@ -411,7 +413,7 @@ class Session:
         for stage in ("input", "output"):
             name = f"{stage}_gain_db"
             now = getattr(self._base, name)
-            gain_db = level[stage] if at_once else float(followed(level[stage], now, LEVEL_PLAY_DB))
+            gain_db = level[stage] if at_once else float(within_deadband(level[stage], now, LEVEL_PLAY_DB))
             if gain_db != now and (stage, "gain_db") not in self._locked:
                 gains[name] = gain_db
         self._base = replace(self._base, **gains)
@@ -426,8 +428,8 @@ class Session:
             if self._take_level(level, at_once):
                 self._send()
 
-    def _scaled(self) -> Settings:
-        return self._base.at_amount(self._amount)
+    def _scaled(self) -> ChainSettings:
+        return self._base.scaled(self._amount)
 
     def _send(self, cross_over: bool = False) -> None:
         self._engine.play(

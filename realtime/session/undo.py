@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
-from ...chain import Settings
+from ...chain import ChainSettings
 from ...matching.match import Reference
 from ...matching.model import Prediction
 from .morph import Morph
@@ -27,7 +27,7 @@ class State:
     Bypass, panic and freeze are no part of it: undo must never let the sound back in.
     """
 
-    base: Settings
+    base: ChainSettings
     amount: float
     target: float | None
     references: list[Reference]
@@ -54,7 +54,7 @@ class State:
         return all(a is b or (not isinstance(a, list | Prediction) and a == b) for a, b in pairs)
 
 
-class History:
+class UndoHistory:
     """The last 50 states before this one, and those that were undone. Not for two threads at once.
 
     `last` is what the newest change was; `froze` says that undo, and nobody else, froze the matching.
@@ -66,7 +66,7 @@ class History:
         self._past: deque[State] = deque(maxlen=MOST)
         self._future: deque[State] = deque(maxlen=MOST)
         self._moved: dict[str, float] = {}  # path of a value: when it last moved
-        self.last, self.froze, self.steps = "", False, 0
+        self.last, self.froze, self.effects = "", False, 0
 
     @property
     def depth(self) -> tuple[int, int]:
@@ -99,5 +99,5 @@ class History:
             return None
         sink.append(now)
         self._moved.clear()
-        self.last, self.steps = "", self.steps + 1
+        self.last, self.effects = "", self.effects + 1
         return source.pop()

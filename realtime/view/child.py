@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..audio.devices import child_env
-from .console import Voice
+from .console import Console
 from .terminal import LEAVE, able
 
 END_S = 1.0
@@ -31,7 +31,7 @@ class View:
     it is closed, the lines that only it has shown are said again, to stay in the terminal.
     """
 
-    def __init__(self, folder: Path, voice: Voice) -> None:
+    def __init__(self, folder: Path, voice: Console) -> None:
         self._folder, self._voice = folder, voice
         self._closing = threading.Event()
         self._since = time.time()
@@ -48,8 +48,11 @@ class View:
             with open(self._log, "wb") as errors:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "afx_live.realtime.view.terminal", str(self._folder)],
-                    stdin=subprocess.PIPE, stdout=sys.stderr.fileno(), stderr=errors, env=child_env(None),
-                )  # fmt: skip
+                    stdin=subprocess.PIPE,
+                    stdout=sys.stderr.fileno(),
+                    stderr=errors,
+                    env=child_env(None),
+                )
         except OSError as error:
             log.warning("no status view: %s", error)
             return self

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from contextlib import suppress
 
-from ..threads import Worker
+from ..threads import RestartableThread
 
 MOST = 200
 """Lines that wait to be written, and lines that are kept for whoever shows them."""
@@ -22,7 +22,7 @@ AGAIN_S = 60.0
 END_S = 1.0
 
 
-class Voice:
+class Console:
     """Say a line by calling it; a context manager, whose end waits up to a second for the last lines.
 
     `messages` keeps the last lines, as (seconds since 1970, text). On a terminal a status line stays at
@@ -34,10 +34,10 @@ class Voice:
         self.shown = not quiet
         self._live = sys.stderr.isatty()
         self._lines: queue.Queue[str | None] = queue.Queue(MOST)
-        self._worker = Worker("the voice", self._run)
+        self._worker = RestartableThread("the voice", self._run)
         self.revive = self._worker.revive
 
-    def __enter__(self) -> "Voice":
+    def __enter__(self) -> "Console":
         self._worker.start()
         return self
 
@@ -89,16 +89,16 @@ def _write(text: str) -> None:
             data = data[os.write(number, data) :]
 
 
-class Log(logging.Handler):
+class ConsoleLogHandler(logging.Handler):
     """Say what the parts of the program log; the same text at most once a minute. A context manager."""
 
-    def __init__(self, voice: Voice, verbose: bool = False) -> None:
+    def __init__(self, voice: Console, verbose: bool = False) -> None:
         super().__init__(logging.INFO if verbose else logging.WARNING)
         self._voice, self._verbose = voice, verbose
         self._said: dict[str, float] = {}
         self._logger = logging.getLogger("afx_live")
 
-    def __enter__(self) -> "Log":
+    def __enter__(self) -> "ConsoleLogHandler":
         self._logger.addHandler(self)
         return self
 

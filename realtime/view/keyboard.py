@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
-from ..threads import Worker
+from ..threads import RestartableThread
 
 try:
     import termios
@@ -70,7 +70,7 @@ def press(key: str, controls: Controls, stop: Callable[[], None]) -> str:
     return ""
 
 
-class Keys:
+class Keyboard:
     """Listen for keys on standard input, in its context; does nothing unless that is a terminal.
 
     `stop` ends the program, `say` tells what a key did.
@@ -80,10 +80,10 @@ class Keys:
         self._controls, self._stop, self._say = controls, stop, say
         self._terminal: int | None = None
         self._old: list[Any] = []
-        self._worker = Worker("the keyboard", self._run)
+        self._worker = RestartableThread("the keyboard", self._run)
         self.revive = self._worker.revive
 
-    def __enter__(self) -> "Keys":
+    def __enter__(self) -> "Keyboard":
         with suppress(OSError, ValueError, AttributeError):  # no standard input, or not one of the system's
             if termios and sys.stdin.isatty() and _ours(sys.stdin.fileno()):
                 self._open(sys.stdin.fileno())

@@ -83,8 +83,10 @@ def _stacked(state: State, width: int, height: int) -> list[Piece]:
     effects = _effects(state, inside, height - 26)
     level, state_of, last = levels(state, inside), status(state), keys(state)
     ranked: list[tuple[int, Make]] = [
-        (0, header(state)), *zip((1, 1, 7), level, strict=True), *((5, row) for row in dynamics(state, inside)),
-    ]  # fmt: skip
+        (0, header(state)),
+        *zip((1, 1, 7), level, strict=True),
+        *((5, row) for row in dynamics(state, inside)),
+    ]
     lower = [*((6, row) for row in effects), *((10, row) for row in decided(state))]
     lowest = [*zip((4, 2, 8, 9), state_of, strict=False)]
     left = height - len(ranked) - len(lower) - len(lowest) - 1
@@ -92,9 +94,16 @@ def _stacked(state: State, width: int, height: int) -> list[Piece]:
     blank = [(11, Text())]
     drawn = [(12, row) for row in (curves(state, inside, tall) if tall else [])]
     rows = [
-        ranked[0], *blank * (blanks > 0), *ranked[1:], *drawn, *lower, *blank * (blanks > 1), *lowest,
-        *((13, row) for row in messages(state, said)), (3, last),
-    ]  # fmt: skip
+        ranked[0],
+        *blank * (blanks > 0),
+        *ranked[1:],
+        *drawn,
+        *lower,
+        *blank * (blanks > 1),
+        *lowest,
+        *((13, row) for row in messages(state, said)),
+        (3, last),
+    ]
     kept = sorted(sorted(range(len(rows)), key=lambda i: rows[i][0])[:height])
     return [Piece(i, 1 if width > 2 else 0, inside, rows[k][1]) for i, k in enumerate(kept)]
 

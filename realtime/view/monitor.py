@@ -10,7 +10,7 @@ from ...matching.words import OUT_OF_REACH, sentences
 if TYPE_CHECKING:
     from ..audio.live_engine import LiveEngine
     from ..session.session import Session
-    from .console import Voice
+    from .console import Console
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def advice(status: Mapping[str, Any]) -> str:
     return "blocks are large already: end other programs, or ask afx-live doctor"
 
 
-class Lookout:
+class SessionMonitor:
     """Look at everything once with `look`, four times a second.
 
     `helpers` are names of parts with their `revive`: started again if they have ended, and said to have.
@@ -44,7 +44,7 @@ class Lookout:
         self,
         engine: "LiveEngine",
         session: "Session",
-        say: "Voice",
+        say: "Console",
         helpers: Mapping[str, Callable[[], bool]],
         freeze: bool = False,
     ) -> None:

@@ -41,7 +41,7 @@ from ...matching.match import Reference
 from ...matching.words import sentences
 from ..audio.engine import LATENCY
 from ..audio.shared_memory import METERS
-from ..threads import Worker
+from ..threads import RestartableThread
 from .monitor import advice
 from .status_reader import FILE
 
@@ -181,7 +181,7 @@ class Publisher:
         self._spectra = _Spectra()
         self._path, self._written, self._round = engine.folder / FILE, "", 0
         self._closing, self._failed = threading.Event(), False
-        self._worker = Worker("the state file", self._run)
+        self._worker = RestartableThread("the state file", self._run)
         self.revive = self._worker.revive
 
     def __enter__(self) -> "Publisher":
@@ -225,13 +225,21 @@ class Publisher:
         session, stream = self._session, dict(self._engine.status)
         stream["running"] = self._engine.running
         return {
-            "format": "afx-live-state", "version": 1, "pid": os.getpid(),
+            "format": "afx-live-state",
+            "version": 1,
+            "pid": os.getpid(),
             "meters": {"file": "shared", "fields": fields()},
-            "stream": stream, "latency_ms": latency_ms(stream), **self._fixed,
-            **self._controls(), **self._chain(), "reached": session.reached,
-            "target_lufs": session.target_lufs, "error": session.error, "advice": advice(stream),
+            "stream": stream,
+            "latency_ms": latency_ms(stream),
+            **self._fixed,
+            **self._controls(),
+            **self._chain(),
+            "reached": session.reached,
+            "target_lufs": session.target_lufs,
+            "error": session.error,
+            "advice": advice(stream),
             "messages": [list(m) for m in list(self._messages)[-MOST_MESSAGES:]],
-        }  # fmt: skip
+        }
 
     def _controls(self) -> dict[str, Any]:
         names = ("reference", "amount", "bypass", "freeze")
@@ -247,20 +255,20 @@ class Publisher:
         playing, prediction = self._session.playing, self._session.prediction
         probability = list(prediction.probability) if prediction else []
         *said, _ = sentences(playing)
-        words = dict(zip([s.effect for s in playing.steps if s.on], said, strict=False))
+        words = dict(zip([s.effect for s in playing.effects if s.enabled], said, strict=False))
         chain = [
             {
                 "effect": step.effect,
-                "on": step.on,
+                "on": step.enabled,
                 "dynamics": load(step.effect).meter is not None,
                 "says": words.get(step.effect, "").removeprefix(step.effect).strip(),
                 "values": {name: float(f"{v:.5g}") for name, v in step.values.items()},
                 "probability": round(float(probability[i]), 3) if i < len(probability) else None,
             }
-            for i, step in enumerate(playing.steps)
+            for i, step in enumerate(playing.effects)
         ]
         self._spectra.refer(self._session.references)
-        equaliser = any(s.effect == "equaliser" and s.on for s in playing.steps)
+        equaliser = any(s.effect == "equaliser" and s.enabled for s in playing.effects)
         rate = self._engine.sample_rate
         curve = np.where(rate / 2 > HZ, of_settings(playing, HZ, rate), np.nan) if equaliser else None
         curves = {

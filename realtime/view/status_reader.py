@@ -46,7 +46,7 @@ def running() -> list[Path]:
     return [folder for _, folder in sorted(found, reverse=True)]
 
 
-class Source:
+class StatusReader:
     """The state and the meters in a folder. Raises Ended when they have gone."""
 
     def __init__(self, folder: Path) -> None:
@@ -81,7 +81,7 @@ class Source:
         return row
 
 
-class Pointers:
+class MeterBallistics:
     """Make of raw meters what an eye can follow: held peaks, numbers that change seldom."""
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ from rich.text import Text
 from ..cli.main import UsageError, result
 from .layout import Piece, draw, plan
 from .panels import Meters
-from .status_reader import FRAME_S, Ended, Pointers, Source, running
+from .status_reader import FRAME_S, Ended, MeterBallistics, StatusReader, running
 
 CLEAR = "\x1b[2J"
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l" + CLEAR, "\x1b[0m\x1b[?25h\x1b[?1049l"
@@ -138,7 +138,7 @@ class Terminal:
 
 def show(folder: Path, terminal: TextIO, leash: int | None = None, keys: Any = None) -> None:
     """Draw until `leash` (a file descriptor) ends, or the afx-live that is watched; raises Ended then."""
-    source, pointers = Source(folder), Pointers()
+    source, pointers = StatusReader(folder), MeterBallistics()
     state: Mapping[str, Any] = {}
     given = None
     gc.freeze()  # what was imported is there to stay: the collector need not look at it again
@@ -161,10 +161,10 @@ def attach(a: argparse.Namespace) -> int:
         raise UsageError("no afx-live runs here for this user; start one: afx-live --reference ref.wav")
     try:
         if a.json or a.quiet or not able(sys.stdout):
-            source = Source(found[0])
+            source = StatusReader(found[0])
             state, row = source.state(), source.meters()
             data = {"state": state, "meters": {name: _plain(value) for name, value in row.items()}}
-            result(a, data, draw(state, Pointers().follow(row), 80, 24).plain)
+            result(a, data, draw(state, MeterBallistics().follow(row), 80, 24).plain)
             return 0
         show(found[0], sys.stdout, keys=LEAVES)
     except Ended:

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ...training.features import FrontEnd, condense
+from ...training.features import FeatureExtractor, condense
 from ...training.network import Encoder, Noise, Size
 
 
@@ -22,9 +22,13 @@ class Network(nn.Module):
         self.encoder = Encoder(size)
         self.noise = Noise(noise)
         self.trunk = nn.Sequential(
-            nn.Linear(3 * self.encoder.condensed + 2 * size.embedding + effects, hidden), nn.GELU(),
-            nn.Dropout(dropout), nn.Linear(hidden, hidden), nn.GELU(), nn.Dropout(dropout),
-        )  # fmt: skip
+            nn.Linear(3 * self.encoder.condensed + 2 * size.embedding + effects, hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
+        )
         self.leave = nn.Linear(hidden, len(begin))
         self.on = nn.Linear(hidden, effects)
         with torch.no_grad():
@@ -35,13 +39,13 @@ class Network(nn.Module):
         self, raw_input: torch.Tensor, raw_reference: torch.Tensor, mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Map raw statistics (batch, size) twice and mask (batch, effects) to (batch, outputs), (batch, effects)."""
-        here, mine = self.encoder.describe(raw_input)
-        there, theirs = self.encoder.describe(raw_reference)
+        here, mine = self.encoder.analyse(raw_input)
+        there, theirs = self.encoder.analyse(raw_reference)
         here, there = condense(self.noise(here)), condense(self.noise(there))
         hidden = self.trunk(torch.cat([here, there, there - here, mine, theirs, mask], 1))
         return torch.sigmoid(self.leave(hidden)), self.on(hidden)
 
     @property
-    def front_end(self) -> FrontEnd:
+    def front_end(self) -> FeatureExtractor:
         """What makes raw statistics of clips (batch, 240000)."""
         return self.encoder.front_end

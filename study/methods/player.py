@@ -8,11 +8,11 @@ import numpy as np
 import soxr
 import torch
 
-from ...chain import CANONICAL, Settings, play_clip
+from ...chain import CANONICAL, ChainSettings, play_clip
 from ...dsp.loudness import integrated_loudness
 from ...training.features import LUFS, SAMPLE_RATE, WINDOW
-from .system import CONDITIONS, Transfer
-from .unit_parameters import Knobs
+from .system import CONDITIONS, MethodSystem
+from .unit_parameters import UnitParameters
 
 SHORTEST_S = 0.5
 GATE_LUFS = -60.0
@@ -25,13 +25,13 @@ class Played:
     """What a model made of an input: mono float64 as long as it, and the chain, if there is one."""
 
     audio: np.ndarray
-    settings: Settings | None = None
+    settings: ChainSettings | None = None
 
 
 class Trained:
     """A checkpoint of `Transfer`, ready to play. `hard` makes NP-HH of NP: the effects, not their proxies."""
 
-    def __init__(self, model: Transfer, hard: bool = False) -> None:
+    def __init__(self, model: MethodSystem, hard: bool = False) -> None:
         if hard and model.method != "np":
             raise ValueError(f"hard: only np has proxies to do without, {model.method} has not")
         self.model, self.hard = model.eval(), hard
@@ -61,7 +61,7 @@ class Trained:
     def embed(self, x: np.ndarray, rate: float) -> np.ndarray:
         """Give the learned embedding of a clip, (128,)."""
         with torch.no_grad():
-            return self.model.network.encoder.describe(self._hear(self._checked(x, rate, "the clip"), rate))[1][
+            return self.model.network.encoder.analyse(self._hear(self._checked(x, rate, "the clip"), rate))[1][
                 0
             ].numpy()
 
@@ -101,20 +101,22 @@ class Trained:
             heard = [front_end(torch.from_numpy(w.astype(np.float32))[None]) for w in kept]
         return torch.stack(heard).mean(0)
 
-    def _settings(self, unit: torch.Tensor, mask: torch.Tensor) -> Settings:
-        knobs: Knobs = self.model.knobs
+    def _settings(self, unit: torch.Tensor, mask: torch.Tensor) -> ChainSettings:
+        knobs: UnitParameters = self.model.knobs
         found = knobs.chain.settings(knobs.values(unit)[0].tolist(), (mask[0] > 0.5).tolist())
-        off = Settings.default()
-        return replace(off, steps=tuple(found.step(e) if e in knobs.chain.order else off.step(e) for e in CANONICAL))
+        off = ChainSettings.default()
+        return replace(
+            off, effects=tuple(found.effect(e) if e in knobs.chain.order else off.effect(e) for e in CANONICAL)
+        )
 
-    def _by_effects(self, x: np.ndarray, rate: float, settings: Settings, loudness: float) -> Played:
+    def _by_effects(self, x: np.ndarray, rate: float, settings: ChainSettings, loudness: float) -> Played:
         """Play the live chain at -23 LUFS, where it was trained, and set the level at its end.
 
         The settings' gains are what they should be as far as their range of ±24 dB goes; the sound's always.
         """
         gain_db = LUFS - integrated_loudness(x, rate)
         if self.model.method == "response":  # see `pairs.settled`: -23 LUFS is what leaves the equaliser
-            tone = Settings(settings.steps[:1])
+            tone = ChainSettings(settings.effects[:1])
             gain_db = LUFS - integrated_loudness(play_clip(tone, x, rate), rate)
         y = play_clip(settings, x * 10 ** (gain_db / 20), rate)
         out_db = loudness - integrated_loudness(y, rate)
@@ -140,4 +142,4 @@ def load(checkpoint: str | Path, hard: bool = False) -> Trained:
     """Load a checkpoint of `Transfer`; `hard` plays NP's as NP-HH. FileNotFoundError if there is none."""
     if not Path(checkpoint).is_file():
         raise FileNotFoundError(f"{checkpoint}: no such checkpoint; train it with afx-train study fit")
-    return Trained(Transfer.load_from_checkpoint(checkpoint, map_location="cpu"), hard)
+    return Trained(MethodSystem.load_from_checkpoint(checkpoint, map_location="cpu"), hard)

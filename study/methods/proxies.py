@@ -24,9 +24,14 @@ class Proxy(lightning.LightningModule):
     """
 
     def __init__(
-        self, effect: str, channels: int = 8, learning_rate: float = 3e-3, frames: int = 32768, l1: float = 100.0,
+        self,
+        effect: str,
+        channels: int = 8,
+        learning_rate: float = 3e-3,
+        frames: int = 32768,
+        l1: float = 100.0,
         level_db: float = 12.0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         if effect not in PROXIED:
             raise ValueError(f"effect: {effect!r} has no proxy; there are {', '.join(PROXIED)}")

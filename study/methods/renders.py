@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from ...chain import CANONICAL, Chain
+from ...chain import CANONICAL, ChainParameters
 from ...training import priors, render_cache
 from ...training.datamodules import Rendered
-from ...training.features import FrontEnd
+from ...training.features import FeatureExtractor
 from ...training.pairs import completed, draw_take, level, render, settled, vector, window
 from ...training.recordings.recordings import Recording
 
@@ -26,9 +26,14 @@ FRAMES = 131072
 PER_FILE = 25
 """Renders in a file of the cache: what is lost if it is cut off."""
 CHAINS = {
-    "none": 0.06, "equaliser": 0.14, "compressor": 0.14, "distortion": 0.1, "reverb": 0.1,
-    "equaliser+compressor": 0.22, "all": 0.24,
-}  # fmt: skip
+    "none": 0.06,
+    "equaliser": 0.14,
+    "compressor": 0.14,
+    "distortion": 0.1,
+    "reverb": 0.1,
+    "equaliser+compressor": 0.22,
+    "all": 0.24,
+}
 """How often f is what: one effect, several joined by "+", "all" of them or "none"."""
 _ARRAYS = ("dry", "wet", "values", "on", "recording", "kind")
 
@@ -47,7 +52,7 @@ def effects_of(chain: str) -> tuple[str, ...]:
 def _render_file(job: tuple[Path, list[Recording], int, list[int], bool, dict[str, float]]) -> None:
     path, recordings, count, seed, vary, chains = job
     torch.set_num_threads(1)
-    front_end, rng, chain = FrontEnd(), np.random.default_rng(seed), Chain(CANONICAL)
+    front_end, rng, chain = FeatureExtractor(), np.random.default_rng(seed), ChainParameters(CANONICAL)
     kinds = sorted({r.kind for r in recordings})
     shares = np.array(list(chains.values())) / sum(chains.values())
 
@@ -63,7 +68,7 @@ def _render_file(job: tuple[Path, list[Recording], int, list[int], bool, dict[st
         dry = [take.a, take.b]
         wet = [render(x, settings) for x in dry]
         audio[i, :, 0], audio[i, :, 1] = [x[:FRAMES] for x in dry], [x[:FRAMES] for x in wet]
-        row = hear(dry), hear(wet), vector(chain, settings), [s.on for s in settings.steps], take.recording
+        row = hear(dry), hear(wet), vector(chain, settings), [s.enabled for s in settings.effects], take.recording
         for name, value in zip(_ARRAYS, (*row, kinds.index(recordings[take.recording].kind)), strict=True):
             rows[name].append(value)
     arrays = {k: np.array(v, np.float32 if k in ("dry", "wet", "values") else None) for k, v in rows.items()}
@@ -81,14 +86,19 @@ def _write(path: Path, arrays: dict[str, np.ndarray], audio: np.ndarray) -> None
 
 
 def render_audio(
-    recordings: Sequence[Recording], folder: Path, count: int, seed: int, workers: int,
-    vary: bool = True, chains: Mapping[str, float] = CHAINS,
-) -> Path:  # fmt: skip
+    recordings: Sequence[Recording],
+    folder: Path,
+    count: int,
+    seed: int,
+    workers: int,
+    vary: bool = True,
+    chains: Mapping[str, float] = CHAINS,
+) -> Path:
     """Make renders in a folder of its own inside `folder`, 2 MB each; what is there already is kept.
 
     Returns the folder, which `cache` names.
     """
-    parts = FrontEnd, priors, draw_take, render, level, window, _render_file
+    parts = FeatureExtractor, priors, draw_take, render, level, window, _render_file
     home = folder / render_cache.made_of(recordings, parts, seed, vary, chains=dict(chains), frames=FRAMES)
     files = render_cache.files(home, count, PER_FILE)
     jobs = [(path, list(recordings), n, [seed, i], vary, dict(chains)) for i, (path, n) in enumerate(files)]

@@ -7,7 +7,7 @@ import lightning
 import torch
 from torch import nn
 
-from ...chain import CANONICAL, Chain
+from ...chain import CANONICAL, ChainParameters
 from ...dsp.loudness import integrated_loudness
 from ...training.features import LUFS, SAMPLE_RATE
 from ...training.response_losses import errors
@@ -15,7 +15,7 @@ from .losses import AudioLoss, at_level_of
 from .network import Network
 from .proxies import PROXIED, trained_proxy
 from .tcn import Tcn
-from .unit_parameters import Knobs, draw_masks, learned
+from .unit_parameters import UnitParameters, draw_masks, learned
 
 Method = Literal["ad", "spsa", "np", "np_fh", "ctcn1", "ctcn2", "response"]
 CONDITIONS = {"ctcn1": (24,), "ctcn2": (18, 6)}
@@ -24,7 +24,7 @@ EQUALISER_WEIGHT = 2.0
 """Of its curve's error among the responses, as `System` weighs it."""
 
 
-class Transfer(lightning.LightningModule):
+class MethodSystem(lightning.LightningModule):
     """Learns from renders to set a chain, or a black box, so that the input sounds like the reference.
 
     method: how the gradient comes from the sound to the knobs.
@@ -60,7 +60,7 @@ class Transfer(lightning.LightningModule):
         self.save_hyperparameters()
         self.method, self.learning_rate, self.other, self.seed = method, learning_rate, other, seed
         self.spsa_pairs, self.spsa_epsilon = spsa_pairs, spsa_epsilon
-        self.knobs, self.loss = Knobs(effects), AudioLoss(l1)
+        self.knobs, self.loss = UnitParameters(effects), AudioLoss(l1)
         self.tcns, self.proxies = nn.ModuleList(Tcn(n, channels) for n in CONDITIONS.get(method, ())), nn.ModuleDict()
         self._proxies, self._channels = proxies or {}, channels
         if method in ("np", "np_fh"):
@@ -72,7 +72,7 @@ class Transfer(lightning.LightningModule):
         self.network = Network(len(self.chain.order), begin, hidden, dropout, noise)
 
     @property
-    def chain(self) -> Chain:
+    def chain(self) -> ChainParameters:
         """The effects that the model may use."""
         return self.knobs.chain
 
@@ -166,7 +166,7 @@ class Transfer(lightning.LightningModule):
         self, unit: torch.Tensor, logits: torch.Tensor, true: torch.Tensor, on: torch.Tensor, mask: torch.Tensor
     ) -> torch.Tensor:
         """Judge knobs of effects that f has and the mask allows, and which of those allowed should be on."""
-        whole, wanted = Chain(CANONICAL), self._on(on) * mask
+        whole, wanted = ChainParameters(CANONICAL), self._on(on) * mask
         true = torch.cat([true[:, whole.columns(e)] for e in self.chain.order], 1)
         each = (errors(self.chain, self.knobs.values(unit), true) * wanted).sum(0) / wanted.sum(0).clamp(min=1.0)
         weights = torch.tensor([EQUALISER_WEIGHT if e == "equaliser" else 1.0 for e in self.chain.order]).to(each)

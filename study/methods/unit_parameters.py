@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...chain import CANONICAL, Chain, Step
+from ...chain import CANONICAL, ChainParameters, EffectSettings
 from ...effects import Effect, load
 from ...training.features import SAMPLE_RATE
 from ...training.priors import NOT_LEARNED
@@ -18,7 +18,7 @@ def learned(effect: Effect) -> list[int]:
     return [i for i, p in enumerate(effect.params) if (effect.name, p.name) not in NOT_LEARNED]
 
 
-class Knobs(nn.Module):
+class UnitParameters(nn.Module):
     """The chain of some effects, played by the live kernels at 48 kHz; units are (batch, params)."""
 
     fixed: torch.Tensor
@@ -29,7 +29,7 @@ class Knobs(nn.Module):
         super().__init__()
         if unknown := [e for e in effects if e not in CANONICAL]:
             raise ValueError(f"effects: {unknown[0]!r} is none of {', '.join(CANONICAL)}")
-        self.chain = Chain(tuple(e for e in CANONICAL if e in effects))
+        self.chain = ChainParameters(tuple(e for e in CANONICAL if e in effects))
         fixed = [(e, p.name) in NOT_LEARNED for e, p in self.chain.params]
         self.register_buffer("fixed", torch.tensor(fixed), persistent=False)
         defaults = [p.default for _, p in self.chain.params]
@@ -40,7 +40,7 @@ class Knobs(nn.Module):
     @property
     def begin(self) -> torch.Tensor:
         """Units of a gentle chain: defaults, and where something says how much of an effect there is, 0.3 of it."""
-        steps = [Step(e.name).at_amount(0.3) for e in self.chain.effects]
+        steps = [EffectSettings(e.name).scaled(0.3) for e in self.chain.effects]
         return torch.tensor([p.unit(s.values[p.name]) for s in steps for p in load(s.effect).params])
 
     def values(self, unit: torch.Tensor) -> torch.Tensor:
@@ -77,9 +77,15 @@ class _Spsa(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, unit: torch.Tensor, x: torch.Tensor, mask: torch.Tensor, knobs: Knobs, pairs: int, epsilon: float,
+        ctx: Any,
+        unit: torch.Tensor,
+        x: torch.Tensor,
+        mask: torch.Tensor,
+        knobs: UnitParameters,
+        pairs: int,
+        epsilon: float,
         seed: int,
-    ) -> torch.Tensor:  # fmt: skip
+    ) -> torch.Tensor:
         ctx.save_for_backward(unit, x, mask)
         ctx.arguments = knobs, pairs, epsilon, seed
         return knobs.play(x, unit, mask)

@@ -7,22 +7,43 @@ from . import audio, paper
 from . import per_effect as effects
 
 METRICS = (
-    "stft", "matched_stft", "log_mel_db", "msd", "centroid_hz", "rms_db", "crest_db", "loudness_lu", "pesq",
-    "eq_curve_db", "gain_reduction_r", "thd_db", "nonlinear_db", "rt60_share", "rt60_blind_share",
-    "response_equaliser", "response_compressor", "response_distortion", "response_reverb",
-)  # fmt: skip
+    "stft",
+    "matched_stft",
+    "log_mel_db",
+    "msd",
+    "centroid_hz",
+    "rms_db",
+    "crest_db",
+    "loudness_lu",
+    "pesq",
+    "eq_curve_db",
+    "gain_reduction_r",
+    "thd_db",
+    "nonlinear_db",
+    "rt60_share",
+    "rt60_blind_share",
+    "response_equaliser",
+    "response_compressor",
+    "response_distortion",
+    "response_reverb",
+)
 """The names in a row of scores; a response of another effect comes beside them where a chain has one."""
 ABOUT = {
-    "eq_curve_db": "equaliser", "gain_reduction_r": "compressor", "nonlinear_db": "distortion",
+    "eq_curve_db": "equaliser",
+    "gain_reduction_r": "compressor",
+    "nonlinear_db": "distortion",
     "rt60_blind_share": "reverb",
-}  # fmt: skip
+}
 """What is only asked where f holds that effect, or where nobody knows what f holds."""
 
 
 def measure(
-    result: Result, pair: Pair, speech: bool = False, failures: dict[str, str] | None = None,
+    result: Result,
+    pair: Pair,
+    speech: bool = False,
+    failures: dict[str, str] | None = None,
     only: Collection[str] = (),
-) -> dict[str, float | None]:  # fmt: skip
+) -> dict[str, float | None]:
     """Score a result against the pair's answer: every name in METRICS, None where it does not apply, or not in `only`.
 
     speech: whether PESQ is asked for. A metric that fails gives None and is named in `failures`, with
@@ -86,6 +107,6 @@ def _questions(result: Result, pair: Pair, speech: bool) -> dict[str, Question]:
         )
         asked["responses"] = responses
     if theirs is not None:
-        there = {step.effect for step in theirs.steps if step.on}
+        there = {step.effect for step in theirs.effects if step.enabled}
         asked = {name: question for name, question in asked.items() if ABOUT.get(name) in {None, *there}}
     return asked

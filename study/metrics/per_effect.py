@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
-from ...chain import Chain, Rack, Settings, Step
+from ...chain import ChainParameters, ChainPlayer, ChainSettings, EffectSettings
 from ...dsp.loudness import integrated_loudness
 from ...effects import load
 from ..systems.baselines import minimum_phase
@@ -137,17 +137,17 @@ def gain_reduction_correlation(
 # --- distortion -----------------------------------------------------------------------------------
 
 
-def thd_db(settings: Settings, sample_rate: float, level_db: float) -> float:
+def thd_db(settings: ChainSettings, sample_rate: float, level_db: float) -> float:
     """Measure a chain's total harmonic distortion of a sine in dB: harmonics 2 to 10 over the fundamental.
 
     The sine of 500 Hz has its peak at `level_db` dBFS when it comes into the chain. Reverb is left
     out: it is linear, and its comb would weigh harmonics by chance. At least -120.
     """
-    steps = tuple(s for s in settings.steps if s.effect != "reverb")
-    dry = Settings(steps, settings.input_gain_db, settings.output_gain_db)
+    steps = tuple(s for s in settings.effects if s.effect != "reverb")
+    dry = ChainSettings(steps, settings.input_gain_db, settings.output_gain_db)
     frames = round(sample_rate)
     x = 10 ** (level_db / 20) * np.sin(2 * np.pi * THD_HZ / sample_rate * np.arange(frames))
-    return harmonic_share_db(Rack(dry, sample_rate, 1).play(x[:, None])[frames // 2 :, 0], sample_rate)
+    return harmonic_share_db(ChainPlayer(dry, sample_rate, 1).play(x[:, None])[frames // 2 :, 0], sample_rate)
 
 
 def harmonic_share_db(y: Audio, sample_rate: float, hz: float = THD_HZ) -> float:
@@ -157,7 +157,7 @@ def harmonic_share_db(y: Audio, sample_rate: float, hz: float = THD_HZ) -> float
     return float(10 * np.log10(power[1:].sum() / max(power[0], 1e-30) + 1e-12))
 
 
-def thd_error_db(ours: Settings, theirs: Settings, sample_rate: float) -> float | None:
+def thd_error_db(ours: ChainSettings, theirs: ChainSettings, sample_rate: float) -> float | None:
     """Compare two chains' THD in dB, the mean over three levels; None where neither distorts.
 
     Shares under -60 dB count as -60.
@@ -284,15 +284,15 @@ def _misfit(ours: Audio, direct: Audio, late: Audio) -> float:
     return float(np.mean(ratio - np.log(ratio) - 1.0))
 
 
-def chain_rt60(settings: Settings, sample_rate: float) -> float:
+def chain_rt60(settings: ChainSettings, sample_rate: float) -> float:
     """Measure the decay of a chain's reverb in s, from its own impulse response; 0 where it is off or left out."""
-    steps = tuple(s for s in settings.steps if s.effect == "reverb" and s.on and s.values["mix"] > 0)
+    steps = tuple(s for s in settings.effects if s.effect == "reverb" and s.enabled and s.values["mix"] > 0)
     if not steps:
         return 0.0
-    wet = Step("reverb", {**steps[0].values, "mix": 1.0})  # the same room without the direct sound in the way
+    wet = EffectSettings("reverb", {**steps[0].values, "mix": 1.0})  # the same room without the direct sound in the way
     x = np.zeros((round(sample_rate * (2.0 * wet.values["rt60_s"] + 0.5)), 1))
     x[0] = 1.0
-    return rt60(Rack(Settings((wet,)), sample_rate, 1).play(x)[:, 0], sample_rate)
+    return rt60(ChainPlayer(ChainSettings((wet,)), sample_rate, 1).play(x)[:, 0], sample_rate)
 
 
 def rt60_share(ours_s: float, theirs_s: float) -> float | None:
@@ -303,7 +303,7 @@ def rt60_share(ours_s: float, theirs_s: float) -> float | None:
 # --- settings -------------------------------------------------------------------------------------
 
 
-def response_errors(ours: Settings, theirs: Settings, x: ArrayLike, sample_rate: float) -> dict[str, float]:
+def response_errors(ours: ChainSettings, theirs: ChainSettings, x: ArrayLike, sample_rate: float) -> dict[str, float]:
     """Compare what two chains' effects do, effect by effect, in the units of `training.responses`.
 
     x is the input. An effect that one chain has not is taken as the other's at amount 0; one that
@@ -316,25 +316,25 @@ def response_errors(ours: Settings, theirs: Settings, x: ArrayLike, sample_rate:
 
     found = {}
     raised = [_raised_db(s, mono(x), sample_rate) for s in (ours, theirs)]
-    for effect in dict.fromkeys(s.effect for s in (*ours.steps, *theirs.steps)):
-        steps = [next((s for s in side.steps if s.effect == effect and s.on), None) for side in (ours, theirs)]
+    for effect in dict.fromkeys(s.effect for s in (*ours.effects, *theirs.effects)):
+        steps = [next((s for s in side.effects if s.effect == effect and s.enabled), None) for side in (ours, theirs)]
         if steps == [None, None]:
             continue
         known = next(s for s in steps if s is not None)
-        rows = [_row(s or known.at_amount(0.0), by) for s, by in zip(steps, raised, strict=True)]
+        rows = [_row(s or known.scaled(0.0), by) for s, by in zip(steps, raised, strict=True)]
         p, t = (torch.tensor([row], dtype=torch.float64) for row in rows)
-        found[effect] = float(errors(Chain((effect,)), p, t)[0, 0])
+        found[effect] = float(errors(ChainParameters((effect,)), p, t)[0, 0])
     return found
 
 
-def _raised_db(settings: Settings, x: Audio, sample_rate: float) -> float:
+def _raised_db(settings: ChainSettings, x: Audio, sample_rate: float) -> float:
     """Tell how far over -23 LUFS the sound is that leaves the equaliser."""
-    linear = tuple(takewhile(lambda s: s.effect == "equaliser" or not s.on, settings.steps))
-    y = Rack(Settings(linear, settings.input_gain_db), sample_rate, 1).play(x[:, None])
+    linear = tuple(takewhile(lambda s: s.effect == "equaliser" or not s.enabled, settings.effects))
+    y = ChainPlayer(ChainSettings(linear, settings.input_gain_db), sample_rate, 1).play(x[:, None])
     loudness = integrated_loudness(y, sample_rate)
     return loudness - MATCHED_LUFS if np.isfinite(loudness) else 0.0
 
 
-def _row(step: Step, raised_db: float) -> list[float]:
+def _row(step: EffectSettings, raised_db: float) -> list[float]:
     shift = {"threshold_db": -raised_db, "ceiling_db": -raised_db, "drive_db": raised_db}
     return [step.values[p.name] + shift.get(p.name, 0.0) for p in load(step.effect).params]

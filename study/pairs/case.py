@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...chain import Settings
+from ...chain import ChainSettings
 
 Audio = NDArray[np.float64]
 
@@ -45,7 +45,7 @@ class Pair:
     answer: Audio
     sample_rate: int
     recording: str
-    settings: Settings | None = None
+    settings: ChainSettings | None = None
     about: str = ""
 
 
@@ -54,7 +54,7 @@ class Result:
     """What a system gives: audio as long as the input, and the chain it played, if it has one."""
 
     audio: Audio
-    settings: Settings | None = None
+    settings: ChainSettings | None = None
 
 
 System = Callable[[Pair], Result]

@@ -27,13 +27,13 @@ from itertools import product
 import numpy as np
 from scipy.signal import lfilter
 
-from ...chain import Settings, Step
+from ...chain import ChainSettings, EffectSettings
 from ...dsp.biquad import high_shelf, low_shelf, peak
 from ...dsp.compiler import jit
 from ...effects import load
 from ...training.recordings.recordings import Recording, read_mono, two_stretches
 from .case import Audio, Case, Pair
-from .ours import racked, scaled, words
+from .ours import play_chain, scaled, words
 from .sources import Generator, Play, others, pool, stream, take
 
 STYLES = ("neutral", "broadcast", "telephone", "bright", "warm")
@@ -68,12 +68,20 @@ RANGES = {
     "neutral": Style((1, 3), (80, 200), (1, 3), (6000, 8000), (-30, -20), (1.5, 2), (0.05, 0.07), (0.1, 0.3)),
     "broadcast": Style((2, 6), (80, 200), (2, 6), (6000, 8000), (-50, -40), (3, 5), (0.005, 0.03), (0.05, 0.15)),
     "telephone": Style(
-        DOWN, (200, 400), DOWN, (4000, 6000), (-40, -20), (1.5, 3), (0.001, 0.006), (0.01, 0.06),
-        (12, 16), (1000, 2000),
+        DOWN,
+        (200, 400),
+        DOWN,
+        (4000, 6000),
+        (-40, -20),
+        (1.5, 3),
+        (0.001, 0.006),
+        (0.01, 0.06),
+        (12, 16),
+        (1000, 2000),
     ),
     "bright": Style(DOWN, (200, 400), UP, (8000, 10000)),
     "warm": Style(UP, (200, 400), (14, 20), (8000, 10000)),
-}  # fmt: skip
+}
 INTENDED = {**RANGES, "warm": Style(UP, (200, 400), DOWN, (8000, 10000))}
 
 
@@ -104,9 +112,15 @@ def gain_reduction_db(level_db: Audio, threshold_db: float, ratio: float, knee_d
 
 
 def compressed(
-    x: Audio, rate: int, threshold_db: float, ratio: float, attack_s: float, release_s: float,
-    knee_db: float = 0.0, corrected: bool = False,
-) -> Audio:  # fmt: skip
+    x: Audio,
+    rate: int,
+    threshold_db: float,
+    ratio: float,
+    attack_s: float,
+    release_s: float,
+    knee_db: float = 0.0,
+    corrected: bool = False,
+) -> Audio:
     """Play the authors' compressor: each sample's level, its reduction, smoothed; times are from 10 to 90 %."""
     level_db = np.maximum(20 * np.log10(np.abs(x) + 1e-8), -96.0)
     wanted = gain_reduction_db(level_db, threshold_db, ratio, knee_db, corrected)
@@ -137,23 +151,28 @@ def draw_style(name: str, rng: np.random.Generator, corrected: bool, intensity: 
     return values
 
 
-def draw_ours(name: str, rng: np.random.Generator, intensity: float = 1.0) -> Settings:
+def draw_ours(name: str, rng: np.random.Generator, intensity: float = 1.0) -> ChainSettings:
     """Draw the settings of driven or spacious."""
     if name == "driven":
         bias = rng.uniform(0.1, 0.3) * rng.choice([-1.0, 0.0, 0.0, 1.0])
         values = {"drive_db": rng.uniform(12, 24), "tone_hz": rng.uniform(4000, 12000), "bias": bias, "mix": 1.0}
-        return scaled(Settings((Step("distortion", values),)), intensity)
+        return scaled(ChainSettings((EffectSettings("distortion", values),)), intensity)
     values = {
-        "rt60_s": rng.uniform(1.5, 3.5), "hf_ratio": rng.uniform(0.3, 0.7), "predelay_ms": rng.uniform(10, 40),
-        "low_cut_hz": rng.uniform(80, 200), "mix": rng.uniform(0.25, 0.5),
-    }  # fmt: skip
-    return scaled(Settings((Step("reverb", values),)), intensity)
+        "rt60_s": rng.uniform(1.5, 3.5),
+        "hf_ratio": rng.uniform(0.3, 0.7),
+        "predelay_ms": rng.uniform(10, 40),
+        "low_cut_hz": rng.uniform(80, 200),
+        "mix": rng.uniform(0.25, 0.5),
+    }
+    return scaled(ChainSettings((EffectSettings("reverb", values),)), intensity)
 
 
-def _style(name: str, rng: np.random.Generator, corrected: bool, intensity: float) -> tuple[Play, str, Settings | None]:
+def _style(
+    name: str, rng: np.random.Generator, corrected: bool, intensity: float
+) -> tuple[Play, str, ChainSettings | None]:
     if name in OURS:
         settings = draw_ours(name, rng, intensity)
-        return racked(settings), words(settings), settings
+        return play_chain(settings), words(settings), settings
     drawn = draw_style(name, rng, corrected, intensity)
 
     def play(x: Audio, rate: int) -> Audio:
@@ -191,7 +210,7 @@ def to_peak(x: Audio, peak_db: float = 0.0) -> Audio:
     return x * (10 ** (peak_db / 20) / most) if most > 0 else x
 
 
-def _known(settings: Settings, before: Audio, after: Audio) -> Settings:
+def _known(settings: ChainSettings, before: Audio, after: Audio) -> ChainSettings:
     """Say settings for a clip that is at 0 dBFS peak before and after them."""
     gains = (20 * math.log10(max(np.abs(x).max(), 1e-3)) for x in (before, after))
     input_db, output_db = (load("gain").params[0].clip(db) for db in gains)

@@ -35,8 +35,10 @@ def _generator(case: Case) -> Generator:
         raise ValueError(f"generator: {case.generator!r} is not one of {', '.join(GENERATORS)}")
     generator = GENERATORS[case.generator]
     for name, value, allowed in (
-        ("row", case.row, generator.rows), ("mode", case.mode, MODES), ("kind", case.kind, KINDS),
-    ):  # fmt: skip
+        ("row", case.row, generator.rows),
+        ("mode", case.mode, MODES),
+        ("kind", case.kind, KINDS),
+    ):
         if value not in allowed:
             raise ValueError(f"{name}: {value!r} is not one of {', '.join(allowed)} ({case.generator})")
     if not 8000 <= case.sample_rate <= 192000:

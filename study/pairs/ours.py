@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ...chain import CANONICAL, Settings, Step, play_clip
+from ...chain import CANONICAL, ChainSettings, EffectSettings, play_clip
 from ...effects import load
 from ...training.other_effects import chains
 from ...training.priors import draw
@@ -22,16 +22,16 @@ def effects_of(row: str) -> tuple[str, ...]:
     return {"none": (), "all": CANONICAL}.get(row) or tuple(e for e in CANONICAL if e in row.split("+"))
 
 
-def scaled(settings: Settings, intensity: float) -> Settings:
+def scaled(settings: ChainSettings, intensity: float) -> ChainSettings:
     """Move settings nearer to doing nothing (under 1; 0 switches off) or as much farther away, within ranges."""
     if intensity == 0:
-        return replace(settings, steps=tuple(replace(step, on=False) for step in settings.steps))
+        return replace(settings, effects=tuple(replace(step, enabled=False) for step in settings.effects))
     if intensity == 1:
         return settings
-    return replace(settings, steps=tuple(_moved(step, intensity) for step in settings.steps))
+    return replace(settings, effects=tuple(_moved(step, intensity) for step in settings.effects))
 
 
-def _moved(step: Step, intensity: float) -> Step:
+def _moved(step: EffectSettings, intensity: float) -> EffectSettings:
     values = dict(step.values)
     for p in load(step.effect).params:
         neutral = FARTHER.get((step.effect, p.name)) if intensity > 1 and p.neutral is None else p.neutral
@@ -42,20 +42,20 @@ def _moved(step: Step, intensity: float) -> Step:
     return replace(step, values=values)
 
 
-def racked(settings: Settings) -> Play:
+def play_chain(settings: ChainSettings) -> Play:
     """Play our effects, by the live code."""
     return lambda x, rate: play_clip(settings, x, rate)
 
 
-def words(settings: Settings) -> str:
+def words(settings: ChainSettings) -> str:
     """Say the effects that are on, with their values."""
-    on = [step for step in settings.steps if step.on]
+    on = [step for step in settings.effects if step.enabled]
     return "; ".join(f"{s.effect} {' '.join(f'{k}={v:.4g}' for k, v in s.values.items())}" for s in on) or "nothing"
 
 
 def _own(case: Case, recordings: Sequence[Recording], index: int, seed: int) -> Pair:
     settings = scaled(draw(stream("own", index, seed), effects_of(case.row)), case.intensity)
-    return played(case, recordings, index, seed, racked(settings), words(settings), settings)
+    return played(case, recordings, index, seed, play_chain(settings), words(settings), settings)
 
 
 def _laws(case: Case, recordings: Sequence[Recording], index: int, seed: int) -> Pair:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...chain import Settings
+from ...chain import ChainSettings
 from ...dsp.loudness import integrated_loudness
 from ...effects import load
 from ...training.features import LUFS, SAMPLE_RATE, WINDOW_S
@@ -166,9 +166,14 @@ def delivered(clips: Sequence[Audio], rate: int, lufs: float) -> list[Audio]:
 
 
 def played(
-    case: Case, recordings: Sequence[Recording], index: int, seed: int, play: Play, about: str = "",
-    settings: Settings | None = None,
-) -> Pair:  # fmt: skip
+    case: Case,
+    recordings: Sequence[Recording],
+    index: int,
+    seed: int,
+    play: Play,
+    about: str = "",
+    settings: ChainSettings | None = None,
+) -> Pair:
     """Make the pair of an effect that any clip can be played through; `settings` get the answer's level."""
     a, b, group = sources(case, recordings, index, seed)
     rate, target = case.sample_rate, stream("level", index, seed).uniform(*LOUDNESS_LUFS)

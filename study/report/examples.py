@@ -18,10 +18,12 @@ from .tables import title
 CLIPS = {"voice": "speech", "guitar": "instrument", "drums": "instrument"}
 """Dry clips of our own making (bench/make_clips.py), which we may ship; and what kind they are."""
 CASES = (
-    (Case(row="equaliser", kind="speech"), 1), (Case(row="compressor", kind="instrument"), 0),
-    (Case(row="distortion", kind="instrument"), 2), (Case(row="reverb", kind="speech"), 3),
+    (Case(row="equaliser", kind="speech"), 1),
+    (Case(row="compressor", kind="instrument"), 0),
+    (Case(row="distortion", kind="instrument"), 2),
+    (Case(row="reverb", kind="speech"), 3),
     (Case(row="all", mode="other", kind="instrument"), 4),
-)  # fmt: skip
+)
 """A case and which of its pairs."""
 SYSTEMS = ("match_eq_50", "ad", "spsa", "np", "response", "ours", "ceiling")
 SEED = 11

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from .tables import Cell, Table
 
-STYLE = """
+STYLE = (
+    """
 :root { color-scheme: light dark; --ink: #1d2329; --soft: #5b6570; --paper: #fdfdfb; --panel: #f3f3ef; --rule: #dcdcd6;
   --accent: #22577a; --s0: #22577a; --s1: #c05621; --s2: #4f7942; --s3: #8a4f7d; --s4: #b08900; --s5: #3f7f7f;
   --s6: #9b2c2c; --s7: #5b6570; }
@@ -46,11 +47,13 @@ svg text.strong { fill: var(--ink); font-weight: 600; }
 .bar { stroke: var(--s0); stroke-width: 2; fill: none; }
 .dot { fill: var(--s0); stroke: var(--s0); stroke-width: 1.5; } .hollow { fill: var(--paper); }
 .line { fill: none; stroke-width: 2; }
-""" + "".join(
-    f".line.s{i} {{ stroke: var(--s{i}); }} .mark.s{i} {{ fill: var(--s{i}); }}\n"
-    f".legend .s{i} {{ color: var(--s{i}); }}\n"
-    for i in range(8)
-) + """
+"""
+    + "".join(
+        f".line.s{i} {{ stroke: var(--s{i}); }} .mark.s{i} {{ fill: var(--s{i}); }}\n"
+        f".legend .s{i} {{ color: var(--s{i}); }}\n"
+        for i in range(8)
+    )
+    + """
 .legend { font-size: .82rem; color: var(--soft); } .legend span { margin-right: .9rem; font-weight: 600; }
 .sounds { display: grid; grid-template-columns: repeat(auto-fill, minmax(14rem, 1fr)); gap: .8rem; }
 figure { margin: 0; } figcaption { font-size: .82rem; margin-bottom: .2rem; } audio { width: 100%; }
@@ -58,7 +61,8 @@ code { font-size: .88em; background: var(--panel); padding: .05em .3em; border-r
 pre { overflow: auto; background: var(--panel); padding: .8rem; }
 @media (max-width: 40rem) { body { padding: 1rem .7rem 3rem; } table { font-size: .75rem; }
   svg text { font-size: 15px; } }
-"""  # fmt: skip
+"""
+)
 
 
 def document(title: str, lead: str, sections: Sequence[tuple[str, str]]) -> str:

@@ -19,9 +19,12 @@ OWN_METRIC = {
     "reverb": ("rt60_share", "rt60_blind_share", "response_reverb"),
 }
 GENERATOR_WORDS = {
-    "own": "our own effects", "paper": "the paper's generator, as coded", "styles": "the paper's styles, as coded",
-    "paper_corrected": "the paper's generator, corrected", "styles_corrected": "the styles, corrected",
-}  # fmt: skip
+    "own": "our own effects",
+    "paper": "the paper's generator, as coded",
+    "styles": "the paper's styles, as coded",
+    "paper_corrected": "the paper's generator, corrected",
+    "styles_corrected": "the styles, corrected",
+}
 MODE_WORDS = {"same": "same recording", "other": "other recording"}
 HOW = (
     "Change of the loudness-matched STFT error against only setting the loudness, pair by pair; below 0 is nearer to "
@@ -220,11 +223,16 @@ def budgets(curves: dict[str, list[dict[str, float]]]) -> list[Table]:
             p[key] for p in points if p["cpu_minutes"] >= 0.8 * lasts["cpu_minutes"] and np.isfinite(p.get(key, np.nan))
         ]
         fell = (late[0] - late[-1]) / abs(late[0]) if len(late) > 1 and late[0] else np.nan
-        rows.append([
-            Cell(title(name)), Cell(number(lasts["cpu_minutes"])),
-            Cell(f"{lasts.get('step', np.nan):.0f}"), Cell(key.replace("_", " ")), Cell(number(min(values))),
-            Cell(f"{fell:+.1%}" if np.isfinite(fell) else "–"),
-        ])  # fmt: skip
+        rows.append(
+            [
+                Cell(title(name)),
+                Cell(number(lasts["cpu_minutes"])),
+                Cell(f"{lasts.get('step', np.nan):.0f}"),
+                Cell(key.replace("_", " ")),
+                Cell(number(min(values))),
+                Cell(f"{fell:+.1%}" if np.isfinite(fell) else "–"),
+            ]
+        )
     about = "A loss that still falls in the last fifth of the budget says that the budget was too small."
     head = ["training", "processor time, min", "steps", "loss", "lowest", "fell in the last fifth by"]
     return [Table("What each training used", about, head, rows)] if rows else []

@@ -50,7 +50,7 @@ def write(
         "The methods, side by side": improvement_plot(results),
         "What it costs": curve_plot(curves) + cost_plot(results),
         "Kinds of sound, sample rates, intensities": varied_plot(results),
-    }  # fmt: skip
+    }
     text = _findings(findings)
     output.parent.mkdir(parents=True, exist_ok=True)
     inner = {name: pictures.get(name, "") + "".join(map(page.table_html, found)) for name, found in tables.items()}
@@ -196,9 +196,10 @@ def _provenance(rows: Sequence[dict[str, Any]], folders: Sequence[Path]) -> list
         "recordings (groups) that were cut from": str(len({r["recording"] for r in rows if r["recording"]})),
         "hash of all test recordings": all_of(r["recordings"]["all"] for r in rows),
         "seed": all_of(r["seed"] for r in rows),
-        "machine": machines or "unknown", **{f"version of {p}": all_of(v) for p, v in versions.items()},
+        "machine": machines or "unknown",
+        **{f"version of {p}": all_of(v) for p, v in versions.items()},
         **{f"model of {s}": all_of(sorted(digests)) for s, digests in sorted(models.items())},
-    }  # fmt: skip
+    }
     about = "Every row says these of itself, and the hashes of the files it was cut from; run.json lists all files."
     return [Table("Provenance", about, ["what", "which"], [[Cell(k), Cell(v)] for k, v in facts.items()])]
 

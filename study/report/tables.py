@@ -16,27 +16,66 @@ FLOOR = "loudness"
 METRIC = "matched_stft"
 HIGHER_IS_BETTER = {"pesq", "gain_reduction_r"}
 UNITS = {
-    "stft": "STFT error", "matched_stft": "loudness-matched STFT error", "log_mel_db": "log-mel error, dB",
-    "msd": "mel distance (MSD)", "centroid_hz": "centroid error, Hz", "rms_db": "RMS error, dB",
-    "crest_db": "crest error, dB", "loudness_lu": "loudness error, LU", "pesq": "PESQ, speech (higher is better)",
-    "eq_curve_db": "EQ curve error, dB", "gain_reduction_r": "gain reduction, correlation (higher is better)",
-    "thd_db": "THD error, dB", "nonlinear_db": "non-linear share error, dB", "rt60_share": "RT60 error, share",
-    "rt60_blind_share": "RT60 error by ear, share", "response_equaliser": "EQ response error",
-    "response_compressor": "compressor response error", "response_distortion": "distortion response error",
+    "stft": "STFT error",
+    "matched_stft": "loudness-matched STFT error",
+    "log_mel_db": "log-mel error, dB",
+    "msd": "mel distance (MSD)",
+    "centroid_hz": "centroid error, Hz",
+    "rms_db": "RMS error, dB",
+    "crest_db": "crest error, dB",
+    "loudness_lu": "loudness error, LU",
+    "pesq": "PESQ, speech (higher is better)",
+    "eq_curve_db": "EQ curve error, dB",
+    "gain_reduction_r": "gain reduction, correlation (higher is better)",
+    "thd_db": "THD error, dB",
+    "nonlinear_db": "non-linear share error, dB",
+    "rt60_share": "RT60 error, share",
+    "rt60_blind_share": "RT60 error by ear, share",
+    "response_equaliser": "EQ response error",
+    "response_compressor": "compressor response error",
+    "response_distortion": "distortion response error",
     "response_reverb": "reverb response error",
-}  # fmt: skip
+}
 TITLES = {
-    "nothing": "do nothing", "loudness": "only loudness", "match_eq_50": "match EQ 50 %", "match_eq": "match EQ 100 %",
-    "rb_dsp_63": "RB-DSP, 63 taps", "rb_dsp_2048": "RB-DSP, 2048 taps", "matcher": "rule-based matcher",
-    "prior_mean": "prior mean", "nearest_preset": "nearest preset", "oracle": "oracle settings",
-    "ceiling": "ceiling (fitted to the answer)", "ours": "ours", "ours_refined": "ours, refined", "ad": "AD",
-    "spsa": "SPSA", "np": "NP", "np_hh": "NP-HH", "np_fh": "NP-FH", "ctcn1": "cTCN 1", "ctcn2": "cTCN 2",
-    "response": "ours, study's budget", "matchering": "Matchering",
-}  # fmt: skip
+    "nothing": "do nothing",
+    "loudness": "only loudness",
+    "match_eq_50": "match EQ 50 %",
+    "match_eq": "match EQ 100 %",
+    "rb_dsp_63": "RB-DSP, 63 taps",
+    "rb_dsp_2048": "RB-DSP, 2048 taps",
+    "matcher": "rule-based matcher",
+    "prior_mean": "prior mean",
+    "nearest_preset": "nearest preset",
+    "oracle": "oracle settings",
+    "ceiling": "ceiling (fitted to the answer)",
+    "ours": "ours",
+    "ours_refined": "ours, refined",
+    "ad": "AD",
+    "spsa": "SPSA",
+    "np": "NP",
+    "np_hh": "NP-HH",
+    "np_fh": "NP-FH",
+    "ctcn1": "cTCN 1",
+    "ctcn2": "cTCN 2",
+    "response": "ours, study's budget",
+    "matchering": "Matchering",
+}
 ROW_ORDER = (
-    "equaliser", "compressor", "equaliser+compressor", "distortion", "reverb", "all", "none", "neutral", "broadcast",
-    "telephone", "bright", "warm", "driven", "spacious",
-)  # fmt: skip
+    "equaliser",
+    "compressor",
+    "equaliser+compressor",
+    "distortion",
+    "reverb",
+    "all",
+    "none",
+    "neutral",
+    "broadcast",
+    "telephone",
+    "bright",
+    "warm",
+    "driven",
+    "spacious",
+)
 KNOWING = ("oracle", "ceiling")
 """Systems that know the answer: never marked as best."""
 
@@ -108,9 +147,10 @@ class Results:
         """Give a system's scores by pair, with the pair's recording; what was not measured is not there."""
         return {
             (case, *place): (row["scores"][metric], row["recording"])
-            for case in cases for place, row in self._by.get((system, case), {}).items()
+            for case in cases
+            for place, row in self._by.get((system, case), {}).items()
             if row["scores"].get(metric) is not None
-        }  # fmt: skip
+        }
 
     def mean(self, system: str, cases: Sequence[Case], metric: str = METRIC) -> Figure | None:
         """Average a system's scores; None without any."""

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ...chain import Settings, play_clip
+from ...chain import ChainSettings, play_clip
 from ...matching.match import solve_level
-from ...matching.model import DECISIONS, apart
+from ...matching.model import THRESHOLDS, feature_distance
 from ...training.features import LUFS, SAMPLE_RATE
 from ...training.recordings.recordings import Recording
 from ..metrics.audio import log_mel_error, matched_stft_error
@@ -58,14 +58,14 @@ def _score(
     recordings, model, row, mode, index, seed, strengths = job
     pair = draw_pair(Case(MAKERS[index % len(MAKERS)], row, mode), recordings, index, seed)
     predictor = loaded(model)
-    heard, reference = (predictor.describe(x, SAMPLE_RATE) for x in (pair.input, pair.reference))
+    heard, reference = (predictor.analyse(x, SAMPLE_RATE) for x in (pair.input, pair.reference))
     prediction = predictor.predict(heard, [reference])
     whole = predictor.at_full_strength(prediction)
     tried = [strengths if p > GRID[0] else strengths[:1] for p in prediction.probability]
     errors = []
     for amounts in product(*tried):
-        steps = [replace(s.at_amount(a), on=a > 0.0) for s, a in zip(whole.steps, amounts, strict=True)]
-        settings = solve_level(Settings(tuple(steps)), pair.input, SAMPLE_RATE, LUFS, predictor.lufs)
+        steps = [replace(s.scaled(a), enabled=a > 0.0) for s, a in zip(whole.effects, amounts, strict=True)]
+        settings = solve_level(ChainSettings(tuple(steps)), pair.input, SAMPLE_RATE, LUFS, predictor.lufs)
         played = play_clip(settings, pair.input, SAMPLE_RATE)
         errors.append(_error(played, pair.answer))
     shape = (len(strengths),) * len(tried)
@@ -74,7 +74,7 @@ def _score(
         prediction.kin,
         np.broadcast_to(np.reshape(errors, [len(t) for t in tried]), shape),
         _error(pair.input, pair.answer),
-        apart(predictor.describe(pair.answer, SAMPLE_RATE), reference),
+        feature_distance(predictor.analyse(pair.answer, SAMPLE_RATE), reference),
     )
 
 
@@ -84,9 +84,13 @@ def _error(result: np.ndarray, truth: np.ndarray) -> float:
 
 
 def choose(
-    probability: np.ndarray, kin: np.ndarray, errors: np.ndarray, nothing: np.ndarray, rows: Sequence[tuple[str, str]],
+    probability: np.ndarray,
+    kin: np.ndarray,
+    errors: np.ndarray,
+    nothing: np.ndarray,
+    rows: Sequence[tuple[str, str]],
     strengths: Sequence[float] = STRENGTHS,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+) -> tuple[np.ndarray, np.ndarray]:
     """Choose thresholds and strengths, (effects, 2) each, for other and for same sources.
 
     probability (pairs, effects), kin (pairs,), errors (pairs, strengths of the first effect, …), nothing
@@ -131,17 +135,21 @@ def more_cautious(thresholds: np.ndarray) -> np.ndarray:
 
 
 def calibrate(
-    recordings: Sequence[Recording], model: Path, n: int, seed: int = 3, workers: int = 2,
-    strengths: Sequence[float] = STRENGTHS, scores: Path | None = None,
-) -> dict[str, dict[str, list[float]]]:  # fmt: skip
+    recordings: Sequence[Recording],
+    model: Path,
+    n: int,
+    seed: int = 3,
+    workers: int = 2,
+    strengths: Sequence[float] = STRENGTHS,
+    scores: Path | None = None,
+) -> dict[str, dict[str, list[float]]]:
     """Choose thresholds and strengths on n pairs of every row and mode, and write them into the model's description.
 
     scores: a file that keeps what was rendered, and from which it is taken if it is there: to choose again.
     """
     jobs = [
-        (list(recordings), model, row, mode, i, seed, (*strengths,))
-        for i in range(n) for row in ROWS for mode in MODES
-    ]  # fmt: skip
+        (list(recordings), model, row, mode, i, seed, (*strengths,)) for i in range(n) for row in ROWS for mode in MODES
+    ]
     if scores and scores.exists():
         with np.load(scores) as kept:
             columns = [kept[name] for name in SCORES]
@@ -157,11 +165,11 @@ def calibrate(
     chosen = more_cautious(thresholds), levels
     path = model / "model.json"
     spec = json.loads(path.read_text())
-    for key, rows in zip(DECISIONS, chosen, strict=True):
+    for key, rows in zip(THRESHOLDS, chosen, strict=True):
         spec[key] = dict(zip((s["effect"] for s in spec["chain"]), np.round(rows, 3).tolist(), strict=True))
     same = np.array([job[3] == "same" for job in jobs])
     spec["reach"] = [round(float(np.quantile(distance[same == mode], REACH)), 3) for mode in (False, True)]
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")
     spec["calibration"] = {"pairs": len(jobs), "recordings": len(recordings), "seed": seed, "created": when}
     path.write_text(json.dumps(spec, indent=2) + "\n")
-    return {key: spec[key] for key in DECISIONS}
+    return {key: spec[key] for key in THRESHOLDS}

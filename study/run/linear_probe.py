@@ -106,8 +106,8 @@ def encoders(models: Path, clips: Sequence[Audio]) -> dict[str, Describe]:
     """List what describes a clip; `clips` are for the random encoder's normalisation."""
     predictor = loaded(registry.ours_folder(models))
     found: dict[str, Describe] = {
-        "ours, embedding": lambda x: predictor.describe(x, SAMPLE_RATE).embedding,
-        "ours, statistics": lambda x: predictor.describe(x, SAMPLE_RATE).statistics,
+        "ours, embedding": lambda x: predictor.analyse(x, SAMPLE_RATE).embedding,
+        "ours, statistics": lambda x: predictor.analyse(x, SAMPLE_RATE).statistics,
         "log-mel, mean and deviation": log_mel,
         "random encoder, embedding": _embedding(random_encoder(clips)),
     }
@@ -137,10 +137,10 @@ def random_encoder(clips: Sequence[Audio], seed: int = 0) -> Encoder:
 
 
 def _trained(models: Path, name: str) -> Encoder:
-    from ..methods.system import Transfer
+    from ..methods.system import MethodSystem
 
     path = registry.checkpoint(models, name)
-    return Transfer.load_from_checkpoint(path, map_location="cpu").network.encoder.eval()
+    return MethodSystem.load_from_checkpoint(path, map_location="cpu").network.encoder.eval()
 
 
 def _windowed(x: Audio) -> torch.Tensor:
@@ -175,10 +175,13 @@ def assess(
         accuracies.append(float(np.mean(said[drawn] == truth[drawn])))
         scores.append(macro_f1(truth[drawn], said[drawn]))
     return {
-        "size": x.shape[1], "accuracy": float(np.mean(said == truth)), "macro_f1": macro_f1(truth, said),
+        "size": x.shape[1],
+        "accuracy": float(np.mean(said == truth)),
+        "macro_f1": macro_f1(truth, said),
         "accuracy_interval": np.quantile(accuracies, [0.025, 0.975]).tolist(),
-        "macro_f1_interval": np.quantile(scores, [0.025, 0.975]).tolist(), "confusion": confusion.tolist(),
-    }  # fmt: skip
+        "macro_f1_interval": np.quantile(scores, [0.025, 0.975]).tolist(),
+        "confusion": confusion.tolist(),
+    }
 
 
 def macro_f1(truth: np.ndarray, said: np.ndarray) -> float:

@@ -96,11 +96,12 @@ def only(cells: Cells, wanted: Mapping[str, Collection[Any]], systems: Collectio
     left = {
         case: {
             s: min(count, n) if n else count
-            for s, count in asked.items() if not systems or s in systems or s.split(":")[0] in systems
+            for s, count in asked.items()
+            if not systems or s in systems or s.split(":")[0] in systems
         }
         for case, asked in cells.items()
         if all(not values or getattr(case, axis) in values for axis, values in wanted.items())
-    }  # fmt: skip
+    }
     left = {case: asked for case, asked in left.items() if asked}
     if not left:
         named = {k: list(v) for k, v in {**wanted, "systems": systems}.items() if v}

@@ -54,14 +54,21 @@ def training(
         {
             "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
             "init_args": {
-                "monitor": "validation/stft", "save_last": True, "filename": "best", "enable_version_counter": False
+                "monitor": "validation/stft",
+                "save_last": True,
+                "filename": "best",
+                "enable_version_counter": False,
             },
         },
-    ]  # fmt: skip
+    ]
     data = {
-        "folder": str(Path(folder).expanduser().absolute()), "layout": layout, **split, "takes": renders,
-        "validation_takes": max(20, renders // 15), "chains": {"equaliser": 0.3, "compressor": 0.3, ROWS[-1]: 0.4},
-    }  # fmt: skip
+        "folder": str(Path(folder).expanduser().absolute()),
+        "layout": layout,
+        **split,
+        "takes": renders,
+        "validation_takes": max(20, renders // 15),
+        "chains": {"equaliser": 0.3, "compressor": 0.3, ROWS[-1]: 0.4},
+    }
     return {
         "trainer": {"default_root_dir": str(home), "val_check_interval": 100, "callbacks": callbacks},
         "model": {
@@ -69,4 +76,4 @@ def training(
             "init_args": {"method": "ad", "effects": list(EFFECTS)},
         },
         "data": data,
-    }  # fmt: skip
+    }

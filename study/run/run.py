@@ -74,10 +74,14 @@ class Study:
         hashes = Hashes(self.recordings)
         return {
             "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "command": sys.argv, "seed": self.seed, "machine": machine(), "versions": versions(),
+            "command": sys.argv,
+            "seed": self.seed,
+            "machine": machine(),
+            "versions": versions(),
             "cells": [{**asdict(case), "systems": asked} for case, asked in self.cells.items()],
-            "recordings": hashes.all_files(), "recordings_sha256": hashes.whole,
-        }  # fmt: skip
+            "recordings": hashes.all_files(),
+            "recordings_sha256": hashes.whole,
+        }
 
 
 class Questions(lightning.LightningDataModule):
@@ -189,9 +193,11 @@ class Asker:
     def _scored(self, task: plan.Task, name: str, pair: Pair) -> rows.Row:
         group = [r for r in self.study.recordings if r.group == pair.recording]
         row = self._row(task, name) | {
-            "audio_s": len(pair.input) / pair.sample_rate, "recording": pair.recording, "about": pair.about,
+            "audio_s": len(pair.input) / pair.sample_rate,
+            "recording": pair.recording,
+            "about": pair.about,
             "recordings": self.hashes.of(group) | {"all": self.hashes.whole},
-        }  # fmt: skip
+        }
         began = time.process_time()  # a busy machine changes no real-time factor
         try:
             result = self.made[name](pair)
@@ -209,10 +215,21 @@ class Asker:
 
     def _row(self, task: plan.Task, name: str) -> rows.Row:
         return {
-            "case": asdict(task.case), "index": task.index, "seed": self.study.seed, "system": name, "scores": {},
-            "failed": None, "unmeasured": {}, "seconds": None, "audio_s": None, "recording": None, "about": "",
-            "versions": self.versions, "recordings": {"all": self.hashes.whole}, "model": None,
-        }  # fmt: skip
+            "case": asdict(task.case),
+            "index": task.index,
+            "seed": self.study.seed,
+            "system": name,
+            "scores": {},
+            "failed": None,
+            "unmeasured": {},
+            "seconds": None,
+            "audio_s": None,
+            "recording": None,
+            "about": "",
+            "versions": self.versions,
+            "recordings": {"all": self.hashes.whole},
+            "model": None,
+        }
 
 
 def _raise(error: Exception) -> Any:
@@ -264,10 +281,17 @@ def run(
         strategy = "ddp"
     _quiet()
     trainer = lightning.Trainer(
-        accelerator=accelerator, devices=devices, num_nodes=num_nodes, logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, inference_mode=False, barebones=False,
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=num_nodes,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        inference_mode=False,
+        barebones=False,
         strategy=DDPStrategy(start_method=DDP[strategy], timeout=WAIT) if strategy in DDP else strategy,  # pyright: ignore
-    )  # fmt: skip
+    )
     trainer.predict(Scorer(study), Questions(study), return_predictions=False)
     return rows.read_folder(study.out)
 

@@ -11,7 +11,7 @@ from itertools import takewhile
 import numpy as np
 import torch
 
-from ...chain import CANONICAL, Chain, Settings, Step
+from ...chain import CANONICAL, ChainParameters, ChainSettings, EffectSettings
 from ...dsp.loudness import ABSOLUTE_GATE, OFFSET, RELATIVE_GATE, k_weighting
 from ...training.priors import NOT_LEARNED
 from ..metrics.audio import MATCHED_LUFS, Audio, matched, matched_stft_error
@@ -65,13 +65,13 @@ class Loudness:
 class Player:
     """The effects of a chain that are on, at one clip x (frames,): logits of their parameters in, audio out."""
 
-    def __init__(self, x: Audio, sample_rate: float, settings: Settings) -> None:
+    def __init__(self, x: Audio, sample_rate: float, settings: ChainSettings) -> None:
         self._settings, self._rate = settings, float(sample_rate)
-        on = [s for s in settings.steps if s.on]
+        on = [s for s in settings.effects if s.enabled]
         first = tuple(s.effect for s in takewhile(lambda s: s.effect == "equaliser", on))
-        self.chain = Chain(tuple(s.effect for s in on))
+        self.chain = ChainParameters(tuple(s.effect for s in on))
         self._late = settings.latency
-        self._tone, self._rest = Chain(first), Chain(self.chain.order[len(first) :])
+        self._tone, self._rest = ChainParameters(first), ChainParameters(self.chain.order[len(first) :])
         x = matched(x, sample_rate)
         self._x = torch.from_numpy(x.astype(np.float32))[None]
         self._loudness = Loudness(x, sample_rate)
@@ -98,11 +98,11 @@ class Player:
         late = self._late  # as `play_clip` does
         return self._loudness.level(torch.nn.functional.pad(y[:, 0, late:], (0, late)))
 
-    def settings(self, logits: torch.Tensor) -> Settings:
+    def settings(self, logits: torch.Tensor) -> ChainSettings:
         """Give the whole chain's settings; what was off stays off."""
         made = self.chain.settings(self.values(logits)[0].double().numpy(), [True] * len(self.chain.order))
-        steps = {s.effect: s for s in made.steps}
-        return replace(self._settings, steps=tuple(steps.get(s.effect, s) for s in self._settings.steps))
+        steps = {s.effect: s for s in made.effects}
+        return replace(self._settings, effects=tuple(steps.get(s.effect, s) for s in self._settings.effects))
 
 
 def descend(
@@ -141,7 +141,7 @@ def _spectra(y: torch.Tensor) -> list[torch.Tensor]:
 
 @torch.inference_mode(False)
 @torch.enable_grad()
-def imitate(pair: Pair, allowed: Collection[str] = CANONICAL, steps: int = STEPS) -> Settings:
+def imitate(pair: Pair, allowed: Collection[str] = CANONICAL, steps: int = STEPS) -> ChainSettings:
     """Fit the canonical chain to the answer itself: the nearest that our effects came to it, a row's ceiling.
 
     From a gentle and a strong start, `steps` of descent each on the STFT error; where the true settings
@@ -160,15 +160,16 @@ def imitate(pair: Pair, allowed: Collection[str] = CANONICAL, steps: int = STEPS
         ]
         return torch.stack(errors).mean()
 
-    def distance(settings: Settings) -> float:
+    def distance(settings: ChainSettings) -> float:
         return matched_stft_error(play(level_for(settings, x, pair.reference, rate), x, rate), pair.answer, rate)
 
-    found = [Settings.default()]
+    found = [ChainSettings.default()]
     for values in (GENTLE, STRONG):
         chain = tuple(
-            Step(s.effect, {**s.values, **values.get(s.effect, {})}, s.effect in allowed) for s in ruled.steps
+            EffectSettings(s.effect, {**s.values, **values.get(s.effect, {})}, s.effect in allowed)
+            for s in ruled.effects
         )
-        player = Player(x, rate, Settings(chain))
+        player = Player(x, rate, ChainSettings(chain))
         if player.chain.order:
             found.append(player.settings(descend(lambda at, p=player: loss(p, at), player.start, steps)[0]))
     if pair.settings is not None:
@@ -176,16 +177,18 @@ def imitate(pair: Pair, allowed: Collection[str] = CANONICAL, steps: int = STEPS
     return _pruned(min(found, key=distance), distance)
 
 
-def restricted(settings: Settings, allowed: Collection[str]) -> Settings:
+def restricted(settings: ChainSettings, allowed: Collection[str]) -> ChainSettings:
     """Switch effects off that are not allowed."""
-    return replace(settings, steps=tuple(replace(s, on=s.on and s.effect in allowed) for s in settings.steps))
+    return replace(
+        settings, effects=tuple(replace(s, enabled=s.enabled and s.effect in allowed) for s in settings.effects)
+    )
 
 
-def _pruned(settings: Settings, distance: Callable[[Settings], float]) -> Settings:
+def _pruned(settings: ChainSettings, distance: Callable[[ChainSettings], float]) -> ChainSettings:
     """Switch effects off as long as that brings it nearer."""
     here = distance(settings)
-    while on := [s.effect for s in settings.steps if s.on]:
-        fewer = [settings.with_step(effect, on=False) for effect in on]
+    while on := [s.effect for s in settings.effects if s.enabled]:
+        fewer = [settings.with_effect(effect, enabled=False) for effect in on]
         distances = [distance(f) for f in fewer]
         if min(distances) >= here:
             break

@@ -14,9 +14,9 @@ import numpy as np
 import soxr
 import torch
 
-from ...chain import Settings
-from ...matching.model import Prediction, Predictor
-from ...training.features import SAMPLE_RATE, WINDOW, FrontEnd, condense
+from ...chain import ChainSettings
+from ...matching.model import MatchModel, Prediction
+from ...training.features import SAMPLE_RATE, WINDOW, FeatureExtractor, condense
 from ...training.response_losses import errors
 from ..metrics.audio import Audio, matched
 from .gradient_fit import Player, descend
@@ -75,8 +75,8 @@ def shipped(path: Path = CHANCE) -> Chance:
 
 
 @cache
-def _front_end() -> FrontEnd:
-    return FrontEnd()
+def _front_end() -> FeatureExtractor:
+    return FeatureExtractor()
 
 
 def loud_window(x: Audio, sample_rate: float) -> Audio:
@@ -92,9 +92,15 @@ def loud_window(x: Audio, sample_rate: float) -> Audio:
 @torch.inference_mode(False)
 @torch.enable_grad()
 def refine(
-    predictor: Predictor, prediction: Prediction, settings: Settings, x: Audio, reference: Audio, sample_rate: float,
-    steps: int = STEPS, trust: float = TRUST,
-) -> Settings:  # fmt: skip
+    predictor: MatchModel,
+    prediction: Prediction,
+    settings: ChainSettings,
+    x: Audio,
+    reference: Audio,
+    sample_rate: float,
+    steps: int = STEPS,
+    trust: float = TRUST,
+) -> ChainSettings:
     """Refine the effects of `settings` that are on; give them back as they were if that does not pay clearly."""
     player = Player(loud_window(x, sample_rate), SAMPLE_RATE, settings)
     if not player.chain.order:

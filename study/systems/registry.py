@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from ... import presets
-from ...chain import CANONICAL, Chain, Settings
+from ...chain import CANONICAL, ChainParameters, ChainSettings
 from ...dsp.loudness import integrated_loudness
 from ...effects import names
 from ...matching.match import QUIETEST_LUFS, Match, Reference, match, solve_level
-from ...matching.model import Predictor
+from ...matching.model import MatchModel
 from ..pairs.case import Pair, Result, System
 from . import baselines, rb_dsp, rule_matcher
 
@@ -104,7 +104,7 @@ def checkpoint(models: Path, name: str) -> Path:
 # --- playing --------------------------------------------------------------------------------------
 
 
-def _loud(pair: Pair, audio: np.ndarray, settings: Settings | None = None) -> Result:
+def _loud(pair: Pair, audio: np.ndarray, settings: ChainSettings | None = None) -> Result:
     """Bring audio to the reference's loudness; settings take the gain along."""
     step = integrated_loudness(pair.reference, pair.sample_rate) - integrated_loudness(audio, pair.sample_rate)
     if not np.isfinite(step):
@@ -116,7 +116,7 @@ def _loud(pair: Pair, audio: np.ndarray, settings: Settings | None = None) -> Re
     return Result(audio * 10 ** (step / 20), settings)
 
 
-def _played(pair: Pair, settings: Settings) -> Result:
+def _played(pair: Pair, settings: ChainSettings) -> Result:
     """Play settings with both levels solved, as live does."""
     settings = rule_matcher.level_for(settings, pair.input, pair.reference, pair.sample_rate)
     return Result(rule_matcher.play(settings, pair.input, pair.sample_rate), settings)
@@ -146,12 +146,12 @@ def _matcher(models: Path, allowed: Collection[str] | None) -> System:
 
 
 @cache
-def mean_settings(effects: tuple[str, ...] = CANONICAL, draws: int = 1000) -> Settings:
+def mean_settings(effects: tuple[str, ...] = CANONICAL, draws: int = 1000) -> ChainSettings:
     """Give the mean of the settings that models are trained on, each parameter in its own scale, all effects on."""
     from ...training.pairs import vector
     from ...training.priors import draw
 
-    chain, rng = Chain(CANONICAL), np.random.default_rng(0)
+    chain, rng = ChainParameters(CANONICAL), np.random.default_rng(0)
     params = [p for _, p in chain.params]
     drawn = [vector(chain, draw(rng, CANONICAL)) for _ in range(draws)]
     unit = np.mean([[p.unit(v) for p, v in zip(params, row, strict=True)] for row in drawn], 0)
@@ -170,9 +170,9 @@ def _nearest_preset(models: Path, allowed: Collection[str] | None) -> System:
     chains = [presets.load(path).settings for path in factory]
 
     def play(pair: Pair) -> Result:
-        wanted = predictor.describe(pair.reference, pair.sample_rate).statistics
+        wanted = predictor.analyse(pair.reference, pair.sample_rate).statistics
         tried = [_played(pair, chain) for chain in chains]
-        heard = [predictor.describe(r.audio, pair.sample_rate).statistics for r in tried]
+        heard = [predictor.analyse(r.audio, pair.sample_rate).statistics for r in tried]
         return tried[int(np.argmin([np.square(h - wanted).mean() for h in heard]))]
 
     return play
@@ -211,9 +211,9 @@ def _ceiling(models: Path, allowed: Collection[str] | None) -> System:
 
 
 @cache
-def loaded(model: Path) -> Predictor:
+def loaded(model: Path) -> MatchModel:
     """Give a model folder's predictor, loaded once in each process."""
-    return Predictor(model)
+    return MatchModel(model)
 
 
 def ours_folder(models: Path) -> Path:
@@ -226,8 +226,8 @@ def _matched(pair: Pair, folder: Path, allowed: Collection[str] | None) -> Match
     """Match as live and files do."""
     predictor, rate = loaded(folder), pair.sample_rate
     loudness = integrated_loudness(pair.reference, rate)
-    known = Reference(Path("reference"), predictor.describe(pair.reference, rate), loudness, 0.0)
-    found = match(predictor, predictor.describe(pair.input, rate), pair.input, rate, [known])
+    known = Reference(Path("reference"), predictor.analyse(pair.reference, rate), loudness, 0.0)
+    found = match(predictor, predictor.analyse(pair.input, rate), pair.input, rate, [known])
     if allowed is None:
         return found
     from .gradient_fit import restricted

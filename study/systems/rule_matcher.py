@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ...chain import CANONICAL, Settings, play_clip
+from ...chain import CANONICAL, ChainSettings, play_clip
 from ...dsp.loudness import integrated_loudness
 from ...effects import load
 from ...matching.equaliser_fit import fit
@@ -35,14 +35,14 @@ PAYS = 0.6
 
 def rule_settings(
     x: Audio, reference: Audio, sample_rate: float, allowed: Collection[str] = CANONICAL, cautious: bool = True
-) -> Settings:
+) -> ChainSettings:
     """Choose settings of the canonical chain so that x sounds like the reference; levels are not solved yet.
 
     Effects outside `allowed`, and reverb, stay off. `cautious` = False takes the spectra's difference
     whole: for a reference that is x itself, played through something.
     """
     x, reference = matched(x, sample_rate), matched(reference, sample_rate)
-    settings = Settings.default()
+    settings = ChainSettings.default()
     for _ in range(2):  # drive brings treble and compression moves the tone: the second round has heard them
         if "equaliser" in allowed:
             settings = _toned(settings, x, reference, sample_rate, cautious)
@@ -53,7 +53,7 @@ def rule_settings(
     return settings
 
 
-def play(settings: Settings, x: Audio, sample_rate: float) -> Audio:
+def play(settings: ChainSettings, x: Audio, sample_rate: float) -> Audio:
     """Play a mono clip through a chain."""
     return play_clip(settings, x, sample_rate)
 
@@ -61,9 +61,9 @@ def play(settings: Settings, x: Audio, sample_rate: float) -> Audio:
 # --- tone -----------------------------------------------------------------------------------------
 
 
-def _toned(settings: Settings, x: Audio, reference: Audio, sample_rate: float, cautious: bool) -> Settings:
+def _toned(settings: ChainSettings, x: Audio, reference: Audio, sample_rate: float, cautious: bool) -> ChainSettings:
     """Fit the equaliser to the spectra's difference; what the rest of the chain does to the tone is counted in."""
-    bare = settings.with_step("equaliser", on=False)
+    bare = settings.with_effect("equaliser", enabled=False)
     hz, ours = long_term_spectrum(_heard(bare, x, sample_rate), sample_rate)
     _, theirs = long_term_spectrum(reference, sample_rate)
     curve = smooth_difference(theirs - ours) if cautious else theirs - ours
@@ -74,7 +74,7 @@ def _toned(settings: Settings, x: Audio, reference: Audio, sample_rate: float, c
     start = np.array([p.unit(p.default) for p in effect.params])
     unit = fit(curve, hz, np.ones_like(hz), start, sample_rate)
     values = {p.name: p.clip(p.value(float(u))) for p, u in zip(effect.params, unit, strict=True)}
-    return settings.with_step("equaliser", on=True, **values)
+    return settings.with_effect("equaliser", enabled=True, **values)
 
 
 def smooth_difference(difference_db: Audio) -> Audio:
@@ -93,24 +93,26 @@ def smooth_difference(difference_db: Audio) -> Audio:
 # --- compression and drive ------------------------------------------------------------------------
 
 
-def _chosen(settings: Settings, x: Audio, reference: Audio, sample_rate: float, effect: str, trials, look) -> Settings:
+def _chosen(
+    settings: ChainSettings, x: Audio, reference: Audio, sample_rate: float, effect: str, trials, look
+) -> ChainSettings:
     """Try values of an effect, and take the best if it pays: `look` gives numbers scaled to 1 for chance."""
-    off = settings.with_step(effect, on=False)
+    off = settings.with_effect(effect, enabled=False)
     wanted = look(reference, sample_rate)
 
-    def cost(trial: Settings) -> float:
+    def cost(trial: ChainSettings) -> float:
         return float(np.sqrt(np.mean(np.square(look(_heard(trial, x, sample_rate), sample_rate) - wanted))))
 
     without = cost(off)
     if without < 1.0:  # no more than two takes differ
         return off
-    tried = [settings.with_step(effect, on=True, **values) for values in trials]
+    tried = [settings.with_effect(effect, enabled=True, **values) for values in trials]
     costs = [cost(trial) for trial in tried]
     best = int(np.argmin(costs))
     return tried[best] if costs[best] < PAYS * without else off
 
 
-def _heard(settings: Settings, x: Audio, sample_rate: float) -> Audio:
+def _heard(settings: ChainSettings, x: Audio, sample_rate: float) -> Audio:
     ready = solve_level(settings, x, sample_rate, MATCHED_LUFS, MATCHED_LUFS)
     return play(ready, x, sample_rate)
 
@@ -162,7 +164,7 @@ def _frames(x: Audio, sample_rate: float) -> tuple[Audio, Audio]:
     return frames, np.square(frames).mean(1)
 
 
-def level_for(settings: Settings, x: Audio, reference: Audio, sample_rate: float) -> Settings:
+def level_for(settings: ChainSettings, x: Audio, reference: Audio, sample_rate: float) -> ChainSettings:
     """Solve both gains on x, so that the chain works at -23 LUFS and comes out as loud as the reference."""
     target = min(integrated_loudness(reference, sample_rate), 0.0)
     return solve_level(settings, x, sample_rate, target, MATCHED_LUFS)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from afx_live import effects
-from afx_live.chain import CANONICAL, Chain, Rack, Settings, Step
-from afx_live.chain.settings import MOST_STEPS
+from afx_live.chain import CANONICAL, ChainParameters, ChainPlayer, ChainSettings, EffectSettings
+from afx_live.chain.settings import MAX_EFFECTS
 from afx_live.effects import load
 from afx_live.effects._torch import edges
 from support.effect_cases import (
@@ -37,20 +37,20 @@ ORDER = pytest.mark.parametrize("order", ORDERS, ids=lambda order: "-".join(n[:4
 
 def chosen(order, seed=0, **gains):
     rng = np.random.default_rng(seed)
-    return Settings(tuple(Step(name, anywhere(load(name), rng, 0.1, 0.9)) for name in order), **gains)
+    return ChainSettings(tuple(EffectSettings(name, anywhere(load(name), rng, 0.1, 0.9)) for name in order), **gains)
 
 
 def vector(settings):
     """Values of a chain as one vector, in the order of `Chain.params`."""
-    return [v for step in settings.steps for v in step.values.values()]
+    return [v for step in settings.effects for v in step.values.values()]
 
 
 def path(settings, moves, frames, rate=RATE):
     """The trajectory of every parameter of a chain, (params, edges)."""
     return np.concatenate(
         [
-            trajectory(load(s.effect), s.values, [(t, m.steps[i].values) for t, m in moves], frames, rate)
-            for i, s in enumerate(settings.steps)
+            trajectory(load(s.effect), s.values, [(t, m.effects[i].values) for t, m in moves], frames, rate)
+            for i, s in enumerate(settings.effects)
         ]
     )
 
@@ -77,8 +77,10 @@ def test_block_size_does_not_change_the_switching_of_effects():
     times = (300, 700, 1500, 1501, 3000, 4200, 4230)
     moves = []
     for i, time in enumerate(times):
-        steps = tuple(Step(s.effect, s.values, on=bool(rng.random() < 0.5)) for s in chosen(order, i).steps)
-        moves.append((time, Settings(steps)))
+        steps = tuple(
+            EffectSettings(s.effect, s.values, enabled=bool(rng.random() < 0.5)) for s in chosen(order, i).effects
+        )
+        moves.append((time, ChainSettings(steps)))
     whole = stream(chosen(order), x, glides=moves)
     for cuts in (partition(len(x), 0), partition(len(x), 1), range(len(x))):
         np.testing.assert_array_equal(stream(chosen(order), x, cuts=cuts, glides=moves), whole)
@@ -93,7 +95,7 @@ def test_live_chain_matches_torch(order, rate):
         torch.tensor([vector(s) for s in settings], dtype=torch.float64),
         max(1.0, float(np.abs(played).max())),
     )
-    y = Chain(order).process(tensor(xs), rate, values)
+    y = ChainParameters(order).process(tensor(xs), rate, values)
     torch.testing.assert_close(y, tensor(played), rtol=0, atol=1e-9 * loud)
 
 
@@ -106,7 +108,7 @@ def test_live_chain_matches_torch_while_parameters_move(order):
     played = np.stack([stream(s, x, glides=m) for s, x, m in zip(starts, xs, moves, strict=True)])
     values = torch.tensor(np.array([path(s, m, frames) for s, m in zip(starts, moves, strict=True)]))
     loud = max(1.0, float(np.abs(played).max()))
-    y = Chain(order).process(tensor(xs), RATE, values)
+    y = ChainParameters(order).process(tensor(xs), RATE, values)
     torch.testing.assert_close(y, tensor(played), rtol=0, atol=1e-9 * loud)
 
 
@@ -124,18 +126,22 @@ def test_effects_that_are_off_are_left_out(moving):
     xs, played, values = [bursts(frames, seed=i) for i in range(len(flags))], [], []
     for i, (row, x) in enumerate(zip(flags, xs, strict=True)):
         first, then = (
-            Settings(tuple(Step(s.effect, s.values, f) for s, f in zip(chosen(order, seed).steps, row, strict=True)))
+            ChainSettings(
+                tuple(
+                    EffectSettings(s.effect, s.values, f) for s, f in zip(chosen(order, seed).effects, row, strict=True)
+                )
+            )
             for seed in (i, 30 + i)
         )
         played.append(stream(first, x, glides=[(900, then)] if moving else ()))
         values.append(path(first, [(900, then)], frames) if moving else vector(first))
-    y = Chain(order).process(tensor(xs), RATE, torch.tensor(np.array(values)), on)
+    y = ChainParameters(order).process(tensor(xs), RATE, torch.tensor(np.array(values)), on)
     torch.testing.assert_close(y, tensor(played), rtol=0, atol=1e-9 * max(1.0, float(np.abs(played).max())))
     assert torch.equal(y[1], tensor(xs[1])[0])
 
 
 def test_items_that_are_off_get_no_gradient_from_their_values():
-    chain = Chain(("gain", "equaliser"))
+    chain = ChainParameters(("gain", "equaliser"))
     values = torch.tensor([vector(chosen(chain.order, s)) for s in range(2)], dtype=torch.float64, requires_grad=True)
     x = tensor([bursts(500), bursts(500)]).requires_grad_()
     chain.process(x, RATE, values, torch.tensor([[True, False], [False, True]])).square().sum().backward()
@@ -152,7 +158,7 @@ def test_items_that_are_off_get_no_gradient_from_their_values():
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("moving", [False, True], ids=["static", "moving"])
 def test_gradient_of_a_chain_is_right(moving):
-    chain, frames = Chain(("gain", "compressor", "distortion")), 80
+    chain, frames = ChainParameters(("gain", "compressor", "distortion")), 80
     rng = np.random.default_rng(5)
     middle = np.array([p.unit(telling(load(name))[p.name]) for name, p in chain.params])
     middle = middle[:, None] + (rng.uniform(-0.03, 0.03, (len(middle), edges(frames))) if moving else np.zeros((1, 1)))
@@ -169,19 +175,21 @@ def test_gradient_of_a_chain_is_right(moving):
 
 def test_order_is_heard():
     x = bursts(5000)
-    for a, b in itertools.combinations(chosen(CANONICAL).steps, 2):
-        change = np.abs(stream(Settings((a, b)), x) - stream(Settings((b, a)), x)).max()
+    for a, b in itertools.combinations(chosen(CANONICAL).effects, 2):
+        change = np.abs(stream(ChainSettings((a, b)), x) - stream(ChainSettings((b, a)), x)).max()
         linear = {a.effect, b.effect} == {"equaliser", "reverb"}
         assert change < 1e-12 if linear else change > 1e-3
 
 
 def test_vector_and_settings_are_the_same_thing():
-    chain = Chain(("reverb", "gain", "equaliser"))
+    chain = ChainParameters(("reverb", "gain", "equaliser"))
     settings = chosen(chain.order)
-    assert [(s.effect, name) for s in settings.steps for name in s.values] == [(e, p.name) for e, p in chain.params]
+    assert [(s.effect, name) for s in settings.effects for name in s.values] == [(e, p.name) for e, p in chain.params]
     assert chain.settings(np.array(vector(settings)), [True] * 3) == settings
     assert chain.columns("gain") == slice(6, 7)
-    assert chain.settings(np.full(25, 1e9), [False] * 3).steps[1] == Step("gain", {"gain_db": 48.0}, on=False)
+    assert chain.settings(np.full(25, 1e9), [False] * 3).effects[1] == EffectSettings(
+        "gain", {"gain_db": 48.0}, enabled=False
+    )
     with pytest.raises(KeyError, match="limiter is not in the chain"):
         chain.columns("limiter")
     with pytest.raises(ValueError, match="argument"):
@@ -193,41 +201,41 @@ def test_vector_and_settings_are_the_same_thing():
 
 def test_what_cannot_be_played_is_refused():
     with pytest.raises(ValueError, match="compressor, gain: in the chain twice; each effect once"):
-        Settings(tuple(map(Step, ("gain", "compressor", "gain", "compressor"))))
+        ChainSettings(tuple(map(EffectSettings, ("gain", "compressor", "gain", "compressor"))))
     with pytest.raises(ValueError, match="'flanger' is not an effect; there are compressor, "):
-        Step("flanger")
+        EffectSettings("flanger")
     with pytest.raises(KeyError, match="compressor has no parameter 'treshold_db'; it has threshold_db, ratio"):
-        Step("compressor", {"treshold_db": -20.0})
+        EffectSettings("compressor", {"treshold_db": -20.0})
     with pytest.raises(ValueError, match=r"ratio: 0.5 is not in \[1, 20\]"):
-        Step("compressor", {"ratio": 0.5})
+        EffectSettings("compressor", {"ratio": 0.5})
     with pytest.raises(ValueError, match=r"ratio: nan is not in \[1, 20\]"):
-        Step("compressor", {"ratio": float("nan")})
+        EffectSettings("compressor", {"ratio": float("nan")})
     for gain in ("input_gain_db", "output_gain_db"):
         with pytest.raises(ValueError, match=r"gain_db: 49 is not in \[-48, 48\]"):
-            Settings((), **{gain: 49.0})
-    with pytest.raises(ValueError, match=f"9 effects in a chain; at most {MOST_STEPS}"):
-        Settings(tuple(map(Step, ["gain"] * 9)))
+            ChainSettings((), **{gain: 49.0})
+    with pytest.raises(ValueError, match=f"9 effects in a chain; at most {MAX_EFFECTS}"):
+        ChainSettings(tuple(map(EffectSettings, ["gain"] * 9)))
     with pytest.raises(KeyError, match="gain is not in the chain equaliser → compressor"):
-        Settings((Step("equaliser"), Step("compressor"))).step("gain")
+        ChainSettings((EffectSettings("equaliser"), EffectSettings("compressor"))).effect("gain")
 
 
 def test_rack_refuses_to_glide_to_another_chain():
-    rack = Rack(Settings((Step("gain"), Step("equaliser"))), RATE)
+    rack = ChainPlayer(ChainSettings((EffectSettings("gain"), EffectSettings("equaliser"))), RATE)
     for order in (("equaliser", "gain"), ("gain",), ("gain", "equaliser", "reverb")):
         with pytest.raises(ValueError, match="a glide keeps the effects and their order"):
-            rack.glide(Settings(tuple(map(Step, order))))
+            rack.ramp(ChainSettings(tuple(map(EffectSettings, order))))
     with pytest.raises(ValueError, match="channels: 3 is not 1 or 2"):
-        Rack(Settings(), RATE, 3)
+        ChainPlayer(ChainSettings(), RATE, 3)
 
 
-def test_step_fills_in_defaults_and_with_step_changes_one():
-    settings = Settings.default()
-    assert [s.effect for s in settings.steps] == list(CANONICAL)
-    assert not any(s.on for s in settings.steps)
-    changed = settings.with_step("reverb", on=True, mix=0.5)
-    assert changed.step("reverb") == Step("reverb", {**load("reverb").defaults, "mix": 0.5})
-    assert changed.steps[:3] == settings.steps[:3]
-    assert settings == Settings.default()
+def test_step_fills_in_defaults_and_with_effect_changes_one():
+    settings = ChainSettings.default()
+    assert [s.effect for s in settings.effects] == list(CANONICAL)
+    assert not any(s.enabled for s in settings.effects)
+    changed = settings.with_effect("reverb", enabled=True, mix=0.5)
+    assert changed.effect("reverb") == EffectSettings("reverb", {**load("reverb").defaults, "mix": 0.5})
+    assert changed.effects[:3] == settings.effects[:3]
+    assert settings == ChainSettings.default()
 
 
 # --- amount ---------------------------------------------------------------------------------------
@@ -236,14 +244,14 @@ def test_step_fills_in_defaults_and_with_step_changes_one():
 @ORDER
 def test_amount_of_one_is_what_was_set(order):
     settings = chosen(order, 6)
-    np.testing.assert_allclose(vector(settings.at_amount(1.0)), vector(settings), rtol=1e-12)
+    np.testing.assert_allclose(vector(settings.scaled(1.0)), vector(settings), rtol=1e-12)
 
 
 @ORDER
 def test_amount_of_zero_does_nothing(order):
     x = np.concatenate([bursts(7168) * 0.25, np.zeros((1024, 2))])
     for seed in range(3):  # a limiter at 0 dB with a wide knee does not reach down to this sound
-        y = stream(chosen(order, seed).at_amount(0.0), x)
+        y = stream(chosen(order, seed).scaled(0.0), x)
         if "distortion" not in order:
             np.testing.assert_array_equal(y, x)
         else:  # its half-bands turn phases, also of the dry sound, so that a mix does not comb
@@ -255,8 +263,8 @@ def test_amount_of_zero_does_nothing(order):
 def test_amount_moves_every_parameter_evenly_to_the_ear(name):
     effect = load(name)
     for seed in range(4):
-        step = Step(name, anywhere(effect, np.random.default_rng(seed), 0.0, 1.0))
-        parts = [step.at_amount(a) for a in np.linspace(0.0, 1.0, 11)]
+        step = EffectSettings(name, anywhere(effect, np.random.default_rng(seed), 0.0, 1.0))
+        parts = [step.scaled(a) for a in np.linspace(0.0, 1.0, 11)]
         for p in effect.params:
             units = np.array([p.unit(s.values[p.name]) for s in parts])
             if p.neutral is None:
@@ -268,8 +276,8 @@ def test_amount_moves_every_parameter_evenly_to_the_ear(name):
 
 @pytest.mark.parametrize("name", [n for n in effects.names() if any(p.neutral is not None for p in load(n).params)])
 def test_more_amount_is_more_change(name):
-    x, settings = bursts(9600), Settings((Step(name, telling(load(name))),))
-    y = [stream(settings.at_amount(a), x) for a in np.linspace(0.0, 1.0, 9)]
+    x, settings = bursts(9600), ChainSettings((EffectSettings(name, telling(load(name))),))
+    y = [stream(settings.scaled(a), x) for a in np.linspace(0.0, 1.0, 9)]
     change = [np.sqrt(np.mean((other - y[0]) ** 2)) for other in y]
     assert np.all(np.diff(change) >= 0)
     assert change[-1] > max(change[4], 1e-3)
@@ -290,7 +298,10 @@ def test_switching_an_effect_does_not_click(name, hz, turn):
     frames, at, back = 36000, 12000, 24000
     x = np.repeat(0.3 * np.sin(2 * np.pi * hz * (np.arange(frames) - at) / RATE + turn)[:, None], 2, axis=1)
     for values in (load(name).defaults, telling(load(name))):
-        on, off = Settings((Step(name, values),)), Settings((Step(name, values, on=False),))
+        on, off = (
+            ChainSettings((EffectSettings(name, values),)),
+            ChainSettings((EffectSettings(name, values, enabled=False),)),
+        )
         y, wet = stream(off, x, glides=[(at, on), (back, off)]), stream(on, x)
         np.testing.assert_array_equal(y[:at], x[:at])
         np.testing.assert_array_equal(y[back + 1000 :], x[back + 1000 :])
@@ -305,7 +316,7 @@ def test_switching_an_effect_does_not_click(name, hz, turn):
 def test_switching_on_and_off_in_a_fade_does_not_click():
     x = np.repeat(0.3 * np.cos(2 * np.pi * 110.0 * np.arange(12000) / RATE)[:, None], 2, axis=1)
     for name in effects.names():
-        on, off = (Settings((Step(name, telling(load(name)), flag),)) for flag in (True, False))
+        on, off = (ChainSettings((EffectSettings(name, telling(load(name)), flag),)) for flag in (True, False))
         y = stream(
             off, x, glides=[(t, on if i % 2 == 0 else off) for i, t in enumerate((2000, 2500, 2700, 3000, 3300))]
         )
@@ -316,7 +327,10 @@ def test_switching_on_and_off_in_a_fade_does_not_click():
 def test_effect_that_is_switched_on_again_has_no_tail_from_before():
     x = np.zeros((30000, 2))
     x[:2000] = bursts(2000)
-    on, off = Settings((Step("reverb", {"rt60_s": 6.0, "mix": 1.0}),)), Settings((Step("reverb", on=False),))
+    on, off = (
+        ChainSettings((EffectSettings("reverb", {"rt60_s": 6.0, "mix": 1.0}),)),
+        ChainSettings((EffectSettings("reverb", enabled=False),)),
+    )
     y = stream(on, x, glides=[(3000, off), (6000, on)])
     assert np.abs(y[2500:3000]).max() > 1e-3
     assert not y[6000:].any()
@@ -324,8 +338,10 @@ def test_effect_that_is_switched_on_again_has_no_tail_from_before():
 
 def test_switching_in_a_chain_does_not_click_when_values_change_with_it():
     x = np.repeat(0.1 * np.sin(2 * np.pi * 220.0 * np.arange(24000) / RATE + 1.0)[:, None], 2, axis=1)
-    first = Settings(tuple(Step(n, on=n != "reverb") for n in CANONICAL))
-    then = Settings(tuple(Step(s.effect, s.values, s.effect != "distortion") for s in chosen(CANONICAL, 2).steps))
+    first = ChainSettings(tuple(EffectSettings(n, enabled=n != "reverb") for n in CANONICAL))
+    then = ChainSettings(
+        tuple(EffectSettings(s.effect, s.values, s.effect != "distortion") for s in chosen(CANONICAL, 2).effects)
+    )
     y = stream(first, x, glides=[(12000, then)])
     a, b = stream(first, x), stream(then, x)
     assert bend(y[11900:20000]) < 2.0 * max(bend(a[6000:]), bend(b[6000:])) + 10.0 * np.abs(a - b)[6000:].max() / 960

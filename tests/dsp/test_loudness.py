@@ -5,7 +5,7 @@ import pyloudnorm
 import pytest
 
 from afx_live.dsp import loudness
-from afx_live.dsp.loudness import MOMENTARY, SHORT_TERM, integrated_loudness, meter, meter_state, metered
+from afx_live.dsp.loudness import MOMENTARY, SHORT_TERM, integrated_loudness, meter, meter_state, read_loudness
 
 
 def sine(sample_rate, seconds=4.0, hz=997.0, peak=1.0):
@@ -113,15 +113,15 @@ def test_meter_is_the_same_for_any_blocks():
 
 def test_meter_reads_momentary_and_short_term():
     state = meter_state(48000, 1)
-    assert metered(state, MOMENTARY) == -np.inf
+    assert read_loudness(state, MOMENTARY) == -np.inf
     meter(sine(48000, 5.0)[:, None], state)
-    assert metered(state, SHORT_TERM) == pytest.approx(-3.01, abs=0.01)
+    assert read_loudness(state, SHORT_TERM) == pytest.approx(-3.01, abs=0.01)
     meter(sine(48000, 0.4, peak=0.1)[:, None], state)
-    assert metered(state, MOMENTARY) == pytest.approx(-23.01, abs=0.1)
+    assert read_loudness(state, MOMENTARY) == pytest.approx(-23.01, abs=0.1)
     meter(sine(48000, 2.6, peak=0.1)[:, None], state)
-    assert metered(state, SHORT_TERM) == pytest.approx(-23.01, abs=0.02)
+    assert read_loudness(state, SHORT_TERM) == pytest.approx(-23.01, abs=0.02)
     meter(np.zeros((48000 * 4, 1)), state)
-    assert metered(state, MOMENTARY) < -200
+    assert read_loudness(state, MOMENTARY) < -200
 
 
 def test_meter_survives_anything():
@@ -130,4 +130,4 @@ def test_meter_survives_anything():
     meter(wild, state)
     meter(np.stack([sine(48000)] * 2, axis=1), state)
     assert np.isfinite(state).all()
-    assert metered(state, SHORT_TERM) == pytest.approx(0.0, abs=0.02)
+    assert read_loudness(state, SHORT_TERM) == pytest.approx(0.0, abs=0.02)

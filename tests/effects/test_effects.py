@@ -12,10 +12,9 @@ from scipy.signal import sosfilt
 from torchaudio.functional import lfilter
 
 from afx_live import effects
-from afx_live.chain import Rack
-from afx_live.chain.player import PARAMS
-from afx_live.dsp.compiler import COEFS
-from afx_live.effects import Param, load
+from afx_live.chain import ChainPlayer
+from afx_live.dsp.compiler import MAX_COEFS
+from afx_live.effects import MAX_PARAMS, Param, load
 from afx_live.effects._torch import CHUNK, coefficients, edges
 from afx_live.realtime.audio.engine import CEILING, Engine
 from support.effect_cases import (
@@ -336,7 +335,7 @@ def test_denormal_input_is_not_slow(name, kind):
     sounds = {"denormal": noise(24000) * 1e-310, "tiny": noise(24000) * 1e-290, "decay": np.zeros((24000, 2))}
 
     def fastest(sound):
-        rack, best = Rack(alone(name, telling(load(name))), RATE), math.inf
+        rack, best = ChainPlayer(alone(name, telling(load(name))), RATE), math.inf
         rack.play(noise(4800))
         for _ in range(6):
             begin = time.thread_time()
@@ -358,7 +357,7 @@ def test_what_is_no_sound_is_survived(name, bad):
     assert np.isfinite(y).all()
     assert np.abs(y).max() <= np.float32(CEILING)
     assert np.abs(y[6000:]).max() > 1e-3  # and plays on
-    assert np.isfinite(Rack(alone(name, telling(load(name))), RATE).play(noise(100))).all()
+    assert np.isfinite(ChainPlayer(alone(name, telling(load(name))), RATE).play(noise(100))).all()
 
 
 # --- the spec -------------------------------------------------------------------------------------
@@ -444,8 +443,8 @@ def test_at_neutral_the_sound_is_left_alone(name):
 @EACH
 def test_parameters_and_coefficients_have_room(name):
     effect = load(name)
-    assert len(effect.params) <= PARAMS
-    assert len(effect._design(RATE, *effect.defaults.values())) <= COEFS  # compiled code checks no bounds
+    assert len(effect.params) <= MAX_PARAMS
+    assert len(effect._design(RATE, *effect.defaults.values())) <= MAX_COEFS  # compiled code checks no bounds
 
 
 def test_design_that_is_not_its_spec_is_refused():

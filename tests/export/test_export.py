@@ -13,17 +13,17 @@ import torch
 from afx_live.export.cli import main
 from afx_live.export.model.proof import ProofError, check
 from afx_live.export.model.write import write
-from afx_live.matching.model import ModelError, Predictor
+from afx_live.matching.model import MatchModel, ModelError
 from afx_live.presets import clip
 from afx_live.realtime.audio.render import listen
-from afx_live.training.response_system import System
+from afx_live.training.response_system import ResponseSystem
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> Path:
     """An untrained model with a plausible normalisation."""
     torch.manual_seed(1)
-    system = System()
+    system = ResponseSystem()
     system.predictor.encoder.mean.normal_(0.0, 3.0)
     system.predictor.encoder.scale.fill_(5.0)
     trainer = lightning.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, max_steps=0)
@@ -43,10 +43,10 @@ def model(checkpoint, tmp_path_factory) -> Path:
 def test_a_written_model_proves_itself_and_loads(model, capsys):
     main(["--check", str(model)])
     assert "proof clips agree" in capsys.readouterr().out
-    predictor = Predictor(model)
+    predictor = MatchModel(model)
     assert predictor.name == "small"
     heard = listen(clip("voice"))
-    described = predictor.describe(heard.stretches, heard.sample_rate)
+    described = predictor.analyse(heard.stretches, heard.sample_rate)
     prediction = predictor.predict(described, [described])
     assert prediction.unit.shape == (len(predictor.chain.params),)
     assert ((prediction.unit >= 0) & (prediction.unit <= 1)).all()
@@ -61,8 +61,8 @@ def test_the_spec_says_all_that_a_host_needs(model):
 
 
 def test_torch_and_onnxruntime_agree_on_real_sound(model, checkpoint):
-    system = System.load_from_checkpoint(checkpoint, weights_only=True).eval()
-    predictor = Predictor(model)
+    system = ResponseSystem.load_from_checkpoint(checkpoint, weights_only=True).eval()
+    predictor = MatchModel(model)
     for name in ("voice", "guitar", "drums"):
         heard = listen(clip(name))
         x = np.resize(heard.stretches.mean(1), 240000).astype(np.float32)
@@ -74,7 +74,7 @@ def test_torch_and_onnxruntime_agree_on_real_sound(model, checkpoint):
 
 
 def test_a_look_at_5_s_costs_at_most_50_ms_on_one_thread(model):
-    predictor = Predictor(model)
+    predictor = MatchModel(model)
     x = (0.05 * np.random.default_rng(0).standard_normal((1, 240000))).astype(np.float32)
     times = []
     for _ in range(40):
@@ -96,7 +96,7 @@ def test_an_altered_graph_fails_the_proof(model, tmp_path):
         main(["--check", str(folder)])
     assert stop.value.code == 1
     with pytest.raises(ModelError, match=r"proof\.npz is not the file"):
-        Predictor(folder)
+        MatchModel(folder)
 
 
 def test_nothing_is_overwritten_and_rubbish_is_refused(model, checkpoint, tmp_path):

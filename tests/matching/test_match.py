@@ -11,32 +11,32 @@ import pytest
 import soundfile
 
 from afx_live import presets
-from afx_live.chain import Rack, Settings, Step
+from afx_live.chain import ChainPlayer, ChainSettings, EffectSettings
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.effects import load
 from afx_live.matching import equaliser_fit
 from afx_live.matching.match import Match, Reference, goal_of, match, solve_level, target_of
-from afx_live.matching.model import ClipError, Description, ModelError, Prediction, Predictor
+from afx_live.matching.model import ClipError, Features, MatchModel, ModelError, Prediction
 from afx_live.matching.words import sentences
 from afx_live.realtime.cli.commands import SHIPPED
-from afx_live.realtime.session.hysteresis import CURVE_PLAY_DB, PLAY, followed, steadied, switched
+from afx_live.realtime.session.hysteresis import CURVE_DEADBAND_DB, DEADBAND, switched, with_hysteresis, within_deadband
 
 RATE = 48000
 CLIPS = ("voice", "guitar", "drums")
-WORK = Settings(
+WORK = ChainSettings(
     (
-        Step("equaliser", {"low_shelf_db": 6.0, "peak_2_db": -5.0, "high_shelf_db": 4.0}),
-        Step("compressor", {"threshold_db": -30.0, "ratio": 4.0}),
-        Step("distortion", {"drive_db": 18.0, "mix": 0.8}),
-        Step("reverb", {"mix": 0.2}),
+        EffectSettings("equaliser", {"low_shelf_db": 6.0, "peak_2_db": -5.0, "high_shelf_db": 4.0}),
+        EffectSettings("compressor", {"threshold_db": -30.0, "ratio": 4.0}),
+        EffectSettings("distortion", {"drive_db": 18.0, "mix": 0.8}),
+        EffectSettings("reverb", {"mix": 0.2}),
     )
 )
-BACKWARDS = Settings(tuple(reversed(WORK.steps)))
+BACKWARDS = ChainSettings(tuple(reversed(WORK.effects)))
 
 
 @pytest.fixture(scope="module")
 def model():
-    return Predictor(SHIPPED)
+    return MatchModel(SHIPPED)
 
 
 def clip(name):
@@ -45,40 +45,40 @@ def clip(name):
 
 def heard(model, name):
     x = clip(name)
-    return Reference(presets.clip(name), model.describe(x, RATE, name), integrated_loudness(x, RATE), len(x) / RATE)
+    return Reference(presets.clip(name), model.analyse(x, RATE, name), integrated_loudness(x, RATE), len(x) / RATE)
 
 
 def played(settings, x):
     x = x[:, None] if x.ndim == 1 else x
-    return Rack(settings, RATE, x.shape[1]).play(x)
+    return ChainPlayer(settings, RATE, x.shape[1]).play(x)
 
 
 # --- level ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", CLIPS)
-@pytest.mark.parametrize("settings", [WORK, BACKWARDS, Settings()], ids=["canonical", "backwards", "empty"])
+@pytest.mark.parametrize("settings", [WORK, BACKWARDS, ChainSettings()], ids=["canonical", "backwards", "empty"])
 @pytest.mark.parametrize("target", [-30.0, -16.0, None])
 def test_solved_level_is_the_target_in_closed_form(name, settings, target):
     x = clip(name)
     solved = solve_level(settings, x, RATE, target, -23.0)
     goal = integrated_loudness(x, RATE) if target is None else target
     assert integrated_loudness(played(solved, x), RATE) == pytest.approx(goal, abs=1e-6)
-    assert solved.steps == settings.steps
+    assert solved.effects == settings.effects
 
 
 def test_the_chain_is_entered_at_the_loudness_of_training():
     x = clip("voice")
     solved = solve_level(WORK, x, RATE, -16.0, -23.0)
-    toned = played(Settings(WORK.steps[:1], input_gain_db=solved.input_gain_db), x)
+    toned = played(ChainSettings(WORK.effects[:1], input_gain_db=solved.input_gain_db), x)
     assert integrated_loudness(toned, RATE) == pytest.approx(-23.0, abs=1e-6)
-    first = played(Settings(input_gain_db=solve_level(BACKWARDS, x, RATE, -16.0, -23.0).input_gain_db), x)
+    first = played(ChainSettings(input_gain_db=solve_level(BACKWARDS, x, RATE, -16.0, -23.0).input_gain_db), x)
     assert integrated_loudness(first, RATE) == pytest.approx(-23.0, abs=1e-6)
 
 
 def test_two_ears_of_one_sound_drive_the_chain_as_one_does():
     x = clip("voice")
-    chain = Settings(WORK.steps[:3])  # a reverb has two ears of its own
+    chain = ChainSettings(WORK.effects[:3])  # a reverb has two ears of its own
     one, two = (solve_level(chain, y, RATE, None, -23.0) for y in (x, np.repeat(x[:, None], 2, 1)))
     np.testing.assert_allclose(played(two, x), played(one, x), atol=1e-9)
 
@@ -104,13 +104,13 @@ def test_silence_changes_no_level(x):
 
 def test_gains_stay_in_their_range():
     gain = load("gain").params[0]
-    solved = solve_level(Settings(), 2e-3 * clip("voice"), RATE, -10.0, 20.0)
+    solved = solve_level(ChainSettings(), 2e-3 * clip("voice"), RATE, -10.0, 20.0)
     assert gain.low <= solved.input_gain_db <= gain.high
     assert gain.low <= solved.output_gain_db <= gain.high
 
 
 def test_the_goal_is_the_references_mean_and_never_over_full_scale():
-    nothing = Description(np.zeros(1), np.zeros(1), 1.0)
+    nothing = Features(np.zeros(1), np.zeros(1), 1.0)
     a, b, hot = (Reference(presets.clip("voice"), nothing, lufs, 5.0) for lufs in (-20.0, -10.0, 2.5))
     assert goal_of([a, b]) == -15.0
     assert goal_of([hot]) == 0.0
@@ -142,7 +142,7 @@ def with_everything(model, source, wanted, amount):
     x = clip(source)
     ref = heard(model, wanted)
     found = match(model, heard(model, source).description, x, RATE, [ref], amount)
-    settings = model.settings(found.prediction, [True] * 4).at_amount(amount)
+    settings = model.settings(found.prediction, [True] * 4).scaled(amount)
     return replace(found, settings=solve_level(settings, x, RATE, found.target_lufs, model.lufs)), x, ref
 
 
@@ -180,8 +180,10 @@ def test_more_amount_is_more_change(model):
 def test_what_sounds_like_the_reference_already_is_left_nearly_alone(model, name):
     x = clip(name)
     half = len(x) // 2
-    halves = [Reference(presets.clip(name), model.describe(h, RATE), integrated_loudness(h, RATE), 3.0)
-              for h in (x[:half], x[half:])]  # fmt: skip
+    halves = [
+        Reference(presets.clip(name), model.analyse(h, RATE), integrated_loudness(h, RATE), 3.0)
+        for h in (x[:half], x[half:])
+    ]
     found = match(model, halves[0].description, x[:half], RATE, halves[1:])
     change = difference(x[:half], played(found.settings, x[:half]))
     print(f"{name}: third octaves change by {change.mean():.2f} dB in the mean, {change.max():.2f} at most")
@@ -192,7 +194,7 @@ def test_a_guitar_amplifier_is_heard(model):
     x = clip("guitar")
     found = match(model, heard(model, "guitar").description, x, RATE, [heard(model, "guitar_reference")])
     assert isinstance(found, Match)
-    assert found.settings.step("distortion").on
+    assert found.settings.effect("distortion").enabled
 
 
 def test_a_reference_out_of_reach_is_said_to_be_so(model):
@@ -200,7 +202,7 @@ def test_a_reference_out_of_reach_is_said_to_be_so(model):
     x = clip("guitar")
     chopped = x * (np.sin(2 * np.pi * 8 * np.arange(len(x)) / RATE) > 0)
     for sound, near in ((x, True), (chopped, False)):
-        wanted = Reference(presets.clip("guitar"), model.describe(sound, RATE), -23.0, 6.0)
+        wanted = Reference(presets.clip("guitar"), model.analyse(sound, RATE), -23.0, 6.0)
         assert match(model, heard(model, "guitar").description, x, RATE, [wanted]).reached is near
 
 
@@ -210,7 +212,7 @@ def test_a_reach_that_cannot_be_is_refused(tmp_path, reach):
     spec = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps({**spec, "reach": reach}))
     with pytest.raises(ModelError, match="reach"):
-        Predictor(folder)
+        MatchModel(folder)
 
 
 def test_references_are_blended_evenly(model):
@@ -237,7 +239,7 @@ def test_fixed_parameters_keep_their_defaults(model):
     settings = model.settings(prediction)
     assert model.spec["fixed"]
     for effect, name in model.spec["fixed"]:
-        assert settings.step(effect).values[name] == load(effect).param(name).default
+        assert settings.effect(effect).values[name] == load(effect).param(name).default
 
 
 def test_an_effect_is_switched_whatever_its_threshold_and_not_by_chance(tmp_path):
@@ -246,10 +248,10 @@ def test_an_effect_is_switched_whatever_its_threshold_and_not_by_chance(tmp_path
     spec = json.loads((folder / "model.json").read_text())
     spec["threshold"]["compressor"] = [0.96, 0.96]
     (folder / "model.json").write_text(json.dumps(spec))
-    model = Predictor(folder)
+    model = MatchModel(folder)
 
     def after(p, on):
-        playing = Settings(tuple(replace(s, on=on) for s in Settings.default(model.chain.order).steps))
+        playing = ChainSettings(tuple(replace(s, enabled=on) for s in ChainSettings.default(model.chain.order).effects))
         prediction = Prediction(np.full(len(model.chain.params), 0.5), np.full(4, p), np.zeros(64), 0.5)
         return switched(prediction, model, playing)[model.chain.order.index("compressor")]
 
@@ -259,20 +261,20 @@ def test_an_effect_is_switched_whatever_its_threshold_and_not_by_chance(tmp_path
 
 def test_what_drifts_is_followed_with_play():
     """Inside the play nothing moves, not by a bit; outside, it stays no further off than the play."""
-    assert followed(0.52, 0.5, 0.03) == 0.5
-    assert followed(0.6, 0.5, 0.03) == pytest.approx(0.57)
-    assert followed(0.4, 0.5, 0.03) == pytest.approx(0.43)
+    assert within_deadband(0.52, 0.5, 0.03) == 0.5
+    assert within_deadband(0.6, 0.5, 0.03) == pytest.approx(0.57)
+    assert within_deadband(0.4, 0.5, 0.03) == pytest.approx(0.43)
     tilt = np.linspace(-1.0, 1.0, 64)
     old = Prediction(np.full(3, 0.5), np.zeros(4), np.zeros(64), 0.5)
-    near = Prediction(0.5 + 0.9 * PLAY * np.ones(3), np.ones(4), 0.9 * CURVE_PLAY_DB * tilt, 0.55)
-    held = steadied(near, old)
+    near = Prediction(0.5 + 0.9 * DEADBAND * np.ones(3), np.ones(4), 0.9 * CURVE_DEADBAND_DB * tilt, 0.55)
+    held = with_hysteresis(near, old)
     assert [*held.unit, *held.curve_db, held.kin] == [*old.unit, *old.curve_db, old.kin]
     assert (held.probability == near.probability).all()  # switching has a margin of its own
     far = Prediction(np.array([0.9, 0.1, 0.5]), np.ones(4), 10.0 * tilt, 0.9)
-    moved = steadied(far, old)
-    np.testing.assert_allclose(np.abs(moved.unit - far.unit), [PLAY, PLAY, 0.0])
-    np.testing.assert_allclose(moved.curve_db, (10.0 - CURVE_PLAY_DB) * tilt)  # the same shape
-    assert steadied(far, None) is far
+    moved = with_hysteresis(far, old)
+    np.testing.assert_allclose(np.abs(moved.unit - far.unit), [DEADBAND, DEADBAND, 0.0])
+    np.testing.assert_allclose(moved.curve_db, (10.0 - CURVE_DEADBAND_DB) * tilt)  # the same shape
+    assert with_hysteresis(far, None) is far
 
 
 # --- what is heard --------------------------------------------------------------------------------
@@ -280,8 +282,8 @@ def test_what_drifts_is_followed_with_play():
 
 def test_windows_are_pooled_and_silence_is_not(model):
     a, b, silence = clip("voice")[: 5 * RATE], clip("guitar")[: 5 * RATE], np.zeros(5 * RATE)
-    one, two = model.describe(a, RATE), model.describe(b, RATE)
-    both = model.describe(np.concatenate([silence, a, silence, b, silence]), RATE)
+    one, two = model.analyse(a, RATE), model.analyse(b, RATE)
+    both = model.analyse(np.concatenate([silence, a, silence, b, silence]), RATE)
     assert both.windows == 2.0
     np.testing.assert_allclose(both.statistics, (one.statistics + two.statistics) / 2, atol=2e-3)
     np.testing.assert_allclose(both.embedding, (one + two).embedding, atol=2e-3)
@@ -289,18 +291,18 @@ def test_windows_are_pooled_and_silence_is_not(model):
 
 def test_what_is_quiet_beside_the_rest_does_not_count(model):
     a, hum = clip("voice")[: 5 * RATE], 0.03 * clip("drums")[: 5 * RATE]
-    assert model.describe(np.concatenate([a, hum]), RATE).windows == 1.0
+    assert model.analyse(np.concatenate([a, hum]), RATE).windows == 1.0
 
 
 def test_loudness_and_channels_do_not_change_what_is_heard(model):
     x = clip("guitar")[: 5 * RATE]
-    here = model.describe(x, RATE)
+    here = model.analyse(x, RATE)
     for other in (0.03 * x, np.stack([x, x], 1), np.stack([x] * 6, 1)):
-        np.testing.assert_allclose(model.describe(other, RATE).embedding, here.embedding, atol=1e-3)
+        np.testing.assert_allclose(model.analyse(other, RATE).embedding, here.embedding, atol=1e-3)
 
 
 def test_pooling_weighs_by_how_much_was_heard():
-    a, b = Description(np.ones(3), np.ones(2), 3.0), Description(np.zeros(3), 5 * np.ones(2), 1.0)
+    a, b = Features(np.ones(3), np.ones(2), 3.0), Features(np.zeros(3), 5 * np.ones(2), 1.0)
     np.testing.assert_allclose((a + b).statistics, 0.75)
     np.testing.assert_allclose((a + b).embedding, 2.0)
     assert (a + b).windows == 4.0
@@ -317,7 +319,7 @@ def test_pooling_weighs_by_how_much_was_heard():
 )
 def test_what_can_not_be_described_says_why(model, x, words):
     with pytest.raises(ClipError) as error:
-        model.describe(x, RATE, "it")
+        model.analyse(x, RATE, "it")
     assert words in str(error.value)
 
 
@@ -403,7 +405,7 @@ def param(spec, effect, name):
 def test_a_model_that_does_not_fit_is_refused_by_name(copy, change, words):
     edit(copy, change)
     with pytest.raises(ModelError) as error:
-        Predictor(copy)
+        MatchModel(copy)
     assert words in str(error.value)
     assert str(copy) in str(error.value)
 
@@ -412,14 +414,14 @@ def test_a_model_that_does_not_fit_is_refused_by_name(copy, change, words):
 def test_a_description_that_is_none_is_refused(copy, text):
     (copy / "model.json").write_text(text, encoding="latin-1")
     with pytest.raises(ModelError, match=r"model\.json"):
-        Predictor(copy)
+        MatchModel(copy)
 
 
 @pytest.mark.parametrize("name", ["model.json", "encoder.onnx", "controller.onnx"])
 def test_a_missing_file_is_named(copy, name):
     (copy / name).unlink()
     with pytest.raises(ModelError, match=f"{name} is missing: .* is not a model folder"):
-        Predictor(copy)
+        MatchModel(copy)
 
 
 @pytest.mark.parametrize("name", ["encoder.onnx", "controller.onnx"])
@@ -428,7 +430,7 @@ def test_an_edited_file_is_refused_by_its_checksum(copy, name):
     data[len(data) // 2] ^= 1
     (copy / name).write_bytes(data)
     with pytest.raises(ModelError, match=f"{name} is not the file that model.json was written for"):
-        Predictor(copy)
+        MatchModel(copy)
 
 
 @pytest.mark.parametrize("data", [b"", b"garbage" * 100])
@@ -436,7 +438,7 @@ def test_a_graph_that_is_none_is_refused(copy, data):
     (copy / "encoder.onnx").write_bytes(data)
     stamp(copy, "encoder.onnx")
     with pytest.raises(ModelError, match=r"encoder\.onnx: onnxruntime cannot load it"):
-        Predictor(copy)
+        MatchModel(copy)
 
 
 def test_swapped_graphs_are_refused(copy):
@@ -444,11 +446,11 @@ def test_swapped_graphs_are_refused(copy):
         shutil.copy(SHIPPED / other, copy / name)
         stamp(copy, name)
     with pytest.raises(ModelError, match=r"encoder\.onnx .*waveform"):
-        Predictor(copy)
+        MatchModel(copy)
 
 
 @pytest.mark.parametrize("place", ["nowhere", "a file"])
 def test_what_is_no_folder_is_refused(tmp_path, place):
     (tmp_path / "a file").touch()
     with pytest.raises(ModelError, match=place):
-        Predictor(tmp_path / place)
+        MatchModel(tmp_path / place)

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from afx_live import effects, presets
-from afx_live.chain import Rack, Settings, Step
+from afx_live.chain import ChainPlayer, ChainSettings, EffectSettings
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.presets import Preset, PresetError, from_json, load, save, to_json
 
@@ -30,8 +30,8 @@ def home(tmp_path, monkeypatch):
 
 def preset(**changes) -> Preset:
     steps = (
-        Step("compressor", {"threshold_db": -24.125, "ratio": 2.123456789}),
-        Step("equaliser", {"peak_1_hz": 118.0, "peak_1_db": -3.0}, on=False),
+        EffectSettings("compressor", {"threshold_db": -24.125, "ratio": 2.123456789}),
+        EffectSettings("equaliser", {"peak_1_hz": 118.0, "peak_1_db": -3.0}, enabled=False),
     )
     source = {
         "references": [{"file": "podcast.wav", "sha256": "0" * 64, "lufs": -16.1}],
@@ -39,7 +39,7 @@ def preset(**changes) -> Preset:
         "app": "afx-live 0.1.0",
         "created": "2026-11-22T22:40:00Z",
     }
-    data = dict(settings=Settings(steps, 3.0, -1.5), amount=0.75, target_lufs=-16.0, source=source, notes="Mine.")
+    data = dict(settings=ChainSettings(steps, 3.0, -1.5), amount=0.75, target_lufs=-16.0, source=source, notes="Mine.")
     return Preset(**{"name": "my-voice", **data, **changes})
 
 
@@ -53,9 +53,9 @@ def document() -> dict:
 def test_what_is_saved_is_loaded(tmp_path):
     path = save(preset(), tmp_path / "a.json")
     found = load(path)
-    assert found.settings.step("compressor").values["ratio"] == 2.12346  # 6 significant digits
+    assert found.settings.effect("compressor").values["ratio"] == 2.12346  # 6 significant digits
     assert found == preset(settings=found.settings)
-    assert found.settings.steps[1] == preset().settings.steps[1]
+    assert found.settings.effects[1] == preset().settings.effects[1]
     assert (found.settings.input_gain_db, found.settings.output_gain_db) == (3.0, -1.5)
     assert path.read_text() == to_json(found)
 
@@ -72,14 +72,14 @@ def test_missing_means_default():
     small = {"format": "afx-live-preset", "version": 1, "chain": [{"effect": "compressor", "ratio": 4}]}
     found = from_json(json.dumps(small), name="small")
     assert (found.name, found.amount, found.target_lufs, found.source) == ("small", 1.0, None, {})
-    assert found.settings == Settings((Step("compressor", {"ratio": 4.0}),))
+    assert found.settings == ChainSettings((EffectSettings("compressor", {"ratio": 4.0}),))
 
 
 def test_every_effect_and_edge_of_range_survives():
     for name in effects.names():
         for end in ("low", "high"):
-            step = Step(name, {p.name: getattr(p, end) for p in effects.load(name).params})
-            assert from_json(to_json(Preset("edge", Settings((step,))))).settings.steps == (step,)
+            step = EffectSettings(name, {p.name: getattr(p, end) for p in effects.load(name).params})
+            assert from_json(to_json(Preset("edge", ChainSettings((step,))))).settings.effects == (step,)
 
 
 def test_byte_order_mark_is_ignored():
@@ -446,7 +446,7 @@ def material() -> np.ndarray:
 def test_factory_preset_is_heard_and_sane(name, channels):
     found = load(name)
     x = np.repeat(material()[:, None], channels, 1)
-    y = Rack(found.settings.at_amount(found.amount), RATE, channels).play(x)
+    y = ChainPlayer(found.settings.scaled(found.amount), RATE, channels).play(x)
     assert np.isfinite(y).all()
     mono = y[:, 0]
     lufs = integrated_loudness(mono, RATE)

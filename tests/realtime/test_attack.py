@@ -28,11 +28,10 @@ import soundfile
 from onnx import helper
 
 from afx_live import presets
-from afx_live.chain import Settings
+from afx_live.chain import ChainSettings
 from afx_live.effects import names
-from afx_live.matching import model as predictor
-from afx_live.matching.model import ClipError, ModelError, Predictor
-from afx_live.matching.onnx_sandbox import trial
+from afx_live.matching.model import ClipError, MatchModel, ModelError
+from afx_live.matching.onnx_sandbox import run_in_sandbox
 from afx_live.realtime.audio.engine import CEILING
 from afx_live.realtime.audio.render import fixed, listen, render
 from afx_live.realtime.cli import main
@@ -49,12 +48,42 @@ COUNT = int(os.environ.get("AFX_ATTACK", "100000"))
 PING = bundle(*[message("/afx/ping")] * 3)  # as nothing else here asks for it
 PONG = encode([("/afx/ping", 0.0)] * 3, 1000)
 OUTSIDE = (
-    "../secret.wav", "../../etc/passwd", "/etc/passwd", "~/secret.wav", "~root", "link.wav", "away/secret.wav", "loop",
-    ".", "..", "", "/", "a" * 300, "a/" * 2000, "\u2025/secret.wav", "\uff0e\uff0e\uff0fsecret.wav", "..\\secret.wav",
-    "%2e%2e/secret.wav", "file:///etc/passwd", "pipe", "secret", "../secret", "../presets/../secret", "secret.json",
-    "mine.json", "mine/", "./mine", "/dev/zero", "/proc/self/mem", "con", "nul:", "good.wav/..", "\u202e", "mine ",
+    "../secret.wav",
+    "../../etc/passwd",
+    "/etc/passwd",
+    "~/secret.wav",
+    "~root",
+    "link.wav",
+    "away/secret.wav",
+    "loop",
+    ".",
+    "..",
+    "",
+    "/",
+    "a" * 300,
+    "a/" * 2000,
+    "\u2025/secret.wav",
+    "\uff0e\uff0e\uff0fsecret.wav",
+    "..\\secret.wav",
+    "%2e%2e/secret.wav",
+    "file:///etc/passwd",
+    "pipe",
+    "secret",
+    "../secret",
+    "../presets/../secret",
+    "secret.json",
+    "mine.json",
+    "mine/",
+    "./mine",
+    "/dev/zero",
+    "/proc/self/mem",
+    "con",
+    "nul:",
+    "good.wav/..",
+    "\u202e",
+    "mine ",
     "good.wav/../../secret.wav",
-)  # fmt: skip
+)
 
 
 def datagrams(count, seed=3):
@@ -200,7 +229,7 @@ def live(monkeypatch):
     monkeypatch.setattr(Budget, "left", lambda self: True)
     monkeypatch.setattr(osc, "APPLY_RATE", 1e5)
     engine: Any = InProcess()
-    playing = session.Session(engine, None, Settings.default(tuple(n for n in names() if n != "gain")))
+    playing = session.Session(engine, None, ChainSettings.default(tuple(n for n in names() if n != "gain")))
     with osc.OscServer(playing, port=0) as server:
         yield server, engine
     playing.close()
@@ -396,7 +425,7 @@ def places(tmp_path, monkeypatch):
     (clips / "loop").symlink_to("loop")
     os.mkfifo(clips / "pipe")
     for path in (home / "presets/mine.json", home / "secret.json"):
-        path.write_text(presets.to_json(presets.Preset("mine", Settings())))
+        path.write_text(presets.to_json(presets.Preset("mine", ChainSettings())))
     return clips, home, tmp_path
 
 
@@ -412,7 +441,7 @@ def test_no_address_opens_anything_outside_the_clip_and_preset_folders(places, m
     before = sorted(around.rglob("*"))
     engine: Any = InProcess()
     model: Any = object()  # it is never asked
-    playing = session.Session(engine, model, Settings(), clip_folders=[clips])
+    playing = session.Session(engine, model, ChainSettings(), clip_folders=[clips])
     playing.start()
     OPENED.append("")
     try:
@@ -510,9 +539,14 @@ def wav(rate=48000, channels=1, bits=16, kind=1, data=bytes(48000), claim=None, 
     frame = channels * bits // 8 if frame is None else frame
     size = len(data) if claim is None else claim
     form = struct.pack("<HHIIHH", kind, channels, rate, rate * frame & 0xFFFFFFFF, frame & 0xFFFF, bits)
-    return b"RIFF" + struct.pack("<I", (36 + size) & 0xFFFFFFFF) + b"WAVEfmt " + struct.pack("<I", 16) + form + (
-        b"data" + struct.pack("<I", size & 0xFFFFFFFF) + data
-    )  # fmt: skip
+    return (
+        b"RIFF"
+        + struct.pack("<I", (36 + size) & 0xFFFFFFFF)
+        + b"WAVEfmt "
+        + struct.pack("<I", 16)
+        + form
+        + (b"data" + struct.pack("<I", size & 0xFFFFFFFF) + data)
+    )
 
 
 def rf64(frames):
@@ -547,7 +581,7 @@ SOUNDS = {
     b"SSND\0\0\0\x08" + bytes(8),
     "an AU of no encoding": b".snd\0\0\0\x18\xff\xff\xff\xff\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" + bytes(200),
     "a CAF of negative size": b"caff\0\1\0\0desc" + struct.pack(">q", -5) + bytes(60),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -578,7 +612,7 @@ def test_a_thousand_channels_take_no_more_memory_than_two(tmp_path):
         heard = listen(tmp_path / "wide.wav")
     assert heard.stretches.shape == (8000, 1)
     with pytest.raises(ClipError, match="1000 channels"):
-        render(heard, fixed(heard, Settings(), None), tmp_path / "out.wav", lambda frames: None)
+        render(heard, fixed(heard, ChainSettings(), None), tmp_path / "out.wav", lambda frames: None)
 
 
 # --- models ---------------------------------------------------------------------------------------
@@ -599,10 +633,11 @@ def ints(name, *values):
 
 def looping():
     body = helper.make_graph(
-        [helper.make_node("Identity", ["go"], ["on"])], "b",
+        [helper.make_node("Identity", ["go"], ["on"])],
+        "b",
         [helper.make_tensor_value_info("i", 7, []), helper.make_tensor_value_info("go", 9, [])],
         [helper.make_tensor_value_info("on", 9, [])],
-    )  # fmt: skip
+    )
     loop = ("Loop", "n yes", "", {"body": body})
     n, yes = helper.make_tensor("n", 7, [], [1 << 62]), helper.make_tensor("yes", 9, [], [True])
     ends = [("Identity", "waveform", name, {}) for name in ("statistics", "embedding")]
@@ -650,7 +685,7 @@ GRAPHS = {
     "cut": (lambda: (SHIPPED / "encoder.onnx").read_bytes()[:300_000], "not an ONNX graph"),
     "a length of 2^63": (lambda: b"\x3a" + b"\xff" * 8 + b"\x7f", "not an ONNX graph"),
     "a number without end": (lambda: b"\xff" * 100, "not an ONNX graph"),
-}  # fmt: skip
+}
 
 
 def put_graph(folder, data):
@@ -668,21 +703,21 @@ def put_graph(folder, data):
 def test_a_hostile_graph_is_a_model_error(tmp_path, name):
     make, words = GRAPHS[name]
     with pytest.raises(ModelError, match=words) as error:
-        Predictor(put_graph(tmp_path / "model", make()))
+        MatchModel(put_graph(tmp_path / "model", make()))
     assert str(tmp_path) in str(error.value)
 
 
 def test_a_graph_that_answers_with_nonsense_says_so_when_it_is_heard(tmp_path):
-    model = Predictor(put_graph(tmp_path / "model", undefined()))
+    model = MatchModel(put_graph(tmp_path / "model", undefined()))
     with pytest.raises(ModelError, match="NaN or Inf"):
-        model.describe(NOISE, 48000)
+        model.analyse(NOISE, 48000)
 
 
 def test_a_graph_that_kills_its_process_kills_only_a_child(tmp_path, monkeypatch):
     folder = put_graph(tmp_path / "model", (SHIPPED / "encoder.onnx").read_bytes())
-    Predictor(folder)  # the copy is fine
+    MatchModel(folder)  # the copy is fine
     with pytest.raises(ModelError, match="do not end within"):
-        trial(
+        run_in_sandbox(
             folder, {name: (folder / name).read_bytes() for name in ("encoder.onnx", "controller.onnx")}, 240000, 0.01
         )
     killer = tmp_path / "killer"
@@ -690,7 +725,7 @@ def test_a_graph_that_kills_its_process_kills_only_a_child(tmp_path, monkeypatch
     killer.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(killer))
     with pytest.raises(ModelError, match="signal 11"):
-        Predictor(folder)
+        MatchModel(folder)
 
 
 SPECS = {
@@ -724,7 +759,7 @@ SPECS = {
 
 @pytest.mark.parametrize("name", SPECS)
 def test_a_hostile_description_is_a_model_error(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(predictor, "trial", lambda *words: None)  # it has its own tests
+    monkeypatch.setattr(predictor, "run_in_sandbox", lambda *words: None)  # it has its own tests
     folder = shutil.copytree(SHIPPED, tmp_path / "model")
     os.mkfifo(folder / "pipe")
     (folder / "zero").symlink_to("/dev/zero")
@@ -732,7 +767,7 @@ def test_a_hostile_description_is_a_model_error(tmp_path, monkeypatch, name):
     SPECS[name](spec)
     (folder / "model.json").write_text(json.dumps(spec))
     with pytest.raises(ModelError) as error:
-        Predictor(folder)
+        MatchModel(folder)
     assert len(str(error.value)) < 1200
     assert str(error.value).isprintable()
 
@@ -741,6 +776,6 @@ def test_a_hostile_description_is_a_model_error(tmp_path, monkeypatch, name):
 def test_a_description_that_is_no_json_is_a_model_error(tmp_path, text, capsys):
     (tmp_path / "model.json").write_text(text)
     with pytest.raises(ModelError):
-        Predictor(tmp_path)
+        MatchModel(tmp_path)
     words = "render", presets.clip("voice"), "--model", tmp_path, "--reference", presets.clip("drums"), "-o", "x.wav"
     assert exit_code(*words, "-q", capsys=capsys) == 5

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afx_live.chain import Settings, Step
-from afx_live.chain.settings import kinds
+from afx_live.chain import ChainSettings, EffectSettings
+from afx_live.chain.parameters import kinds
 from afx_live.dsp.compiler import c_function
 from afx_live.effects import load as effect
 from afx_live.effects import names
@@ -37,7 +37,7 @@ SCENES, CALLS = 300, 20
 BLOCK = 128
 
 
-def fresh(settings: Settings = CHAIN, empty: bool = False) -> tuple[Shared, Callback]:
+def fresh(settings: ChainSettings = CHAIN, empty: bool = False) -> tuple[Shared, Callback]:
     shared = Shared.create(None, RATE)
     shared.play(settings)
     return shared, callback(memory(shared, RATE, fade_in=False), RATE, 2, 2, empty)
@@ -63,9 +63,16 @@ class Watched:
         long, pointer = ctypes.c_ulong, ctypes.c_void_p
         self._frames = np.array(frames, np.dtype("L"))
         self._c.begin_calls(
-            pointer(address), pointer(x), pointer(y), pointer(self._frames.ctypes.data), long(len(frames)),
-            long(step), long(step), long(0), pointer(user),
-        )  # fmt: skip
+            pointer(address),
+            pointer(x),
+            pointer(y),
+            pointer(self._frames.ctypes.data),
+            long(len(frames)),
+            long(step),
+            long(step),
+            long(0),
+            pointer(user),
+        )
 
     def end(self) -> None:
         self._c.end_calls()
@@ -75,19 +82,21 @@ class Watched:
         return dict(zip(words, (ctypes.c_long * len(words)).in_dll(self._c, "counts"), strict=True))
 
 
-def random_settings(random, effects) -> Settings:
+def random_settings(random, effects) -> ChainSettings:
     steps = [
-        Step(str(e), {p.name: p.clip(p.value(random.uniform())) for p in effect(e).params}, bool(random.integers(2)))
+        EffectSettings(
+            str(e), {p.name: p.clip(p.value(random.uniform())) for p in effect(e).params}, bool(random.integers(2))
+        )
         for e in effects
     ]
-    return Settings(tuple(steps), *random.uniform(-20, 20, 2))
+    return ChainSettings(tuple(steps), *random.uniform(-20, 20, 2))
 
 
 def _callback_calls(thread: Watched) -> dict:
     """Play everything there is to play, while the settings change, and tell what came out and what was counted."""
     random = np.random.default_rng(3)
     shared, bound = fresh()
-    peak, order = 0.0, [step.effect for step in CHAIN.steps]
+    peak, order = 0.0, [step.effect for step in CHAIN.effects]
     for scene in range(SCENES):
         frames = random.integers(1, 700, CALLS)
         x = noise(int(frames.sum()))
@@ -112,10 +121,17 @@ def _control_calls(thread: Watched) -> dict:
     c.sem_init(ctypes.c_void_p(room[0].ctypes.data), 0, 9)
     c.pthread_spin_init(ctypes.c_void_p(room[1].ctypes.data), 0)
     plain = {
-        "malloc": (64, 0, 0), "calloc": (8, 8, 0), "realloc": (0, 64, 0), "free": (0, 0, 0), "memalign": (64, 64, 0),
-        "aligned_alloc": (64, 64, 0), "posix_memalign": (room[2].ctypes.data, 64, 64), "mmap": (0, 4096, 3),
-        "munmap": (0, 0, 0), "system_calls": (0, 0, 0),
-    }  # fmt: skip
+        "malloc": (64, 0, 0),
+        "calloc": (8, 8, 0),
+        "realloc": (0, 64, 0),
+        "free": (0, 0, 0),
+        "memalign": (64, 64, 0),
+        "aligned_alloc": (64, 64, 0),
+        "posix_memalign": (room[2].ctypes.data, 64, 64),
+        "mmap": (0, 4096, 3),
+        "munmap": (0, 0, 0),
+        "system_calls": (0, 0, 0),
+    }
     at = {"sem_post": 0, "sem_wait": 0, "sem_trywait": 0, "pthread_spin_lock": 1}
     found = {}
     for i, name in enumerate(thread.counts()):
@@ -253,7 +269,7 @@ def test_denormal_input_costs_no_more_than_noise():
 
 def test_tails_that_end_in_denormal_numbers_cost_no_more_than_noise():
     """For 20 s: a float64 needs 6160 dB to get there, which the shortest reverb takes 16 s for."""
-    settings = CHAIN.with_step("reverb", None, rt60_s=effect("reverb").param("rt60_s").low)
+    settings = CHAIN.with_effect("reverb", None, rt60_s=effect("reverb").param("rt60_s").low)
     loud, silence = noise(RATE // 2), np.zeros((RATE // 2, 2), np.float32)
     found = []
     for _ in range(3):
@@ -295,7 +311,7 @@ def _soak(seconds: str) -> None:
         if broken:
             blow_up(bound)
         peak = {"peak_1_db": float(second % 19 - 9)}
-        shared.play(quiet.with_step("equaliser", None, **peak), bypass=loud, cross_over=second % 11 == 9)
+        shared.play(quiet.with_effect("equaliser", None, **peak), bypass=loud, cross_over=second % 11 == 9)
         before, start = int(shared.meters[0]["late"]), time.monotonic()
         for at in range(0, RATE, BLOCK):
             flags = INPUT_OVERFLOW if drop and at == 0 else 0

@@ -19,7 +19,7 @@ import pytest
 import soundfile
 
 from afx_live import presets
-from afx_live.chain import Settings
+from afx_live.chain import ChainSettings
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.realtime.audio import devices, live_engine
 from afx_live.realtime.audio.devices import Listing
@@ -68,9 +68,15 @@ class FakeLive:
     closed = 0
     running = True
     status: ClassVar = {
-        "input": "a device", "output": "a device", "api": "API", "sample_rate": 48000.0, "block_size": 128,
-        "input_latency": 0.003, "output_latency": 0.003, "priority": 0,
-    }  # fmt: skip
+        "input": "a device",
+        "output": "a device",
+        "api": "API",
+        "sample_rate": 48000.0,
+        "block_size": 128,
+        "input_latency": 0.003,
+        "output_latency": 0.003,
+        "priority": 0,
+    }
 
     def __init__(self, settings, **options):
         self.options = options
@@ -211,10 +217,14 @@ def clips_that_are_none(place):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("missing.wav", "is not there"), ("folder.wav", "is not a file"), ("text.wav", "cannot be read as audio"),
-        ("silent.wav", "is silent"), ("short.wav", "is silent"), ("nan.wav", "holds NaN or Inf"),
+        ("missing.wav", "is not there"),
+        ("folder.wav", "is not a file"),
+        ("text.wav", "cannot be read as audio"),
+        ("silent.wav", "is silent"),
+        ("short.wav", "is silent"),
+        ("nan.wav", "holds NaN or Inf"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("role", ["input", "reference", "live"])
 def test_a_clip_that_is_none_is_exit_code_4(afx, place, name, text, role):
     clips_that_are_none(place)
@@ -324,7 +334,7 @@ def test_render_tells_what_it_did_in_json_and_writes_a_preset(afx, place):
     assert chain["distortion"]["on"]
     assert chain["distortion"]["drive_db"] > 0.0
     saved = presets.load(place / "mine.json")
-    assert saved.settings.step("distortion").values["drive_db"] == pytest.approx(
+    assert saved.settings.effect("distortion").values["drive_db"] == pytest.approx(
         chain["distortion"]["drive_db"], abs=1e-3
     )
     assert saved.source["references"][0]["file"] == "guitar_reference.flac"
@@ -509,7 +519,7 @@ def test_run_ends_with_a_signal_a_saved_preset_and_exit_code_0(afx, fake, place,
     assert "a device (API), 48000 Hz, block 128" in err
     assert "saved preset last; play it again: afx-live --preset last" in err
     last = presets.load("last")
-    assert last.settings.steps == presets.load("telephone").settings.steps
+    assert last.settings.effects == presets.load("telephone").settings.effects
     assert (place.parent / "home" / "presets" / "last.json").is_file()
     assert signal.getsignal(number) == before
 
@@ -537,5 +547,5 @@ def test_devices_options_reach_the_engine(afx, monkeypatch):
     assert (seen["input_device"], seen["output_device"]) == (3, "scarlett")
     assert (seen["input_channels"], seen["output_channels"]) == ([2], [3, 4])
     assert (seen["sample_rate"], seen["block_size"], seen["latency"]) == (44100.0, 0, 0.02)
-    assert isinstance(seen["settings"], Settings)
-    assert seen["settings"] == presets.load("warm").settings.at_amount(0.5)
+    assert isinstance(seen["settings"], ChainSettings)
+    assert seen["settings"] == presets.load("warm").settings.scaled(0.5)

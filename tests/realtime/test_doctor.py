@@ -399,9 +399,14 @@ def test_no_loop_says_what_to_connect(on_jack, monkeypatch, capsys):
 
 
 STATUS = {
-    "sample_rate": 48000.0, "block_size": 128, "input_latency": 0.0, "output_latency": 256 / 48000,
-    "input": "USB", "output": "USB", "api": "ALSA",
-}  # fmt: skip
+    "sample_rate": 48000.0,
+    "block_size": 128,
+    "input_latency": 0.0,
+    "output_latency": 256 / 48000,
+    "input": "USB",
+    "output": "USB",
+    "api": "ALSA",
+}
 
 
 def test_takes_that_differ_are_told(played, monkeypatch):

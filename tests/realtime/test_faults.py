@@ -21,8 +21,8 @@ import numpy as np
 import pytest
 
 from afx_live import presets
-from afx_live.chain import Settings, Step
-from afx_live.matching.model import Predictor
+from afx_live.chain import ChainSettings, EffectSettings
+from afx_live.matching.model import MatchModel
 from afx_live.realtime.audio import live_engine
 from afx_live.realtime.audio.devices import DeviceError
 from afx_live.realtime.audio.engine import Engine
@@ -33,8 +33,8 @@ from afx_live.realtime.osc.server import OscServer
 from afx_live.realtime.session import autosave, session
 from afx_live.realtime.session.session import Session
 from afx_live.realtime.view import keyboard as keys
-from afx_live.realtime.view.console import Log, Voice
-from afx_live.realtime.view.monitor import Lookout, advice
+from afx_live.realtime.view.console import Console, ConsoleLogHandler
+from afx_live.realtime.view.monitor import SessionMonitor, advice
 from support.in_process import RATE, InProcess, clip, until
 from support.programs import Looper, Program, children
 
@@ -51,7 +51,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def model():
-    return Predictor(SHIPPED)
+    return MatchModel(SHIPPED)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def matching(model, monkeypatch):
     monkeypatch.setattr(session, "LOOK_S", 0.05)
     engine: Any = InProcess()
     made = Session(
-        engine, model, Settings.default(model.chain.order), [reference(presets.clip("guitar_reference"), model)]
+        engine, model, ChainSettings.default(model.chain.order), [reference(presets.clip("guitar_reference"), model)]
     )
     engine.feed(clip("guitar"))
     yield made
@@ -79,7 +79,7 @@ def test_matching_that_fails_is_told_and_goes_on(matching, model, monkeypatch):
     faults = [RuntimeError("a fault"), MemoryError()]
     predict = model.predict
     monkeypatch.setattr(model, "predict", lambda *a: _raise(faults.pop()) if faults else predict(*a))
-    with Voice() as say, Log(say):
+    with Console() as say, ConsoleLogHandler(say):
         matching.start()
         until(lambda: matching.prediction is not None)
         told = [text for _, text in say.messages]
@@ -101,8 +101,10 @@ def test_a_helper_that_ends_is_started_again_and_the_sound_plays_on(matching, mo
     ends, predict = [1, 1], model.predict
     monkeypatch.setattr(model, "predict", lambda *a: _raise(SystemExit()) if ends and ends.pop() else predict(*a))
     controls = Deadly()
-    with Voice() as say, OscServer(controls, port=0) as server:
-        lookout = Lookout(matching._engine, matching, say, {"the matching": matching.revive, "OSC": server.revive})
+    with Console() as say, OscServer(controls, port=0) as server:
+        lookout = SessionMonitor(
+            matching._engine, matching, say, {"the matching": matching.revive, "OSC": server.revive}
+        )
         matching.start()
         for _ in range(2):
             until(lambda: not matching._worker.alive)
@@ -161,7 +163,7 @@ def test_an_osc_handler_that_raises_is_told_and_the_next_message_heard():
             raise RuntimeError("a fault")
 
     controls = Broken()
-    with Voice() as say, Log(say), OscServer(controls, port=0) as server:
+    with Console() as say, ConsoleLogHandler(say), OscServer(controls, port=0) as server:
         for _ in range(2):
             send(server, b"/afx/amount\0,f\0\0\0\0\0\0")
             assert ask(server, b"/afx/ping\0\0\0,i\0\0\0\0\0\1")
@@ -172,7 +174,7 @@ def test_an_osc_handler_that_raises_is_told_and_the_next_message_heard():
 @SILENT_END
 def test_a_watchdog_that_fails_is_told_and_watches_on(monkeypatch):
     monkeypatch.setattr(live_engine, "RETRY_S", 0.01)
-    engine, rounds = LiveEngine(Settings()), []
+    engine, rounds = LiveEngine(ChainSettings()), []
 
     def watch():
         rounds.append(1)
@@ -183,7 +185,7 @@ def test_a_watchdog_that_fails_is_told_and_watches_on(monkeypatch):
         engine._closing.wait()
 
     monkeypatch.setattr(engine, "_watch_one", watch)
-    with Voice() as say, Log(say):
+    with Console() as say, ConsoleLogHandler(say):
         engine._watcher.start()
         until(lambda: len(rounds) == 2 and not engine._watcher.alive)
         assert engine.revive()
@@ -194,8 +196,8 @@ def test_a_watchdog_that_fails_is_told_and_watches_on(monkeypatch):
 
 
 def test_telling_that_fails_ends_nothing(matching, monkeypatch):
-    with Voice() as say, Log(say):
-        lookout = Lookout(matching._engine, matching, say, {})
+    with Console() as say, ConsoleLogHandler(say):
+        lookout = SessionMonitor(matching._engine, matching, say, {})
         monkeypatch.setattr(type(matching), "chosen", property(lambda self: 1 / 0))
         lookout.look()
         assert say.messages[-1][1].startswith("warning: telling how it goes failed: ZeroDivisionError")
@@ -208,8 +210,8 @@ def test_drop_outs_and_muted_blocks_are_told_with_the_next_block_size(matching, 
     meters = dict(matching._engine.meters())
     monkeypatch.setattr(matching._engine, "meters", lambda: meters)
     matching._engine.status = {"block_size": 128}
-    with Voice() as say:
-        lookout = Lookout(matching._engine, matching, say, {})
+    with Console() as say:
+        lookout = SessionMonitor(matching._engine, matching, say, {})
         lookout._began -= 10.0
         meters |= {"input_overflows": 1, "output_underflows": 2, "late": 3, "load_max": 0.9, "muted_blocks": 2}
         lookout.look()
@@ -232,7 +234,7 @@ def test_a_terminal_that_takes_no_more_keeps_nobody_waiting(monkeypatch):
     with os.fdopen(write, "w") as full:
         monkeypatch.setattr(sys, "stderr", full)
         begin = time.monotonic()
-        with Voice() as say:
+        with Console() as say:
             for n in range(3000):
                 say(f"{n} " + 100 * "x")
             assert time.monotonic() - begin < 1.0
@@ -284,7 +286,7 @@ def test_every_key_does_what_osc_does(foreground, monkeypatch):
     with terminal() as (master, stdin):
         monkeypatch.setattr(sys, "stdin", stdin)
         before = termios.tcgetattr(stdin)
-        with keys.Keys(controls, stop.set, said.append) as keyboard:
+        with keys.Keyboard(controls, stop.set, said.append) as keyboard:
             assert keyboard.listening
             assert not termios.tcgetattr(stdin)[3] & (termios.ECHO | termios.ICANON)
             os.write(master, b"\x1b[A")  # an arrow
@@ -294,9 +296,15 @@ def test_every_key_does_what_osc_does(foreground, monkeypatch):
             assert stop.wait(5.0)
         assert termios.tcgetattr(stdin) == before
     assert controls.calls == [
-        "/afx/ab", "/afx/ab", "/afx/panic", "/afx/panic/clear", "/afx/undo", "/afx/redo", "/afx/freeze",
+        "/afx/ab",
+        "/afx/ab",
+        "/afx/panic",
+        "/afx/panic/clear",
+        "/afx/undo",
+        "/afx/redo",
+        "/afx/freeze",
         *["/afx/amount"] * 3,
-    ]  # fmt: skip
+    ]
     assert controls.value("/afx/amount") == 0.95
     assert said[0] == "A/B: the input, as loud as the sound"
     assert said[-4:] == ["amount 1.00", "amount 1.00", "amount 0.95", "ending"]
@@ -310,9 +318,9 @@ def test_a_key_that_fails_leaves_the_others(foreground, monkeypatch):
             super().apply(values)
 
     controls, stop = Broken(), threading.Event()
-    with terminal() as (master, stdin), Voice() as say, Log(say):
+    with terminal() as (master, stdin), Console() as say, ConsoleLogHandler(say):
         monkeypatch.setattr(sys, "stdin", stdin)
-        with keys.Keys(controls, stop.set, say):
+        with keys.Keyboard(controls, stop.set, say):
             os.write(master, b"ufq")
             assert stop.wait(5.0)
     assert controls.calls == ["/afx/freeze"]
@@ -345,10 +353,10 @@ def test_the_terminal_is_restored_by_a_program_that_falls_over(end):
 def test_without_a_terminal_there_are_no_keys(monkeypatch):
     with open(os.devnull) as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
-        with keys.Keys(Knobs(), lambda: None, print) as keyboard:
+        with keys.Keyboard(Knobs(), lambda: None, print) as keyboard:
             assert not keyboard.listening
     monkeypatch.setattr(sys, "stdin", None)
-    with keys.Keys(Knobs(), lambda: None, print) as keyboard:
+    with keys.Keyboard(Knobs(), lambda: None, print) as keyboard:
         assert not keyboard.listening
 
 
@@ -380,7 +388,7 @@ def test_kills_at_any_moment_leave_every_file_readable(home):
             time.sleep(dice.uniform(0.0, 0.05))
             saver.kill()
         left = len([*(home / "presets").glob(".*.tmp")])
-        assert presets.load("mine").settings.steps[1].effect == "reverb"
+        assert presets.load("mine").settings.effects[1].effect == "reverb"
         assert autosave.saved()[0].name == "mine"
     print(f"{left} half-written files were left beside the whole ones")
 
@@ -432,12 +440,12 @@ def test_a_kill_at_every_line_of_saving_leaves_the_old_file_or_the_new(home):
 
 
 def test_what_killed_writers_left_is_cleared_away(home):
-    path = presets.save(presets.Preset("mine", Settings()))
+    path = presets.save(presets.Preset("mine", ChainSettings()))
     old, new = (path.with_name(f".mine.json.1.{n}.tmp") for n in ("a", "b"))
     for left, age in ((old, 3600.0), (new, 0.0)):
         left.write_text("{")
         os.utime(left, (time.time(), time.time() - age))
-    presets.save(presets.Preset("mine", Settings()), force=True)
+    presets.save(presets.Preset("mine", ChainSettings()), force=True)
     assert not old.exists()
     assert new.exists()  # its writer may be at it still
 
@@ -465,7 +473,7 @@ def test_the_autosave_is_written_when_something_changes_and_only_then(matching, 
 
 def test_an_autosave_that_cannot_be_written_is_told_once(matching, home):
     home.write_text("a file where a folder should be")
-    with Voice() as say, Log(say):
+    with Console() as say, ConsoleLogHandler(say):
         keeper = autosave.Autosave(lambda: matching.preset("autosave"))
         for n in range(3):
             matching.apply({"/afx/output/gain_db": float(n)})
@@ -495,10 +503,10 @@ def test_an_autosave_resumes_what_was_matched_set_and_frozen(matching, model):
         by_hand=[*by_hand, "no/such"],
     )
     assert again.value("/afx/amount") == 0.6
-    assert [s.on for s in again.playing.steps] == [s.on for s in matching.playing.steps]
+    assert [s.enabled for s in again.playing.effects] == [s.enabled for s in matching.playing.effects]
     assert again.look()
-    assert again.playing.step("reverb").on is False
-    assert again._base.step("distortion").values["drive_db"] == 7.0
+    assert again.playing.effect("reverb").enabled is False
+    assert again._base.effect("distortion").values["drive_db"] == 7.0
     matching.apply({"/afx/freeze": 1.0})
     keeper.save()
     assert Session(engine, model, preset.settings, by_hand=autosave.saved()[2]).value("/afx/freeze") is True
@@ -533,7 +541,7 @@ def looping(jack, folder, x):
 def flat(home):
     """Save a preset that leaves the input as it is; gives its name."""
     (home / "presets").mkdir(parents=True, exist_ok=True)
-    presets.save(presets.Preset("flat", Settings((Step("equaliser", on=False),))), force=True)
+    presets.save(presets.Preset("flat", ChainSettings((EffectSettings("equaliser", enabled=False),))), force=True)
     return "flat"
 
 
@@ -592,10 +600,13 @@ def test_a_server_that_comes_and_goes_is_found_again_and_nothing_is_lost(jack, m
     """Twice it is away for a while, once it is back at once: the next stream process stands by."""
     events = []
     with LiveEngine(
-        Settings(), env=jack.env, on_event=lambda *event: events.append(event), standby=True
-    ) as engine:  # fmt: skip
+        ChainSettings(), env=jack.env, on_event=lambda *event: events.append(event), standby=True
+    ) as engine:
         matched = Session(
-            engine, model, Settings.default(model.chain.order), [reference(presets.clip("guitar_reference"), model)]
+            engine,
+            model,
+            ChainSettings.default(model.chain.order),
+            [reference(presets.clip("guitar_reference"), model)],
         )
         matched.apply({"/afx/distortion/drive_db": 7.0, "/afx/distortion/bypass": 0.0, "/afx/amount": 0.5})
         asked, took = matched.playing, []
@@ -619,7 +630,7 @@ def test_a_server_that_comes_and_goes_is_found_again_and_nothing_is_lost(jack, m
 @pytest.mark.jack
 def test_a_stand_by_that_has_died_is_no_loss(jack):
     """Neither while it waits, nor is one left behind at the end."""
-    with LiveEngine(Settings(), env=jack.env, standby=True) as engine:
+    with LiveEngine(ChainSettings(), env=jack.env, standby=True) as engine:
         until(lambda: engine.standing_by, 120.0)
         assert engine._next
         first, other = engine.pid, engine._next.pid
@@ -639,7 +650,7 @@ def test_what_starts_again_fades_in_with_the_same_settings():
     from afx_live.realtime.audio.callback import callback
     from afx_live.realtime.audio.engine import FADE_IN_S, memory
 
-    old = Engine(Settings(output_gain_db=-6.0), RATE, fade_in=True)
+    old = Engine(ChainSettings(output_gain_db=-6.0), RATE, fade_in=True)
     tone = np.full((RATE, 2), 0.5, np.float32)
     old.process(tone)
     new = callback(memory(old.shared, RATE), RATE, 2, 2)
@@ -663,7 +674,7 @@ def test_after_a_kill_it_resumes_with_what_was_set(jack, home):
         asked = subprocess.run(["oscsend", "127.0.0.1", str(program.port), "/afx/amount", "f", "0.7"], check=True)
         assert asked.returncode == 0
         until(lambda: autosave.saved()[0].amount == 0.7, 10.0)
-        assert autosave.saved()[0].settings.step("distortion").values["drive_db"] == 7.5
+        assert autosave.saved()[0].settings.effect("distortion").values["drive_db"] == 7.5
         assert autosave.saved()[1:] == ([Path(wanted)], ["distortion/drive_db"])
 
 
@@ -763,7 +774,7 @@ def test_a_disk_that_takes_nothing_has_its_message_and_exit_code(disk, tmp_path,
 def test_a_preset_on_a_full_disk_is_exit_code_5_and_the_old_one_stays(home, monkeypatch, tmp_path, capfd):
     from afx_live.realtime.cli.main import main
 
-    path = presets.save(presets.Preset("mine", Settings()))
+    path = presets.save(presets.Preset("mine", ChainSettings()))
     before = path.read_bytes()
 
     def full(*a):

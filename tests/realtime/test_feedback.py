@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from afx_live.chain import Settings, Step
+from afx_live.chain import ChainSettings, EffectSettings
 from afx_live.realtime.audio.engine import LATENCY, Engine
 from afx_live.realtime.osc import messages
 from afx_live.realtime.osc import server as osc
@@ -24,8 +24,8 @@ from afx_live.realtime.osc.subscribers import (
     MOST,
     SUBSCRIBED,
     TOKEN,
-    Feedback,
     Refused,
+    Subscribers,
     datagrams,
     readings,
 )
@@ -47,7 +47,7 @@ class Room:
     def __init__(self, configured=()):
         self.sent, self.now, self.values, self.meters = [], 1000.0, {}, {}
         table = [*addresses(), *numbered()]
-        self.feedback = Feedback(table, lambda data, where: self.sent.append((data, where)), configured, 9123)
+        self.feedback = Subscribers(table, lambda data, where: self.sent.append((data, where)), configured, 9123)
         self.by_path = {a.path: a for a in table}
         for address in table:
             if address.kind in ("float", "bool"):
@@ -341,7 +341,9 @@ def test_after_a_pause_nothing_is_made_up_for(room):
 
 
 def test_readings_have_every_meter_of_the_table():
-    quiet = Settings((Step("equaliser"), Step("compressor", {"threshold_db": -60.0, "ratio": 20.0})))
+    quiet = ChainSettings(
+        (EffectSettings("equaliser"), EffectSettings("compressor", {"threshold_db": -60.0, "ratio": 20.0}))
+    )
     engine = Engine(quiet, 48000.0)
     engine.process(0.5 * math.sqrt(0.5) * _noise(48000))
 

@@ -12,28 +12,28 @@ import soundfile
 import soxr
 
 from afx_live import presets
-from afx_live.chain import Rack, Settings, Step
+from afx_live.chain import ChainPlayer, ChainSettings, EffectSettings
 from afx_live.dsp.loudness import integrated_loudness
-from afx_live.matching.model import ClipError, Predictor
+from afx_live.matching.model import ClipError, MatchModel
 from afx_live.realtime.audio import render as files
 from afx_live.realtime.audio.blocks import loudness
 from afx_live.realtime.audio.engine import CEILING, LATENCY, Engine
 from afx_live.realtime.audio.render import fixed, listen, match_file, reference, render
 from afx_live.realtime.cli.commands import SHIPPED
 
-WORK = Settings(
+WORK = ChainSettings(
     (
-        Step("equaliser", {"low_shelf_db": 4.0, "peak_2_db": -5.0}),
-        Step("compressor", {"threshold_db": -30.0, "ratio": 4.0}),
-        Step("distortion", {"drive_db": 12.0, "mix": 0.5}),
-        Step("reverb", {"mix": 0.2}),
+        EffectSettings("equaliser", {"low_shelf_db": 4.0, "peak_2_db": -5.0}),
+        EffectSettings("compressor", {"threshold_db": -30.0, "ratio": 4.0}),
+        EffectSettings("distortion", {"drive_db": 12.0, "mix": 0.5}),
+        EffectSettings("reverb", {"mix": 0.2}),
     )
 )
 
 
 @pytest.fixture(scope="module")
 def model():
-    return Predictor(SHIPPED)
+    return MatchModel(SHIPPED)
 
 
 def sound(rate, channels, seconds=2.0, clip="voice", level=1.0):
@@ -150,7 +150,7 @@ def test_output_has_the_inputs_length_rate_and_channels(tmp_path, rate, channels
 @pytest.mark.parametrize("suffix", [".flac", ".aiff", ".ogg", ".WAV", ""])
 def test_the_name_says_the_format(tmp_path, suffix):
     path, out = put(tmp_path / "in.wav", sound(44100, 2, 1.0), 44100), tmp_path / f"out{suffix}"
-    rendered(path, Settings(), out)
+    rendered(path, ChainSettings(), out)
     assert soundfile.info(out).format == (suffix.upper().lstrip(".") or "WAV")
     assert soundfile.info(out).frames == 44100
 
@@ -158,9 +158,9 @@ def test_the_name_says_the_format(tmp_path, suffix):
 def test_more_channels_and_unknown_formats_are_refused_before_any_work(tmp_path):
     path = put(tmp_path / "in.wav", sound(48000, 6, 1.0), 48000)
     with pytest.raises(ClipError, match="6 channels; afx-live plays mono and stereo"):
-        rendered(path, Settings(), tmp_path / "out.wav")
+        rendered(path, ChainSettings(), tmp_path / "out.wav")
     with pytest.raises(ClipError, match=r"\.xyz is not a format"):
-        rendered(path, Settings(), tmp_path / "out.xyz")
+        rendered(path, ChainSettings(), tmp_path / "out.xyz")
     assert [p.name for p in tmp_path.iterdir()] == ["in.wav"]
 
 
@@ -169,7 +169,7 @@ def test_there_is_no_delay(tmp_path):
     x[[100, 30000, 47999]] = 0.5
     path = put(tmp_path / "in.wav", x, 48000)
     heard = listen(path)
-    render(heard, files.Match(Settings(), None, heard.lufs, None), tmp_path / "out.wav", no_step)
+    render(heard, files.Match(ChainSettings(), None, heard.lufs, None), tmp_path / "out.wav", no_step)
     y, _ = soundfile.read(tmp_path / "out.wav", always_2d=True)
     np.testing.assert_allclose(y, x, atol=1e-6)
 
@@ -186,7 +186,7 @@ def test_a_rendered_preset_is_what_the_engine_plays(tmp_path, name):
     x = sound(48000, 2, 3.0)
     path, preset = put(tmp_path / "in.wav", x, 48000), presets.load(name)
     settings, _ = rendered(path, preset.settings, tmp_path / "out.wav", preset.target_lufs)
-    assert settings.steps == preset.settings.steps
+    assert settings.effects == preset.settings.effects
     y, _ = soundfile.read(tmp_path / "out.wav", always_2d=True)
     given, _ = soundfile.read(path, dtype="float32")
     late = LATENCY + settings.latency
@@ -197,7 +197,7 @@ def test_a_rendered_preset_is_what_the_engine_plays(tmp_path, name):
 def test_a_rendered_distortion_is_in_time(tmp_path):
     """What the half-bands delay is taken off again, as a DAW would: the result lies over the input."""
     path = put(tmp_path / "in.wav", sound(48000, 1, 2.0), 48000)
-    bare = Settings((Step("distortion", {"drive_db": 0.0, "mix": 0.0}),))
+    bare = ChainSettings((EffectSettings("distortion", {"drive_db": 0.0, "mix": 0.0}),))
     assert bare.latency > 0
     rendered(path, bare, tmp_path / "out.wav", None)
     x, y = (soundfile.read(p)[0] for p in (path, tmp_path / "out.wav"))
@@ -205,11 +205,13 @@ def test_a_rendered_distortion_is_in_time(tmp_path):
     assert abs(np.argmax(np.roll(np.fft.irfft(spectrum, len(x)), 32)) - 32) <= 1
 
 
-LOUD = Settings((Step("equaliser"), Step("reverb")), 48.0, -40.0)  # between its effects far over what is let in
+LOUD = ChainSettings(
+    (EffectSettings("equaliser"), EffectSettings("reverb")), 48.0, -40.0
+)  # between its effects far over what is let in
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize(("settings", "takes"), [(Settings(), 1), (WORK, 1), (LOUD, 2)])
+@pytest.mark.parametrize(("settings", "takes"), [(ChainSettings(), 1), (WORK, 1), (LOUD, 2)])
 def test_a_chain_in_two_parts_plays_the_bits_of_the_whole(tmp_path, monkeypatch, channels, settings, takes):
     """Where the engine would limit what goes from part to part, the whole is played in a second take."""
     path, played, play = put(tmp_path / "in.wav", sound(48000, channels, 3.0), 48000), [], files._played
@@ -233,7 +235,7 @@ def test_a_chain_in_two_parts_plays_the_bits_of_the_whole(tmp_path, monkeypatch,
 def test_a_sound_in_blocks_is_as_loud_as_in_one(seconds):
     x = 0.1 * np.random.default_rng(0).standard_normal((int(seconds * 16000), 2))
     assert loudness(x, 16000) == integrated_loudness(x, 16000)
-    assert loudness(x, 16000, WORK) == integrated_loudness(Rack(WORK, 16000, 2).play(x), 16000)
+    assert loudness(x, 16000, WORK) == integrated_loudness(ChainPlayer(WORK, 16000, 2).play(x), 16000)
 
 
 @pytest.mark.parametrize("clip", ["voice", "drums", "guitar"])
@@ -249,7 +251,7 @@ def test_loudness_is_what_was_asked_even_where_the_ceiling_works(tmp_path, clip,
 
 def test_a_loudness_out_of_reach_ends_loud_and_under_the_ceiling(tmp_path):
     path = put(tmp_path / "in.wav", sound(48000, 1, 3.0, "drums"), 48000)
-    _, lufs = rendered(path, Settings(), tmp_path / "out.wav", 0.0)
+    _, lufs = rendered(path, ChainSettings(), tmp_path / "out.wav", 0.0)
     y, _ = soundfile.read(tmp_path / "out.wav")
     assert -12.0 < lufs < 0.0
     assert np.abs(y).max() <= CEILING + 1e-6
@@ -259,7 +261,7 @@ def test_a_loudness_out_of_reach_ends_loud_and_under_the_ceiling(tmp_path):
 def test_a_short_sound_can_be_rendered(tmp_path, frames):
     x = 0.1 * np.random.default_rng(0).standard_normal((frames, 1))
     path = put(tmp_path / "in.wav", x, 48000)
-    _, lufs = rendered(path, Settings(), tmp_path / "out.wav", -20.0)
+    _, lufs = rendered(path, ChainSettings(), tmp_path / "out.wav", -20.0)
     assert np.isfinite(lufs)
     assert soundfile.info(tmp_path / "out.wav").frames == frames
     if frames >= 4000:
@@ -271,13 +273,13 @@ def test_nothing_is_overwritten_unasked(tmp_path):
     out = tmp_path / "out.wav"
     out.write_text("mine")
     with pytest.raises(FileExistsError, match=r"out\.wav exists; add --force"):
-        rendered(path, Settings(), out)
+        rendered(path, ChainSettings(), out)
     assert out.read_text() == "mine"
-    rendered(path, Settings(), out, force=True)
+    rendered(path, ChainSettings(), out, force=True)
     assert soundfile.info(out).frames == 48000
     before = path.read_bytes()
     with pytest.raises(FileExistsError, match="is the input itself"):
-        rendered(path, Settings(), path, force=True)
+        rendered(path, ChainSettings(), path, force=True)
     assert path.read_bytes() == before
 
 
@@ -293,7 +295,7 @@ def test_a_failed_write_leaves_no_file_and_the_old_one(tmp_path, monkeypatch):
 
     monkeypatch.setattr(soundfile.SoundFile, "write", full)
     with pytest.raises(OSError, match="could not be written"):
-        rendered(path, Settings(), out, force=True)
+        rendered(path, ChainSettings(), out, force=True)
     assert out.read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.wav", "out.wav"]
 
@@ -301,15 +303,15 @@ def test_a_failed_write_leaves_no_file_and_the_old_one(tmp_path, monkeypatch):
 def test_a_folder_that_is_not_there_is_said(tmp_path):
     path = put(tmp_path / "in.wav", sound(48000, 1, 1.0), 48000)
     with pytest.raises(OSError, match="nowhere could not be written"):
-        rendered(path, Settings(), tmp_path / "nowhere" / "out.wav")
+        rendered(path, ChainSettings(), tmp_path / "nowhere" / "out.wav")
 
 
 def test_progress_counts_the_frames_of_every_take(tmp_path):
     path, seen = put(tmp_path / "in.wav", sound(48000, 1, 2.0), 48000), []
     heard = listen(path)
-    render(heard, fixed(heard, Settings(), -25.0), tmp_path / "out.wav", seen.append)
+    render(heard, fixed(heard, ChainSettings(), -25.0), tmp_path / "out.wav", seen.append)
     assert sum(seen) == heard.frames  # the level that was solved is right
-    wrong = replace(fixed(heard, Settings(), -25.0), target_lufs=-28.0)
+    wrong = replace(fixed(heard, ChainSettings(), -25.0), target_lufs=-28.0)
     seen.clear()
     _, lufs = render(heard, wrong, tmp_path / "again.wav", seen.append)
     assert sum(seen) == 2 * heard.frames

@@ -62,7 +62,7 @@ def test_a_voice_is_matched_and_osc_obeyed(jack, tmp_path):
         assert (code, out) == (0, "")
         assert "saved preset last; play it again: afx-live --preset last" in program.said
         last = tmp_path / "home" / "presets" / "last.json"
-        assert presets.load(last).settings.steps == presets.load("telephone").settings.steps
+        assert presets.load(last).settings.effects == presets.load("telephone").settings.effects
         assert "Traceback" not in program.said
 
 
@@ -84,5 +84,5 @@ def test_a_stream_process_that_dies_costs_no_setting(jack, tmp_path):
         code, _ = program.end(signal.SIGINT)
         assert code == 0
         last = presets.load(Path(tmp_path / "home" / "presets" / "last.json"))
-        assert last.settings.steps == presets.load("driven-guitar").settings.steps
+        assert last.settings.effects == presets.load("driven-guitar").settings.effects
         assert last.amount == 0.5

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from afx_live import effects, presets
-from afx_live.chain import Rack, Settings, Step
+from afx_live.chain import ChainPlayer, ChainSettings, EffectSettings
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.effects import load
 from afx_live.matching.match import goal_of
-from afx_live.matching.model import ClipError, Predictor
+from afx_live.matching.model import ClipError, MatchModel
 from afx_live.realtime.cli.commands import SHIPPED
 from afx_live.realtime.session.morph import Morph, Side, morph
 from afx_live.realtime.session.session import Session
@@ -24,11 +24,11 @@ QUIET, LOUD = "telephone", "driven-guitar"
 
 def sound(settings, seconds=0.5):
     x = 0.15 * np.random.default_rng(0).standard_normal((int(seconds * RATE), 1))
-    return Rack(settings, RATE, 1).play(x)
+    return ChainPlayer(settings, RATE, 1).play(x)
 
 
 def one(effect, **values):
-    return Settings((Step(effect, values),))
+    return ChainSettings((EffectSettings(effect, values),))
 
 
 # --- settings ---------------------------------------------------------------------------------------
@@ -44,12 +44,12 @@ def test_the_ends_sound_as_the_presets_do(other):
 def test_half_way_is_half_way_to_the_ear():
     a = one("equaliser", peak_1_db=-12.0, peak_1_hz=100.0, peak_2_db=6.0)
     b = one("equaliser", peak_1_db=6.0, peak_1_hz=400.0, peak_2_db=6.0)
-    between = morph(a, b, 0.5).step("equaliser").values
+    between = morph(a, b, 0.5).effect("equaliser").values
     assert between["peak_1_db"] == pytest.approx(-3.0)
     assert between["peak_1_hz"] == pytest.approx(200.0)
     assert between["peak_2_db"] == 6.0
     a, b = one("compressor", ratio=2.0, attack_ms=1.0), one("compressor", ratio=4.0, attack_ms=100.0)
-    between = morph(a, b, 0.5).step("compressor").values
+    between = morph(a, b, 0.5).effect("compressor").values
     assert 1.0 / between["ratio"] == pytest.approx((1 / 2 + 1 / 4) / 2)
     assert between["attack_ms"] == pytest.approx(10.0)
 
@@ -59,7 +59,7 @@ def test_every_parameter_moves_evenly_on_its_curve(effect):
     params = load(effect).params
     a = one(effect, **{p.name: p.clip(p.value(0.2)) for p in params})
     b = one(effect, **{p.name: p.clip(p.value(0.8)) for p in params})
-    values = morph(a, b, 0.25).step(effect).values
+    values = morph(a, b, 0.25).effect(effect).values
     assert {p.name: pytest.approx(0.35) for p in params} == {p.name: p.unit(values[p.name]) for p in params}
 
 
@@ -67,38 +67,54 @@ def test_a_flat_band_takes_the_place_of_the_other():
     a = one("equaliser", peak_1_db=0.0, peak_1_hz=60.0, peak_1_q=8.0, peak_2_db=3.0)
     b = one("equaliser", peak_1_db=12.0, peak_1_hz=500.0, peak_1_q=1.0, peak_2_db=3.0)
     for first, second, position in ((a, b, 0.25), (b, a, 0.75)):
-        values = morph(first, second, position).step("equaliser").values
+        values = morph(first, second, position).effect("equaliser").values
         assert values["peak_1_db"] == pytest.approx(3.0)
         assert (values["peak_1_hz"], values["peak_1_q"]) == (500.0, 1.0)
 
 
 def test_what_is_on_in_one_of_them_fades_by_its_amount():
-    a = Settings((Step("equaliser"), Step("reverb", {"mix": 0.4}), Step("distortion", on=False)))
-    b = Settings((Step("equaliser"), Step("distortion", {"mix": 0.8, "drive_db": 20.0})))
+    a = ChainSettings(
+        (
+            EffectSettings("equaliser"),
+            EffectSettings("reverb", {"mix": 0.4}),
+            EffectSettings("distortion", enabled=False),
+        )
+    )
+    b = ChainSettings((EffectSettings("equaliser"), EffectSettings("distortion", {"mix": 0.8, "drive_db": 20.0})))
     between = morph(a, b, 0.25)
-    assert between.step("reverb").values["mix"] == pytest.approx(0.3)
-    assert between.step("distortion").values["mix"] == pytest.approx(0.2)
-    assert between.step("distortion").values["drive_db"] == 20.0
-    assert [s.on for s in between.steps if s.effect != "equaliser"] == [True, True]
-    assert not morph(a, b, 0.0).step("distortion").on
-    assert not morph(a, b, 1.0).step("reverb").on
+    assert between.effect("reverb").values["mix"] == pytest.approx(0.3)
+    assert between.effect("distortion").values["mix"] == pytest.approx(0.2)
+    assert between.effect("distortion").values["drive_db"] == 20.0
+    assert [s.enabled for s in between.effects if s.effect != "equaliser"] == [True, True]
+    assert not morph(a, b, 0.0).effect("distortion").enabled
+    assert not morph(a, b, 1.0).effect("reverb").enabled
 
 
 def test_what_is_off_in_both_stays_off():
-    off = Settings((Step("reverb", on=False),))
-    assert not any(morph(off, Settings(), p).step("reverb").on for p in (0.0, 0.5, 1.0))
+    off = ChainSettings((EffectSettings("reverb", enabled=False),))
+    assert not any(morph(off, ChainSettings(), p).effect("reverb").enabled for p in (0.0, 0.5, 1.0))
 
 
 def test_an_order_that_fits_both_stays_on_the_way():
-    a = Settings((Step("equaliser"), Step("compressor"), Step("reverb")))
-    b = Settings((Step("compressor"), Step("distortion"), Step("reverb"), Step("limiter")))
-    orders = {tuple(s.effect for s in morph(a, b, p).steps) for p in np.linspace(0, 1, 11)}
+    a = ChainSettings((EffectSettings("equaliser"), EffectSettings("compressor"), EffectSettings("reverb")))
+    b = ChainSettings(
+        (
+            EffectSettings("compressor"),
+            EffectSettings("distortion"),
+            EffectSettings("reverb"),
+            EffectSettings("limiter"),
+        )
+    )
+    orders = {tuple(s.effect for s in morph(a, b, p).effects) for p in np.linspace(0, 1, 11)}
     assert orders == {("equaliser", "compressor", "distortion", "reverb", "limiter")}
 
 
 def test_other_orders_change_once_in_the_middle():
-    a, b = Settings((Step("reverb"), Step("distortion"))), Settings((Step("distortion"), Step("reverb")))
-    orders = [[s.effect for s in morph(a, b, p).steps] for p in (0.0, 0.5, 0.51, 1.0)]
+    a, b = (
+        ChainSettings((EffectSettings("reverb"), EffectSettings("distortion"))),
+        ChainSettings((EffectSettings("distortion"), EffectSettings("reverb"))),
+    )
+    orders = [[s.effect for s in morph(a, b, p).effects] for p in (0.0, 0.5, 0.51, 1.0)]
     assert orders == [["reverb", "distortion"]] * 2 + [["distortion", "reverb"]] * 2
 
 
@@ -119,12 +135,12 @@ def thirds_db(y):
 
 
 def test_gains_move_in_decibels():
-    a, b = Settings(input_gain_db=-12.0, output_gain_db=4.0), Settings(input_gain_db=12.0)
-    assert morph(a, b, 0.75) == Settings(input_gain_db=6.0, output_gain_db=1.0)
+    a, b = ChainSettings(input_gain_db=-12.0, output_gain_db=4.0), ChainSettings(input_gain_db=12.0)
+    assert morph(a, b, 0.75) == ChainSettings(input_gain_db=6.0, output_gain_db=1.0)
 
 
 def test_goals_between_ends_that_have_one_and_ends_that_keep_the_input():
-    a, b = Side("a", Settings(), -20.0), Side("b", Settings(), None)
+    a, b = Side("a", ChainSettings(), -20.0), Side("b", ChainSettings(), None)
     assert Morph(b, b, 0.5).goal(lambda: math.nan) is None
     assert Morph(a, a, 0.5).goal(lambda: math.nan) == -20.0
     assert Morph(a, b, 0.25).goal(lambda: -40.0) == pytest.approx(-25.0)
@@ -133,8 +149,8 @@ def test_goals_between_ends_that_have_one_and_ends_that_keep_the_input():
 
 
 def test_gains_move_as_far_as_those_of_the_ends():
-    a, b = Side("a", Settings(output_gain_db=-12.0), None), Side("b", Settings(input_gain_db=8.0), None)
-    playing = Settings(input_gain_db=1.0, output_gain_db=-5.0)
+    a, b = Side("a", ChainSettings(output_gain_db=-12.0), None), Side("b", ChainSettings(input_gain_db=8.0), None)
+    playing = ChainSettings(input_gain_db=1.0, output_gain_db=-5.0)
     new, moved = Morph(a, b, 0.5).moved(0.75, playing, [])
     assert new.position == 0.75
     assert (moved.input_gain_db, moved.output_gain_db) == (3.0, -2.0)
@@ -144,7 +160,7 @@ def test_gains_move_as_far_as_those_of_the_ends():
 
 
 def test_each_end_is_levelled_once():
-    a, b = Side("a", Settings(), -20.0), Side("b", Settings(), -30.0)
+    a, b = Side("a", ChainSettings(), -20.0), Side("b", ChainSettings(), -30.0)
     asked = []
 
     def solve(settings, goal):
@@ -153,7 +169,7 @@ def test_each_end_is_levelled_once():
 
     once = Morph(a, b, 0.5).levelled(solve, lambda: -40.0)
     assert asked == [-20.0, -30.0]
-    assert once.settings(Settings()).output_gain_db == -25.0
+    assert once.settings(ChainSettings()).output_gain_db == -25.0
     again = once.levelled(solve, lambda: -40.0)
     assert again.same_ends(once)
     assert Morph(a, b).levelled(lambda *_: {}, lambda: -math.inf).levelled(solve, lambda: -40.0).a is not a
@@ -164,7 +180,7 @@ def test_each_end_is_levelled_once():
 
 @pytest.fixture(scope="module")
 def model():
-    return Predictor(SHIPPED)
+    return MatchModel(SHIPPED)
 
 
 @pytest.fixture(autouse=True)
@@ -182,7 +198,7 @@ def engine():
 @pytest.fixture
 def session(engine, model):
     """A guitar played as it is, with 6 s heard."""
-    made = Session(engine, model, Settings.default(model.chain.order), preset_name="none")
+    made = Session(engine, model, ChainSettings.default(model.chain.order), preset_name="none")
     with made._lock:
         made._send()
     yield made
@@ -206,7 +222,7 @@ def test_morphing_between_presets_is_as_loud_as_it_should_be_everywhere(session,
     for position in (0.0, 0.25, 0.5, 0.75, 1.0):
         at(session, position)
         assert loudness(engine) == pytest.approx(-30.0 + 12.0 * position, abs=1.0)
-    assert session.playing.steps == presets.load(LOUD).settings.steps
+    assert session.playing.effects == presets.load(LOUD).settings.effects
 
 
 def test_morphing_between_references(session, engine, model):
@@ -221,10 +237,10 @@ def test_morphing_between_references(session, engine, model):
         at(session, position)
         assert loudness(engine) == pytest.approx(goals[round(position)], abs=1.0)
         ends.append(session.playing)
-    assert session.playing.step("distortion").on  # the guitar's amplifier
-    assert ends[0].steps != ends[1].steps
+    assert session.playing.effect("distortion").enabled  # the guitar's amplifier
+    assert ends[0].effects != ends[1].effects
     at(session, 0.5)
-    assert session.playing.steps == morph(ends[0], ends[1], 0.5).steps
+    assert session.playing.effects == morph(ends[0], ends[1], 0.5).effects
     assert loudness(engine) == pytest.approx(np.mean(goals), abs=1.0)
 
 
@@ -233,16 +249,16 @@ def test_an_end_without_a_name_is_what_played_before(session, engine):
     before = session.playing
     session.use_morph("b", QUIET)
     assert session.value("/afx/morph/a") == ""
-    assert session.playing.step("distortion") == before.step("distortion")
+    assert session.playing.effect("distortion") == before.effect("distortion")
     at(session, 1.0)
-    assert session.playing.step("equaliser") == presets.load(QUIET).settings.step("equaliser")
+    assert session.playing.effect("equaliser") == presets.load(QUIET).settings.effect("equaliser")
 
 
 def test_the_fader_can_be_moved_before_and_between(session, engine):
     session.apply({"/afx/morph": 1.0})
     session.use_morph("b", QUIET)
     assert session.value("/afx/morph") == 1.0
-    assert session.playing.step("equaliser") == presets.load(QUIET).settings.step("equaliser")
+    assert session.playing.effect("equaliser") == presets.load(QUIET).settings.effect("equaliser")
 
 
 def test_the_level_stays_near_while_it_moves(session, engine):
@@ -261,7 +277,7 @@ def test_what_is_set_by_hand_is_left_alone(session):
     session.apply({"/afx/distortion/drive_db": 7.0, "/afx/output/gain_db": -3.0})
     at(session, 0.7)
     session.look()
-    assert session.playing.step("distortion").values["drive_db"] == 7.0
+    assert session.playing.effect("distortion").values["drive_db"] == 7.0
     assert session.playing.output_gain_db == -3.0
 
 
@@ -273,9 +289,9 @@ def test_a_preset_or_a_reference_ends_it(session):
         session.use_morph("a", QUIET)
         session.use_morph("b", LOUD)
         end_it()
-        steps = session.playing.steps
+        steps = session.playing.effects
         session.apply({"/afx/morph": 0.9})
-        assert session.playing.steps == steps
+        assert session.playing.effects == steps
         assert (session.value("/afx/morph/a"), session.value("/afx/morph")) == ("", 0.9)
 
 
@@ -286,7 +302,7 @@ def test_undo_goes_back_before_it(session):
     session.apply({"/afx/undo": 1.0})
     assert session.value("/afx/morph") == 0.0
     session.apply({"/afx/undo": 1.0})
-    assert session.playing.steps == before.steps
+    assert session.playing.effects == before.effects
     assert session.value("/afx/morph/b") == ""
 
 
@@ -300,12 +316,12 @@ def test_no_other_file_is_read(session, name):
 def test_through_commands_and_silence(engine, model):
     """Ends chosen before anything is heard are matched as soon as there is."""
     silent: Any = InProcess()
-    session = Session(silent, model, Settings.default(model.chain.order), preset_name="none")
+    session = Session(silent, model, ChainSettings.default(model.chain.order), preset_name="none")
     session.start()
     session.command("/afx/morph/b", "guitar_reference")
     until(lambda: session.value("/afx/morph/b") == "guitar_reference.flac")
     session.apply({"/afx/morph": 1.0})
     silent.feed(clip("guitar", 6.0))
-    until(lambda: session.playing.steps[-1].effect == "reverb" and session.playing.step("distortion").on, 20.0)
+    until(lambda: session.playing.effects[-1].effect == "reverb" and session.playing.effect("distortion").enabled, 20.0)
     assert session.error == ""
     session.close()

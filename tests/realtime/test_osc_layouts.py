@@ -95,9 +95,15 @@ def patterns(text):
             continue
         action, *values = line.split()
         assert action in {
-            "DEVICE_TRACK_COUNT", "DEVICE_FX_COUNT", "DEVICE_FX_PARAM_COUNT", "REAPER_TRACK_FOLLOWS",
-            "DEVICE_TRACK_FOLLOWS", "DEVICE_TRACK_BANK_FOLLOWS", "DEVICE_FX_FOLLOWS", "FX_PARAM_VALUE",
-        }  # fmt: skip
+            "DEVICE_TRACK_COUNT",
+            "DEVICE_FX_COUNT",
+            "DEVICE_FX_PARAM_COUNT",
+            "REAPER_TRACK_FOLLOWS",
+            "DEVICE_TRACK_FOLLOWS",
+            "DEVICE_TRACK_BANK_FOLLOWS",
+            "DEVICE_FX_FOLLOWS",
+            "FX_PARAM_VALUE",
+        }
         for value in values:
             kept = value.isdigit() if action.endswith("_COUNT") else value in ("REAPER", "DEVICE")
             assert kept or re.fullmatch(r"[nfbtrsi]/\S+", value), line

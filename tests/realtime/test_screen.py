@@ -29,9 +29,9 @@ import soundfile
 from rich.cells import cell_len
 
 from afx_live import effects, presets
-from afx_live.chain import Settings, Step
+from afx_live.chain import ChainSettings, EffectSettings
 from afx_live.matching.match import Reference
-from afx_live.matching.model import Description, Prediction
+from afx_live.matching.model import Features, Prediction
 from afx_live.realtime.audio.callback import callback
 from afx_live.realtime.audio.engine import memory
 from afx_live.realtime.audio.shared_memory import Shared
@@ -39,12 +39,12 @@ from afx_live.realtime.view import child as view
 from afx_live.realtime.view import status_file, status_reader
 from afx_live.realtime.view import terminal as watch
 from afx_live.realtime.view.braille_plot import GUTTER, plot
-from afx_live.realtime.view.console import Voice
+from afx_live.realtime.view.console import Console
 from afx_live.realtime.view.keyboard import HELP
 from afx_live.realtime.view.layout import draw
 from afx_live.realtime.view.panels import Meters
 from afx_live.realtime.view.status_file import Publisher, spectrum
-from afx_live.realtime.view.status_reader import FRAME_S, Ended, Pointers, Source
+from afx_live.realtime.view.status_reader import FRAME_S, Ended, MeterBallistics, StatusReader
 from support.programs import children
 
 RATE = 48000.0
@@ -73,9 +73,15 @@ class Player:
     def __init__(self, folder, settings):
         self.folder = folder
         self.status = {
-            "input": "Scarlett 2i2", "output": "Scarlett 2i2", "api": "ALSA", "sample_rate": RATE, "block_size": 128,
-            "input_latency": 0.004, "output_latency": 0.005, "priority": 70,
-        }  # fmt: skip
+            "input": "Scarlett 2i2",
+            "output": "Scarlett 2i2",
+            "api": "ALSA",
+            "sample_rate": RATE,
+            "block_size": 128,
+            "input_latency": 0.004,
+            "output_latency": 0.005,
+            "priority": 70,
+        }
         self.shared = Shared.create(folder / "shared", RATE)
         self.shared.play(settings)
         self.callback = callback(memory(self.shared, RATE), RATE, 2, 2)
@@ -170,15 +176,27 @@ def again(publisher):
 
 
 ROW = {
-    "in_peak": 0.25, "in_rms": 0.05, "out_peak": 0.5, "out_rms": 0.1, "in_lufs": -23.4, "out_lufs": -17.9,
-    "gain_reduction_db": [0.0, 0.0, -5.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], "ceiling_gain": 10 ** (-3.3 / 20),
-    "load": 0.042, "load_max": 0.31, "input_overflows": 0, "output_underflows": 0, "late": 0, "muted_blocks": 0,
-    "clipped": 17, "callbacks": 5,
-}  # fmt: skip
+    "in_peak": 0.25,
+    "in_rms": 0.05,
+    "out_peak": 0.5,
+    "out_rms": 0.1,
+    "in_lufs": -23.4,
+    "out_lufs": -17.9,
+    "gain_reduction_db": [0.0, 0.0, -5.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+    "ceiling_gain": 10 ** (-3.3 / 20),
+    "load": 0.042,
+    "load_max": 0.31,
+    "input_overflows": 0,
+    "output_underflows": 0,
+    "late": 0,
+    "muted_blocks": 0,
+    "clipped": 17,
+    "callbacks": 5,
+}
 
 
 def meters(**others):
-    return Pointers().follow({**ROW, **others})
+    return MeterBallistics().follow({**ROW, **others})
 
 
 def lines(state, meters, size):
@@ -192,16 +210,48 @@ def lines(state, meters, size):
 def test_all_that_is_known_is_shown(shown, size):
     text = "\n".join(lines(shown[0], shown[1], size))
     for part in (
-        "● playing", "amount 75%", "like amp.wav",
-        "-12.0 peak", "-23.4 LUFS", " -6.0 peak", "-17.9 LUFS", "target -18.0 LUFS",
-        "compressor ", " -5.2 dB", "safety ", " -3.3 dB",
-        "+18 ", "-18 ", "100 ", "10k", "Hz", "⠤⠤ equaliser", "input",
-        "● equaliser", "● compressor", "● distortion", "● reverb", "+0.0 dB in, +8.0 dB out",
+        "● playing",
+        "amount 75%",
+        "like amp.wav",
+        "-12.0 peak",
+        "-23.4 LUFS",
+        " -6.0 peak",
+        "-17.9 LUFS",
+        "target -18.0 LUFS",
+        "compressor ",
+        " -5.2 dB",
+        "safety ",
+        " -3.3 dB",
+        "+18 ",
+        "-18 ",
+        "100 ",
+        "10k",
+        "Hz",
+        "⠤⠤ equaliser",
+        "input",
+        "● equaliser",
+        "● compressor",
+        "● distortion",
+        "● reverb",
+        "+0.0 dB in, +8.0 dB out",
         "equaliser 12%   compressor 34%   distortion 56%   reverb 78%",
-        "4 % at most 31 %", "xruns 0 + 0", "late 0", "muted 0", "limited 17",
-        "10.3 ms = 1.3 algorithmic + 2.7 block + 6.3 device", "Scarlett 2i2 (ALSA)", "48000 Hz", "block 128",
-        "osc 127.0.0.1:9123", "space A/B", "m mute", "u undo", "f freeze", "q end", "Chain      one",
-    ):  # fmt: skip
+        "4 % at most 31 %",
+        "xruns 0 + 0",
+        "late 0",
+        "muted 0",
+        "limited 17",
+        "10.3 ms = 1.3 algorithmic + 2.7 block + 6.3 device",
+        "Scarlett 2i2 (ALSA)",
+        "48000 Hz",
+        "block 128",
+        "osc 127.0.0.1:9123",
+        "space A/B",
+        "m mute",
+        "u undo",
+        "f freeze",
+        "q end",
+        "Chain      one",
+    ):
         assert part in text, part
     assert ("threshold -28.0 dB   ratio 2.50" in text) == (size == WIDE)  # where there is room, every parameter
     assert ("peak 2 +4.5 dB @ 850 Hz Q 0.70" in text) == (size == WIDE)
@@ -246,7 +296,7 @@ def test_no_meter_breaks_it(shown, value, size):
         name: value if isinstance(v, float) else [value] * 10 if v is ROW["gain_reduction_db"] else v
         for name, v in ROW.items()
     }
-    fits(lines(shown[0], Pointers().follow(row), size), size)
+    fits(lines(shown[0], MeterBallistics().follow(row), size), size)
     fits(lines(shown[0], Meters(), size), size)
 
 
@@ -258,15 +308,15 @@ def test_silence_shows_dashes_and_empty_bars(shown):
 
 @pytest.mark.parametrize("size", [NARROW, WIDE, (50, 14)])
 def test_any_chain_can_be_drawn(player, size):
-    every = tuple(Step(name) for name in reversed(effects.names()))
-    off = tuple(replace(step, on=False) for step in every)
+    every = tuple(EffectSettings(name) for name in reversed(effects.names()))
+    off = tuple(replace(step, enabled=False) for step in every)
     for steps in ((), every, off, every[:1], off[2:4]):
-        drawn = lines(publishing(player, Sitting(Settings(steps))).state(), meters(), size)
+        drawn = lines(publishing(player, Sitting(ChainSettings(steps))).state(), meters(), size)
         fits(drawn, size)
         text = "\n".join(drawn)
         for step in steps if size != (50, 14) else ():
-            assert f"{'●' if step.on else '○'} {step.effect}" in text
-        assert ("limiter  " in text) == (bool(steps) and any(s.effect == "limiter" and s.on for s in steps)) or off
+            assert f"{'●' if step.enabled else '○'} {step.effect}" in text
+        assert ("limiter  " in text) == (bool(steps) and any(s.effect == "limiter" and s.enabled for s in steps)) or off
         assert "decided" not in text  # nothing was heard yet
 
 
@@ -306,7 +356,7 @@ def test_a_device_that_is_away_is_said(shown):
 
 def test_drop_outs_get_advice_until_they_have_passed(shown):
     known, _ = shown
-    pointers = Pointers()
+    pointers = MeterBallistics()
     quiet, bad = meters().fast, meters(late=3, output_underflows=1).fast
     assert "advice" not in "\n".join(lines(known, pointers.follow(quiet), NARROW))
     for _ in range(3):
@@ -325,7 +375,7 @@ def test_drop_outs_get_advice_until_they_have_passed(shown):
 
 
 def test_a_peak_is_held_and_then_falls():
-    pointers = Pointers()
+    pointers = MeterBallistics()
     hold = [pointers.follow({"in_peak": 1.0 if i == 0 else 0.001}).hold_db[0] for i in range(40)]
     assert hold[0] == hold[14] == 0.0
     assert hold[24] == pytest.approx(-20.0, abs=2.1)
@@ -333,7 +383,7 @@ def test_a_peak_is_held_and_then_falls():
 
 
 def test_numbers_change_less_often_than_bars():
-    pointers = Pointers()
+    pointers = MeterBallistics()
     seen = [pointers.follow({"in_lufs": float(i)}) for i in range(12)]
     assert [m.fast["in_lufs"] for m in seen] == list(range(12))
     assert len({m.slow["in_lufs"] for m in seen}) == 4
@@ -433,7 +483,7 @@ def test_spectra_end_where_the_rate_ends(tmp_path):
 
 
 def test_a_second_process_reads_what_the_engine_writes(player, publisher):
-    source = Source(player.folder)
+    source = StatusReader(player.folder)
     assert source.state() == json.loads(json.dumps(publisher.state()))
     player.feed(0.1)
     expected = player.meters()
@@ -443,7 +493,7 @@ def test_a_second_process_reads_what_the_engine_writes(player, publisher):
 
 def test_the_reference_and_the_input_have_spectra(player):
     path = presets.clip("guitar_reference")
-    sitting = Sitting(DRIVEN, references=[Reference(path, Description(np.zeros(1), np.zeros(1), 1.0), -16.0, 7.0)])
+    sitting = Sitting(DRIVEN, references=[Reference(path, Features(np.zeros(1), np.zeros(1), 1.0), -16.0, 7.0)])
     made = publishing(player, sitting)
     made.publish()
     curves = made.state()["curves"]
@@ -476,7 +526,7 @@ def test_the_file_is_written_when_something_has_changed_and_whole(player):
     made._round = 1  # no look at the spectrum
     made.publish()
     assert os.stat(player.folder / status_reader.FILE).st_mtime_ns == before.st_mtime_ns
-    source = Source(player.folder)
+    source = StatusReader(player.folder)
     old = source.state()
     assert source.state() is old
     sitting.values["/afx/amount"] = 0.5
@@ -500,7 +550,7 @@ def test_trouble_with_the_file_is_logged_once_and_no_more(player, tmp_path, capl
 
 def test_a_source_that_vanishes_has_ended(tmp_path, player, publisher):
     shutil.copytree(player.folder, tmp_path / "copy")
-    source = Source(tmp_path / "copy")
+    source = StatusReader(tmp_path / "copy")
     source.meters()
     shutil.rmtree(tmp_path / "copy")
     with pytest.raises(Ended):
@@ -514,9 +564,12 @@ def test_only_what_runs_is_found(tmp_path, monkeypatch, publisher):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     texts = {
-        "old": json.dumps(known), "new": json.dumps(known), "dead": json.dumps({**known, "pid": dead.pid}),
-        "broken": "{", "strange": "[]",
-    }  # fmt: skip
+        "old": json.dumps(known),
+        "new": json.dumps(known),
+        "dead": json.dumps({**known, "pid": dead.pid}),
+        "broken": "{",
+        "strange": "[]",
+    }
     for i, (name, text) in enumerate(texts.items()):
         folder = tmp_path / f"afx-live-{name}"
         folder.mkdir()
@@ -721,7 +774,7 @@ def speaking(terminal, monkeypatch):
     with os.fdopen(os.dup(terminal.slave), "w", encoding="utf-8") as file, monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", file)
         patch.setenv("TERM", "xterm-256color")
-        with Voice() as voice:
+        with Console() as voice:
             yield voice
 
 
@@ -747,8 +800,10 @@ def test_messages_go_to_the_view_and_are_said_again_after_it(terminal, monkeypat
 def test_a_view_that_dies_leaves_the_sound_and_plain_lines(terminal, monkeypatch, player, publisher, way):
     again(publisher)
     with (
-        player.playing(), speaking(terminal, monkeypatch) as voice, view.View(player.folder, voice) as shown,
-    ):  # fmt: skip
+        player.playing(),
+        speaking(terminal, monkeypatch) as voice,
+        view.View(player.folder, voice) as shown,
+    ):
         until(lambda: "● playing" in terminal.text())
         voice("only in the view")
         if way == "killed":
@@ -901,9 +956,14 @@ def test_a_whole_afx_live_shows_itself_obeys_keys_and_outlives_its_view(terminal
     words = [sys.executable, "-c", WHOLE, "--preset", "driven-guitar", "--osc", "off"]
     before = termios.tcgetattr(terminal.slave)
     program = subprocess.Popen(
-        words, env=env, stdin=terminal.slave, stdout=subprocess.PIPE, stderr=terminal.slave, start_new_session=True,
+        words,
+        env=env,
+        stdin=terminal.slave,
+        stdout=subprocess.PIPE,
+        stderr=terminal.slave,
+        start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-    )  # fmt: skip
+    )
     try:
         until(lambda: any("● playing" in line for line in terminal.screen()), 90)
         until(lambda: any("space A/B" in line for line in terminal.screen()))
@@ -911,7 +971,7 @@ def test_a_whole_afx_live_shows_itself_obeys_keys_and_outlives_its_view(terminal
         until(lambda: "DRY" in terminal.screen()[0])
         os.write(terminal.master, b"-")
         until(lambda: "amount 95%" in terminal.screen()[0])
-        source = next(s for s in map(Source, status_reader.running()) if s.state()["pid"] == program.pid)
+        source = next(s for s in map(StatusReader, status_reader.running()) if s.state()["pid"] == program.pid)
         assert source.state()["preset"] == "driven-guitar"
         assert source.state()["amount"] == 0.95
         for pid in children(program.pid):

@@ -8,23 +8,23 @@ import pytest
 import soundfile
 
 from afx_live import presets
-from afx_live.chain import Settings
+from afx_live.chain import ChainSettings
 from afx_live.dsp.loudness import integrated_loudness
-from afx_live.matching.model import ClipError, Predictor
+from afx_live.matching.model import ClipError, MatchModel
 from afx_live.realtime.audio.render import reference
 from afx_live.realtime.cli.commands import SHIPPED
 from afx_live.realtime.osc.addresses import addresses
 from afx_live.realtime.session import listener
 from afx_live.realtime.session import session as session_module
-from afx_live.realtime.session.listener import Listener, allowed_clip, allowed_preset
+from afx_live.realtime.session.listener import InputAnalyser, allowed_clip, allowed_preset
 from afx_live.realtime.session.session import Session
-from afx_live.realtime.session.undo import History
+from afx_live.realtime.session.undo import UndoHistory
 from support.in_process import RATE, InProcess, clip, until
 
 
 @pytest.fixture(scope="module")
 def model():
-    return Predictor(SHIPPED)
+    return MatchModel(SHIPPED)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def engine():
 @pytest.fixture
 def session(engine, model, references):
     """A guitar that is to sound like a guitar through an amplifier; nothing heard yet."""
-    made = Session(engine, model, Settings.default(model.chain.order), [references["guitar_reference"]])
+    made = Session(engine, model, ChainSettings.default(model.chain.order), [references["guitar_reference"]])
     with made._lock:
         made._send()
     yield made
@@ -64,7 +64,7 @@ def matched(session, engine):
 def test_the_first_look_applies_a_match(session, engine, references):
     matched(session, engine)
     assert session.prediction is not None
-    assert session.playing.step("distortion").on
+    assert session.playing.effect("distortion").enabled
     settings, flags = engine.asked[-1]
     assert settings == session.playing
     assert flags["cross_over"]
@@ -73,7 +73,7 @@ def test_the_first_look_applies_a_match(session, engine, references):
 
 
 def test_solved_levels_come_to_rest_and_follow_a_knob():
-    ear = Listener(None, None)  # pyright: ignore[reportArgumentType]
+    ear = InputAnalyser(None, None)  # pyright: ignore[reportArgumentType]
     solved = [ear._rested(("chain",), {"output": db})["output"] for db in (0.0, 1.0, -1.0, 0.0, 1.0, -1.0)]
     assert max(map(abs, solved[2:])) <= 0.4
     assert ear._rested(("chain",), {"output": -6.0})["output"] == -6.0
@@ -124,8 +124,8 @@ def test_settings_come_to_rest_on_steady_material(session, engine):
     for playing in later:
         assert abs(playing.input_gain_db - first.input_gain_db) <= 0.5
         assert abs(playing.output_gain_db - first.output_gain_db) <= 0.5
-        for now, then in zip(playing.steps, first.steps, strict=True):
-            assert now.on == then.on
+        for now, then in zip(playing.effects, first.effects, strict=True):
+            assert now.enabled == then.enabled
             for name, value in now.values.items():
                 if name.endswith("_db"):
                     assert abs(value - then.values[name]) <= 0.5
@@ -146,18 +146,22 @@ def test_freeze_holds_until_it_is_let_go(session, engine):
 
 def test_what_is_set_by_hand_is_left_alone(session, engine):
     matched(session, engine)
-    session.apply({
-        "/afx/distortion/drive_db": 7.0, "/afx/reverb/bypass": 1.0, "/afx/compressor/bypass": 0.0,
-        "/afx/output/gain_db": -3.0,
-    })  # fmt: skip
+    session.apply(
+        {
+            "/afx/distortion/drive_db": 7.0,
+            "/afx/reverb/bypass": 1.0,
+            "/afx/compressor/bypass": 0.0,
+            "/afx/output/gain_db": -3.0,
+        }
+    )
     engine.feed(clip("voice", 14.0))
     for _ in range(3):
         session.look()
         engine.feed(clip("drums", 3.0))
     playing = session.playing
-    assert playing.step("distortion").values["drive_db"] == 7.0
-    assert not playing.step("reverb").on
-    assert playing.step("compressor").on
+    assert playing.effect("distortion").values["drive_db"] == 7.0
+    assert not playing.effect("reverb").enabled
+    assert playing.effect("compressor").enabled
     assert playing.output_gain_db == -3.0
 
 
@@ -176,7 +180,7 @@ def test_a_new_reference_is_matched_while_running(session, engine, references):
     session.use_reference(presets.clip("voice_reference"))
     assert session.value("/afx/reference") == "voice_reference.flac"
     assert session.prediction is not None
-    assert session.playing.step("distortion").values["drive_db"] != 7.0
+    assert session.playing.effect("distortion").values["drive_db"] != 7.0
     out = engine.feed(clip("guitar", 7.6))[RATE // 2 :]
     assert integrated_loudness(out, RATE) == pytest.approx(references["voice_reference"].lufs, abs=1.0)
 
@@ -198,11 +202,11 @@ def test_a_preset_takes_the_place_of_matching(session, engine, model):
     for _ in range(2):
         out = engine.feed(clip("guitar", 7.6))[RATE // 2 :]
         session.look()
-        assert session.playing.steps == preset.settings.at_amount(preset.amount).steps
+        assert session.playing.effects == preset.settings.scaled(preset.amount).effects
     assert preset.target_lufs is not None
     assert integrated_loudness(out, RATE) == pytest.approx(preset.target_lufs, abs=1.0)
     session.use_reference(presets.clip("guitar_reference"))  # and back
-    assert [s.effect for s in session.playing.steps] == list(model.chain.order)
+    assert [s.effect for s in session.playing.effects] == list(model.chain.order)
 
 
 def test_the_session_is_a_preset_at_any_time(session, engine, model):
@@ -213,8 +217,8 @@ def test_the_session_is_a_preset_at_any_time(session, engine, model):
     assert again.target_lufs == pytest.approx(-16.0, abs=0.1)
     assert again.source["references"][0]["file"] == "guitar_reference.flac"
     assert again.source["model"] == model.name
-    for mine, other in zip(session._base.steps, again.settings.steps, strict=True):
-        assert (mine.effect, mine.on) == (other.effect, other.on)
+    for mine, other in zip(session._base.effects, again.settings.effects, strict=True):
+        assert (mine.effect, mine.enabled) == (other.effect, other.enabled)
         assert other.values == pytest.approx(mine.values, rel=1e-5)
 
 
@@ -245,9 +249,9 @@ def test_amount_moves_sound_and_loudness_even_when_frozen(session, engine, refer
         until(lambda before=before: len(engine.asked) >= before + 2)
         out = engine.feed(clip("guitar", 7.6))[RATE // 2 :]
         assert integrated_loudness(out, RATE) == pytest.approx(dry + amount * (wet - dry), abs=1.0)
-        drive = session.playing.step("distortion")
-        assert drive.values["mix"] == pytest.approx(amount * full.step("distortion").values["mix"], abs=1e-6)
-    assert session.playing.steps == full.steps
+        drive = session.playing.effect("distortion")
+        assert drive.values["mix"] == pytest.approx(amount * full.effect("distortion").values["mix"], abs=1e-6)
+    assert session.playing.effects == full.effects
 
 
 def test_bypass_is_as_loud_as_the_sound(session, engine, references):
@@ -295,15 +299,20 @@ def test_panic_mutes_and_does_not_wait_for_matching(session, engine, monkeypatch
 
 def test_apply_is_one_command_to_the_engine(session, engine):
     before = len(engine.asked)
-    session.apply({
-        "/afx/compressor/ratio": 5.0, "/afx/compressor/threshold_db": -31.0, "/afx/equaliser/bypass": 0.0,
-        "/afx/input/gain_db": 3.0, "/afx/bypass": 1.0,
-    })  # fmt: skip
+    session.apply(
+        {
+            "/afx/compressor/ratio": 5.0,
+            "/afx/compressor/threshold_db": -31.0,
+            "/afx/equaliser/bypass": 0.0,
+            "/afx/input/gain_db": 3.0,
+            "/afx/bypass": 1.0,
+        }
+    )
     assert len(engine.asked) == before + 1
     settings, flags = engine.asked[-1]
-    assert settings.step("compressor").values["ratio"] == pytest.approx(5.0)
-    assert settings.step("compressor").values["threshold_db"] == pytest.approx(-31.0)
-    assert settings.step("equaliser").on
+    assert settings.effect("compressor").values["ratio"] == pytest.approx(5.0)
+    assert settings.effect("compressor").values["threshold_db"] == pytest.approx(-31.0)
+    assert settings.effect("equaliser").enabled
     assert settings.input_gain_db == 3.0
     assert flags["bypass"]
 
@@ -317,7 +326,7 @@ def test_every_address_has_a_value_and_keeps_what_is_set(session):
             continue
         session.apply({a.path: a.low + 0.25 * (a.high - a.low)})
         in_chain = a.path.split("/")[2] in (
-            *[s.effect for s in session.playing.steps],
+            *[s.effect for s in session.playing.effects],
             "amount",
             "morph",
             "input",
@@ -350,9 +359,20 @@ def test_references_are_read_only_from_allowed_folders(session, tmp_path):
     )
     assert allowed_clip("voice_reference", folders) == presets.clip("voice_reference")
     for name in (
-        "../../etc/passwd", "/etc/passwd", str(outside / "a.wav"), "../secret/a.wav", "deep/../../secret/a.wav",
-        "link.wav", "linked/a.wav", "", ".", "deep", "nothing.wav", "~/a.wav", "../clips",
-    ):  # fmt: skip
+        "../../etc/passwd",
+        "/etc/passwd",
+        str(outside / "a.wav"),
+        "../secret/a.wav",
+        "deep/../../secret/a.wav",
+        "link.wav",
+        "linked/a.wav",
+        "",
+        ".",
+        "deep",
+        "nothing.wav",
+        "~/a.wav",
+        "../clips",
+    ):
         with pytest.raises(ClipError, match="neither a bundled clip nor in"):
             allowed_clip(name, folders)
 
@@ -391,7 +411,7 @@ class Clock:
 
 @pytest.fixture
 def clock(session):
-    session._history = History(made := Clock())
+    session._history = UndoHistory(made := Clock())
     return made
 
 
@@ -464,7 +484,7 @@ def test_undo_brings_back_reference_preset_and_settings_and_they_hold(session, e
     clock.wait()
     session.use_preset(presets.load("telephone"))
     telephone = session.playing
-    assert len({str(p.steps) for p in (guitar, voice, telephone)}) == 3
+    assert len({str(p.effects) for p in (guitar, voice, telephone)}) == 3
 
     def step(path):
         session.apply({path: 1.0})
@@ -475,12 +495,12 @@ def test_undo_brings_back_reference_preset_and_settings_and_they_hold(session, e
     assert step("/afx/undo") == (voice, "voice_reference.flac", True)
     assert step("/afx/undo") == (guitar, "guitar_reference.flac", True)  # the new reference and its match: one change
     step("/afx/undo")  # to before the very first match
-    assert session._base.steps == Settings.default(session._predictor.chain.order).steps
+    assert session._base.effects == ChainSettings.default(session._predictor.chain.order).effects
     assert session.value("/afx/reference") == "guitar_reference.flac"
     assert step("/afx/redo") == (guitar, "guitar_reference.flac", True)
     step("/afx/redo")
     session.apply({"/afx/redo": 1.0})
-    assert (session.value("/afx/preset/load"), session.playing.steps) == ("telephone", telephone.steps)
+    assert (session.value("/afx/preset/load"), session.playing.effects) == ("telephone", telephone.effects)
     assert session.value("/afx/freeze") is False  # as it was before the first undo
 
 
@@ -499,7 +519,7 @@ def test_after_an_undo_matching_goes_on_when_it_is_let(session, engine, clock):
         session.look()
         engine.feed(0.2 * clip("drums", 3.0))
     assert session.playing != held
-    assert session.playing.step("distortion").values["drive_db"] != 3.0  # it is not set by hand any more
+    assert session.playing.effect("distortion").values["drive_db"] != 3.0  # it is not set by hand any more
 
 
 def test_an_undo_during_a_match_wins(session, engine, model, clock, monkeypatch):

@@ -15,7 +15,7 @@ import time
 import numpy as np
 import pytest
 
-from afx_live.chain import Settings, Step
+from afx_live.chain import ChainSettings, EffectSettings
 from afx_live.effects import load, names
 from afx_live.realtime.audio import devices, live_engine
 from afx_live.realtime.audio.callback import PORT, callback
@@ -30,13 +30,13 @@ ORDER = ("equaliser", "compressor", "distortion", "reverb", "limiter")
 
 def full(**gains):
     """A chain with every effect at work."""
-    return Settings(
+    return ChainSettings(
         (
-            Step("equaliser", {"peak_2_db": 6.0, "high_shelf_db": -4.0}),
-            Step("compressor", {"threshold_db": -30.0, "ratio": 4.0}),
-            Step("distortion"),
-            Step("reverb"),
-            Step("limiter", {"ceiling_db": -6.0}),
+            EffectSettings("equaliser", {"peak_2_db": 6.0, "high_shelf_db": -4.0}),
+            EffectSettings("compressor", {"threshold_db": -30.0, "ratio": 4.0}),
+            EffectSettings("distortion"),
+            EffectSettings("reverb"),
+            EffectSettings("limiter", {"ceiling_db": -6.0}),
         ),
         **gains,
     )
@@ -84,9 +84,16 @@ def _play_and_record(given, kept):
     job["end"], job["source"], job["sink"] = len(source), source.ctypes.data, sink.ctypes.data
     cast = sd._ffi.cast
     stream = sd._StreamBase(
-        "duplex", RATE, 128, None, 2, "float32", "low",
-        callback=cast("void *", compiled.address or 0), userdata=cast("void *", job.ctypes.data),
-    )  # fmt: skip
+        "duplex",
+        RATE,
+        128,
+        None,
+        2,
+        "float32",
+        "low",
+        callback=cast("void *", compiled.address or 0),
+        userdata=cast("void *", job.ctypes.data),
+    )
     stream.start()
     print("ready", flush=True)
     sys.stdin.readline()
@@ -171,12 +178,12 @@ def test_stream_plays_the_samples_of_the_engine(jack, tmp_path):
 
 @pytest.mark.jack
 def test_one_input_channel_goes_to_both_ears(jack, tmp_path):
-    with LiveEngine(Settings(), input_channels=[2], env=jack.env) as engine:
+    with LiveEngine(ChainSettings(), input_channels=[2], env=jack.env) as engine:
         time.sleep(0.6)
         sound = noise(0.5)
         heard = through(jack, tmp_path, sound)
         assert np.array_equal(heard[:, 0], heard[:, 1])
-        assert_same(jack, tmp_path, engine, Settings(), sound[:, [1, 1]])
+        assert_same(jack, tmp_path, engine, ChainSettings(), sound[:, [1, 1]])
 
 
 @pytest.mark.jack
@@ -186,7 +193,7 @@ def test_comes_back_when_the_server_does(jack, tmp_path):
         until(lambda: engine.standing_by, 120.0)
         jack.kill()
         until(lambda: not engine.running, 3.0)
-        settings = Settings((Step("equaliser", {"peak_1_db": 9.0}),), output_gain_db=-9.0)
+        settings = ChainSettings((EffectSettings("equaliser", {"peak_1_db": 9.0}),), output_gain_db=-9.0)
         engine.play(settings)  # while nothing plays
         time.sleep(1.0)
         before = engine.meters()["callbacks"]
@@ -213,7 +220,7 @@ def until(condition, seconds):
 @pytest.mark.jack
 def test_stream_process_that_dies_is_replaced(jack):
     events = []
-    with LiveEngine(Settings(), env=jack.env, on_event=lambda *event: events.append(event)) as engine:
+    with LiveEngine(ChainSettings(), env=jack.env, on_event=lambda *event: events.append(event)) as engine:
         pid = engine.pid
         os.kill(pid, signal.SIGSTOP)  # hangs, as in a dead server's clean-up
         until(lambda: engine.pid != pid and engine.running, 60.0)
@@ -271,7 +278,7 @@ def _zombie(pid):
     ],
 )
 def test_what_can_not_be_opened_says_why(jack, wrong, code):
-    with pytest.raises(DeviceError) as error, LiveEngine(Settings(), env=jack.env, **wrong):
+    with pytest.raises(DeviceError) as error, LiveEngine(ChainSettings(), env=jack.env, **wrong):
         pass
     assert error.value.code == code
     assert error.value.exit_code == 3
@@ -353,7 +360,7 @@ def test_missing_portaudio_says_what_to_install(tmp_path):
 
 def test_callback_counts():
     shared = Shared.create(None, RATE)
-    shared.play(Settings())
+    shared.play(ChainSettings())
     one = callback(memory(shared, RATE), RATE, 2, 2)
     assert one.port.dtype == PORT
     x = np.zeros((4800, 2), np.float32)  # 100 ms
@@ -392,7 +399,7 @@ def test_callback_is_the_engine_at_any_block_size():
 
 def test_one_output_gets_the_mean_and_others_are_silent():
     shared = Shared.create(None, RATE)
-    shared.play(Settings())
+    shared.play(ChainSettings())
     one = callback(memory(shared, RATE, (0, 1), (2, 2), fade_in=False), RATE, 2, 4)
     x = noise(0.1)
     y = np.ones((len(x), 4), np.float32)
@@ -429,23 +436,23 @@ PARAMS = [(e, p.name) for e in names() if e != "gain" for p in load(e).params]
 def test_parameter_step_does_not_click(effect, name):
     """From end to end of the range at once, which no hand does; an unsmoothed gain gives 960 (pedalboard 0.9)."""
     p = load(effect).param(name)
-    low, high = (Settings((Step(effect, {name: v}),)) for v in (p.low, p.high))
+    low, high = (ChainSettings((EffectSettings(effect, {name: v}),)) for v in (p.low, p.high))
     assert max(click(low, high), click(high, low)) < 30
 
 
 def test_preset_change_bypass_and_mute_do_not_click():
-    one = Settings(tuple(Step(e) for e in ORDER))
-    other = Settings(tuple(Step(e) for e in ORDER[::-1]), output_gain_db=-6.0)
+    one = ChainSettings(tuple(EffectSettings(e) for e in ORDER))
+    other = ChainSettings(tuple(EffectSettings(e) for e in ORDER[::-1]), output_gain_db=-6.0)
     assert max(click(one, other), click(other, one)) < 3
     assert max(click(one, one, cross_over=True), click(one, one, bypass=True), click(one, one, muted=True)) < 5
-    assert click(Settings(), Settings(output_gain_db=-20.0)) < 5
+    assert click(ChainSettings(), ChainSettings(output_gain_db=-20.0)) < 5
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_nothing_gets_past_the_ceiling(seed):
     """Random chains and values, every block another; NaN, Inf, and noise far beyond full scale."""
     random = np.random.default_rng(seed)
-    engine, x = Engine(Settings(), RATE), noise(2.0, 1.0)
+    engine, x = Engine(ChainSettings(), RATE), noise(2.0, 1.0)
     x[RATE : RATE + 9600] *= 1e6
     x[random.integers(0, len(x), 40)] = np.nan
     x[random.integers(0, len(x), 40)] = np.inf
@@ -467,9 +474,9 @@ def _random_settings(random):
     steps = []
     for effect in chosen:
         values = {p.name: p.clip(p.value(random.uniform())) for p in load(effect).params}
-        steps.append(Step(str(effect), values, bool(random.integers(2))))
+        steps.append(EffectSettings(str(effect), values, bool(random.integers(2))))
     gain = load("gain").params[0]
-    return Settings(tuple(steps), *(gain.clip(gain.value(random.uniform())) for _ in range(2)))
+    return ChainSettings(tuple(steps), *(gain.clip(gain.value(random.uniform())) for _ in range(2)))
 
 
 def test_supervisor_needs_no_torch():

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torchaudio
 
-from afx_live.chain import Rack, Settings, Step
+from afx_live.chain import ChainPlayer, ChainSettings, EffectSettings
 from afx_live.study.metrics import paper
 from afx_live.study.metrics import per_effect as e
 from afx_live.study.metrics.measure import METRICS, measure
@@ -17,7 +17,7 @@ from afx_live.study.pairs.case import Pair, Result
 from afx_live.study.systems import baselines
 
 RATE = 48000
-COMPRESSOR = Step("compressor", {"threshold_db": -40.0, "ratio": 4.0, "attack_ms": 2.0, "release_ms": 50.0})
+COMPRESSOR = EffectSettings("compressor", {"threshold_db": -40.0, "ratio": 4.0, "attack_ms": 2.0, "release_ms": 50.0})
 
 
 def noise(seconds=4.0, seed=0):
@@ -35,7 +35,7 @@ def filtered(x, hz, db):
 
 
 def played(x, *steps, **gains):
-    return Rack(Settings(steps, **gains), RATE, 1).play(x[:, None])[:, 0]
+    return ChainPlayer(ChainSettings(steps, **gains), RATE, 1).play(x[:, None])[:, 0]
 
 
 # --- tone -----------------------------------------------------------------------------------------
@@ -104,16 +104,21 @@ def test_harmonics_of_a_tanh_in_closed_form():
     wanted = 10 * np.log10(np.sum(np.abs(series[2:11]) ** 2) / np.abs(series[1]) ** 2)
     t = np.arange(RATE // 2) / RATE
     assert e.harmonic_share_db(np.tanh(3 * np.sin(2 * np.pi * 500 * t)), RATE) == pytest.approx(wanted, abs=0.01)
-    drive = Step("distortion", {"drive_db": 20.0, "tone_hz": 18000.0, "mix": 1.0})
+    drive = EffectSettings("distortion", {"drive_db": 20.0, "tone_hz": 18000.0, "mix": 1.0})
     level_db = 20 * np.log10(3 / 10)  # driven by 20 dB, its peak is 3
-    assert e.thd_db(Settings((drive,)), RATE, level_db) == pytest.approx(wanted, abs=0.3)
+    assert e.thd_db(ChainSettings((drive,)), RATE, level_db) == pytest.approx(wanted, abs=0.3)
 
 
 def test_thd_error_of_settings():
-    mild, hard = (Settings((Step("distortion", {"drive_db": db}),)) for db in (6.0, 24.0))
+    mild, hard = (ChainSettings((EffectSettings("distortion", {"drive_db": db}),)) for db in (6.0, 24.0))
     assert e.thd_error_db(hard, hard, RATE) == 0.0
     assert (e.thd_error_db(mild, hard, RATE) or 0.0) > 10.0
-    clean = Settings((Step("equaliser", {"peak_1_db": 6.0}), Step("distortion", {"drive_db": 30.0}, on=False)))
+    clean = ChainSettings(
+        (
+            EffectSettings("equaliser", {"peak_1_db": 6.0}),
+            EffectSettings("distortion", {"drive_db": 30.0}, enabled=False),
+        )
+    )
     assert e.thd_error_db(clean, clean, RATE) is None
     assert e.thd_error_db(clean, hard, RATE) == pytest.approx(e.thd_error_db(hard, clean, RATE))
 
@@ -149,9 +154,9 @@ def test_without_late_sound_there_is_no_decay():
 
 
 def test_rt60_of_a_chain():
-    bright = Step("reverb", {"rt60_s": 1.2, "hf_ratio": 0.9, "mix": 0.3})
-    assert e.chain_rt60(Settings((COMPRESSOR, bright)), RATE) == pytest.approx(1.2, rel=0.1)
-    assert e.chain_rt60(Settings((COMPRESSOR,)), RATE) == 0.0
+    bright = EffectSettings("reverb", {"rt60_s": 1.2, "hf_ratio": 0.9, "mix": 0.3})
+    assert e.chain_rt60(ChainSettings((COMPRESSOR, bright)), RATE) == pytest.approx(1.2, rel=0.1)
+    assert e.chain_rt60(ChainSettings((COMPRESSOR,)), RATE) == 0.0
 
 
 @pytest.mark.parametrize("seconds", [0.5, 1.5])
@@ -171,13 +176,13 @@ def test_blind_rt60(seconds):
 
 def test_response_errors_do_not_depend_on_where_the_level_is_made():
     x = noise()
-    theirs = Settings((Step("equaliser"), COMPRESSOR, Step("reverb", on=False)))
-    lower = Step("compressor", {**COMPRESSOR.values, "threshold_db": -50.0})
-    ours = Settings((Step("equaliser"), lower), input_gain_db=-10.0)
+    theirs = ChainSettings((EffectSettings("equaliser"), COMPRESSOR, EffectSettings("reverb", enabled=False)))
+    lower = EffectSettings("compressor", {**COMPRESSOR.values, "threshold_db": -50.0})
+    ours = ChainSettings((EffectSettings("equaliser"), lower), input_gain_db=-10.0)
     found = e.response_errors(ours, theirs, x, RATE)
     assert found == {"equaliser": pytest.approx(0, abs=1e-6), "compressor": pytest.approx(0, abs=1e-6)}
-    assert e.response_errors(Settings((lower,)), theirs, x, RATE)["compressor"] > 0.5
-    off = e.response_errors(Settings(), theirs, x, RATE)
+    assert e.response_errors(ChainSettings((lower,)), theirs, x, RATE)["compressor"] > 0.5
+    off = e.response_errors(ChainSettings(), theirs, x, RATE)
     assert off["compressor"] > 1.0
     assert off["equaliser"] == pytest.approx(0, abs=1e-6)
 
@@ -242,8 +247,8 @@ def test_without_the_package_pesq_says_how_to_get_it(monkeypatch):
 def test_measure_knows_every_name_and_hides_no_failure(monkeypatch):
     monkeypatch.setitem(sys.modules, "pesq", None)
     x = noise()
-    settings = Settings((COMPRESSOR, Step("reverb", {"rt60_s": 0.8, "mix": 0.3})))
-    truth = played(x, *settings.steps)
+    settings = ChainSettings((COMPRESSOR, EffectSettings("reverb", {"rt60_s": 0.8, "mix": 0.3})))
+    truth = played(x, *settings.effects)
     pair = Pair(x, truth, truth, RATE, "noise", settings)
     failures: dict[str, str] = {}
     exact = measure(Result(truth, settings), pair, speech=True, failures=failures)

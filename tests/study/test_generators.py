@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from afx_live.chain import CANONICAL, Settings, Step, play_clip
+from afx_live.chain import CANONICAL, ChainSettings, EffectSettings, play_clip
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.presets import clip
 from afx_live.study.metrics.audio import matched_stft_error
@@ -32,9 +32,12 @@ def recordings(tmp_path_factory):
     """Two speakers and two instruments of 14 s, and a mix that is too short for the paper's clip."""
     home = tmp_path_factory.mktemp("recordings")
     for folder, name, speed, seconds in (
-        ("speech", "voice", 44100, 14), ("speech", "voice", 50000, 14), ("stems", "guitar", 44100, 14),
-        ("stems", "guitar", 48000, 14), ("music", "guitar_reference", 44100, 8),
-    ):  # fmt: skip
+        ("speech", "voice", 44100, 14),
+        ("speech", "voice", 50000, 14),
+        ("stems", "guitar", 44100, 14),
+        ("stems", "guitar", 48000, 14),
+        ("music", "guitar_reference", 44100, 8),
+    ):
         x, _ = soundfile.read(clip(name), always_2d=True)
         (home / folder).mkdir(exist_ok=True)
         soundfile.write(home / folder / f"{name}_{speed}.flac", np.resize(x[:, 0], seconds * speed), speed)
@@ -98,7 +101,7 @@ def test_another_process_draws_the_same_pair(recordings):
 @pytest.mark.parametrize("row", ours.ROWS)
 def test_a_row_switches_on_its_effects_and_its_settings_give_the_answer(recordings, row):
     pair = draw_pair(Case(row=row), recordings, 1, 7)
-    on = {step.effect for step in known(pair).steps if step.on}
+    on = {step.effect for step in known(pair).effects if step.enabled}
     assert on == {"none": set(), "all": set(CANONICAL)}.get(row, set(row.split("+")))
     again = play_clip(known(pair), pair.input, 48000)
     assert np.abs(again - pair.answer).max() < 1e-6
@@ -121,28 +124,31 @@ def test_only_what_a_case_varies_differs(recordings):
     other = draw_pair(Case(row="compressor", mode="other"), recordings, 2, 7)
     slow = draw_pair(Case(row="compressor", sample_rate=24000), recordings, 2, 7)
     assert np.array_equal(base.input, whole.input)
-    assert known(base).step("compressor") == known(whole).step("compressor")
+    assert known(base).effect("compressor") == known(whole).effect("compressor")
     assert np.array_equal(base.input, other.input)
     assert not np.array_equal(base.reference, other.reference)
-    assert known(base).steps == known(slow).steps
+    assert known(base).effects == known(slow).effects
     assert len(slow.input) == len(base.input) // 2
     low = [np.abs(np.fft.rfft(x))[:4000] for x in (base.input / 2, slow.input)]  # under 800 Hz, the same stretch
     assert np.corrcoef(low)[0, 1] > 0.999
 
 
 def test_intensity_moves_settings_and_zero_is_the_identity(recordings):
-    drawn = Settings(
-        (Step("compressor", {"ratio": 10.0, "threshold_db": -30.0}), Step("distortion", {"drive_db": 20.0}))
+    drawn = ChainSettings(
+        (
+            EffectSettings("compressor", {"ratio": 10.0, "threshold_db": -30.0}),
+            EffectSettings("distortion", {"drive_db": 20.0}),
+        )
     )
     half, double = ours.scaled(drawn, 0.5), ours.scaled(drawn, 2.0)
-    assert half.step("compressor").values["ratio"] == pytest.approx(1 / (1 - 0.45))
-    assert half.step("compressor").values["threshold_db"] == -30.0
-    assert half.step("distortion").values["mix"] == 0.5
-    assert double.step("compressor").values["ratio"] == pytest.approx(
+    assert half.effect("compressor").values["ratio"] == pytest.approx(1 / (1 - 0.45))
+    assert half.effect("compressor").values["threshold_db"] == -30.0
+    assert half.effect("distortion").values["mix"] == 0.5
+    assert double.effect("compressor").values["ratio"] == pytest.approx(
         20.0
     )  # not 1, where twice the slope would come back
-    assert double.step("compressor").values["threshold_db"] == -60.0
-    assert double.step("distortion").values["drive_db"] == 36.0
+    assert double.effect("compressor").values["threshold_db"] == -60.0
+    assert double.effect("distortion").values["drive_db"] == 36.0
     assert ours.scaled(drawn, 1.0) == drawn
     for generator in ("own", "styles_corrected"):
         pair = draw_pair(replace(case_of(generator), intensity=0.0), recordings, 1, 7)
@@ -163,7 +169,7 @@ def test_intensity_moves_settings_and_zero_is_the_identity(recordings):
         ("my/speech/x.wav", "recording", "speech"),
         ("my/x.wav", "recording", "any"),
     ],
-)  # fmt: skip
+)
 def test_kinds_follow_the_layouts(path, kind, expected):
     assert sources.kind_of(Recording(Path("/r") / path, 0.0, 5.0, 48000, 1, "g", kind)) == expected
 
@@ -189,10 +195,14 @@ def test_recordings_are_of_the_kind_asked_for_and_others_of_another_group(record
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"generator": "nobody"}, "generator"), ({"row": "phaser"}, "row"), ({"mode": "both"}, "mode"),
-        ({"kind": "noise"}, "kind"), ({"intensity": -1.0}, "intensity"), ({"sample_rate": 100}, "sample_rate"),
+        ({"generator": "nobody"}, "generator"),
+        ({"row": "phaser"}, "row"),
+        ({"mode": "both"}, "mode"),
+        ({"kind": "noise"}, "kind"),
+        ({"intensity": -1.0}, "intensity"),
+        ({"sample_rate": 100}, "sample_rate"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_case_is_named(wrong, said):
     with pytest.raises(ValueError, match=said):
         draw_pair(replace(Case(), **wrong), [], 0, 7)
@@ -281,11 +291,13 @@ def curve_db(values, rate=24000):
 @pytest.mark.parametrize(
     ("style", "low", "high"),
     [
-        ("neutral", (1, 0, 1), (3, 0, 3)), ("broadcast", (2, 0, 2), (6, 0, 6)),
-        ("telephone", (-26, 8, -26), (-20, 16, -20)), ("bright", (-26, -1, 20), (-20, 0, 26)),
+        ("neutral", (1, 0, 1), (3, 0, 3)),
+        ("broadcast", (2, 0, 2), (6, 0, 6)),
+        ("telephone", (-26, 8, -26), (-20, 16, -20)),
+        ("bright", (-26, -1, 20), (-20, 0, 26)),
         ("warm", (20, 0, 14), (26, 1, 20)),
     ],
-)  # fmt: skip
+)
 def test_styles_sound_as_published(style, low, high):
     for index in range(20):
         curve = curve_db(deepafx_styles.draw_style(style, np.random.default_rng(index), corrected=False))
@@ -337,7 +349,7 @@ def test_style_pairs_have_their_length_level_and_row(recordings):
     assert clean.settings is None
     for row, effect in (("driven", "distortion"), ("spacious", "reverb")):
         pair = draw_pair(Case("styles", row, kind="speech", sample_rate=24000), recordings, 0, 7)
-        assert [step.effect for step in known(pair).steps] == [effect]
+        assert [step.effect for step in known(pair).effects] == [effect]
         played = play_clip(known(pair), pair.input, 24000)
         # All but what the lead-in left in it.
         assert matched_stft_error(played, pair.answer, 24000) < 0.35 * matched_stft_error(

@@ -124,10 +124,21 @@ def test_two_processes_make_the_same_rows(study, folder, tmp_path):
         "cells: {a: {row: [equaliser, compressor], mode: same, systems: {loudness: 1, match_eq: 1}}}"
     )
     command = [
-        sys.executable, "-m", "afx_live.study.cli", "run", "--folder", str(folder),
-        "--plan", str(tmp_path / "plan.yaml"), "-o", str(tmp_path / "two"),
-        "--trainer.devices", "2", "--trainer.strategy", "ddp",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "afx_live.study.cli",
+        "run",
+        "--folder",
+        str(folder),
+        "--plan",
+        str(tmp_path / "plan.yaml"),
+        "-o",
+        str(tmp_path / "two"),
+        "--trainer.devices",
+        "2",
+        "--trainer.strategy",
+        "ddp",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "one of 2 processes" in done.stderr
@@ -143,9 +154,19 @@ def test_a_run_that_is_told_to_end_ends_everywhere_and_leaves_no_failure(folder,
     (tmp_path / "plan.yaml").write_text("cells: {a: {systems: {loudness: 5000}}}")
     out = tmp_path / "rows"
     command = [
-        sys.executable, "-m", "afx_live.study.cli", "run", "--folder", str(folder),
-        "--plan", str(tmp_path / "plan.yaml"), "-o", str(out), "--devices", "2",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "afx_live.study.cli",
+        "run",
+        "--folder",
+        str(folder),
+        "--plan",
+        str(tmp_path / "plan.yaml"),
+        "-o",
+        str(out),
+        "--devices",
+        "2",
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
         end = time.monotonic() + 120
         while not all((out / f"rows-{i}.jsonl").exists() and rows.read_folder(out) for i in (0, 1)):
@@ -191,15 +212,21 @@ def test_a_plan_expands_lists_sets_and_the_rows_own_mask():
     assert cells[Case("other", "warm", intensity=2.0)] == {"loudness": 3, "ad": 1}
     assert len(cells) == 6 + 4
     assert plan.only(cells, {"row": ["reverb"], "intensity": [1.0]}, ["ad"], 1) == {
-        Case(row="reverb"): {"ad:reverb": 1}, Case(row="reverb", mode="other"): {"ad:reverb": 1},
-    }  # fmt: skip
+        Case(row="reverb"): {"ad:reverb": 1},
+        Case(row="reverb", mode="other"): {"ad:reverb": 1},
+    }
 
 
 @pytest.mark.parametrize(
     ("cell", "said"),
-    [({"row": "delay"}, "'delay' is none of"), ({"generator": "x"}, "'x' is none of"), ({"mode": "both"}, "'both'"),
-     ({"systems": {"pitch": 1}}, "'pitch' is none of"), ({"colour": 1}, "'colour'")],
-)  # fmt: skip
+    [
+        ({"row": "delay"}, "'delay' is none of"),
+        ({"generator": "x"}, "'x' is none of"),
+        ({"mode": "both"}, "'both'"),
+        ({"systems": {"pitch": 1}}, "'pitch' is none of"),
+        ({"colour": 1}, "'colour'"),
+    ],
+)
 def test_a_plan_that_asks_for_what_there_is_not_is_refused_by_name(cell, said):
     with pytest.raises(ValueError, match=said):
         plan.expand({"cells": {"a": {"systems": {"ad": 1}} | cell}}, ROWS, NAMED)
@@ -223,10 +250,21 @@ def made_up(system, row, index, error, mode="same", failed=None, **case):
     """A row as a run would write it."""
     scores = {} if failed else {"matched_stft": error, "eq_curve_db": 4 * error}
     return {
-        "case": asdict(Case(row=row, mode=mode, **case)), "recording": f"group {index % 4}", "scores": scores,
-        "index": index, "seed": 7, "system": system, "failed": failed, "unmeasured": {}, "seconds": 0.5, "audio_s": 5.0,
-        "about": "", "versions": {"python": "3.11", "sox": None}, "recordings": {"all": "ab" * 32}, "model": None,
-    }  # fmt: skip
+        "case": asdict(Case(row=row, mode=mode, **case)),
+        "recording": f"group {index % 4}",
+        "scores": scores,
+        "index": index,
+        "seed": 7,
+        "system": system,
+        "failed": failed,
+        "unmeasured": {},
+        "seconds": 0.5,
+        "audio_s": 5.0,
+        "about": "",
+        "versions": {"python": "3.11", "sox": None},
+        "recordings": {"all": "ab" * 32},
+        "model": None,
+    }
 
 
 def test_a_broken_row_is_named_and_an_unfinished_one_dropped(tmp_path):

@@ -9,7 +9,7 @@ import soundfile
 import soxr
 import torch
 
-from afx_live.chain import CANONICAL, Settings, Step
+from afx_live.chain import CANONICAL, ChainSettings, EffectSettings
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.presets import clip
 from afx_live.study.metrics.audio import matched_stft_error
@@ -18,10 +18,14 @@ from afx_live.study.systems import gradient_fit, rb_dsp, refine, registry, rule_
 
 NOWHERE = Path("/nonexistent")
 QUICK = [n for n in registry.NAMES if n not in (*registry.TRAININGS, "ceiling", "ours_refined")]
-TONE = Settings((
-    Step("equaliser", {"low_shelf_db": 8.0, "peak_2_db": -9.0, "peak_4_db": 7.0, "high_shelf_db": -6.0}),
-    Step("compressor", on=False), Step("distortion", on=False), Step("reverb", on=False),
-))  # fmt: skip
+TONE = ChainSettings(
+    (
+        EffectSettings("equaliser", {"low_shelf_db": 8.0, "peak_2_db": -9.0, "peak_4_db": 7.0, "high_shelf_db": -6.0}),
+        EffectSettings("compressor", enabled=False),
+        EffectSettings("distortion", enabled=False),
+        EffectSettings("reverb", enabled=False),
+    )
+)
 
 
 def sound(rate, seconds, start=0.0):
@@ -31,7 +35,7 @@ def sound(rate, seconds, start=0.0):
     return x * 10 ** ((-23.0 - integrated_loudness(x, rate)) / 20)
 
 
-def pair(rate=48000, seconds=4.0, settings: Settings = TONE):
+def pair(rate=48000, seconds=4.0, settings: ChainSettings = TONE):
     a, b = sound(rate, seconds, 4.0), sound(rate, seconds)
     reference = 1.5 * rule_matcher.play(settings, a, rate)
     return Pair(b, reference, rule_matcher.play(settings, b, rate), rate, "guitar", settings)
@@ -74,7 +78,7 @@ def test_names_masks_and_what_is_missing(tmp_path):
 
 
 def test_the_oracle_gives_the_answer_and_says_where_it_cannot():
-    asked = pair(settings=TONE.with_step("compressor", on=True, threshold_db=-35.0, ratio=5.0))
+    asked = pair(settings=TONE.with_effect("compressor", enabled=True, threshold_db=-35.0, ratio=5.0))
     result = registry.system("oracle", NOWHERE)(asked)
     assert error(result, asked) < 1e-6
     assert error(registry.system("oracle:equaliser", NOWHERE)(asked), asked) > 0.05
@@ -87,11 +91,11 @@ def test_masks_are_kept():
     for name in ("matcher", "prior_mean", "ours"):
         settings = registry.system(f"{name}:reverb+compressor", NOWHERE)(asked).settings
         assert settings is not None
-        assert {s.effect for s in settings.steps if s.on} <= {"reverb", "compressor"}
+        assert {s.effect for s in settings.effects if s.enabled} <= {"reverb", "compressor"}
     mean = registry.mean_settings()
-    assert all(s.on for s in mean.steps)
-    assert abs(mean.step("equaliser").values["peak_2_db"]) < 1.0
-    assert 15.0 < mean.step("distortion").values["drive_db"] < 25.0
+    assert all(s.enabled for s in mean.effects)
+    assert abs(mean.effect("equaliser").values["peak_2_db"]) < 1.0
+    assert 15.0 < mean.effect("distortion").values["drive_db"] < 25.0
 
 
 # --- rules ----------------------------------------------------------------------------------------
@@ -134,12 +138,14 @@ def test_the_baselines_compressor_is_the_textbooks_or_the_published_one():
 def test_the_matcher_leaves_alone_what_needs_nothing_and_finds_what_does():
     x = sound(48000, 4.0)
     quiet = rule_matcher.rule_settings(x, 0.5 * x, 48000)
-    assert not any(s.on for s in quiet.steps)
+    assert not any(s.enabled for s in quiet.effects)
     moving = x * np.repeat([1.0, 0.1] * 4, 24000)
-    squashed = rule_matcher.play(Settings((Step("compressor", {"threshold_db": -50.0, "ratio": 15.0}),)), moving, 48000)
-    assert rule_matcher.rule_settings(moving, squashed, 48000, ["compressor"]).step("compressor").on
-    driven = rule_matcher.play(Settings((Step("distortion", {"drive_db": 30.0}),)), x, 48000)
-    assert rule_matcher.rule_settings(x, driven, 48000, ["distortion"]).step("distortion").on
+    squashed = rule_matcher.play(
+        ChainSettings((EffectSettings("compressor", {"threshold_db": -50.0, "ratio": 15.0}),)), moving, 48000
+    )
+    assert rule_matcher.rule_settings(moving, squashed, 48000, ["compressor"]).effect("compressor").enabled
+    driven = rule_matcher.play(ChainSettings((EffectSettings("distortion", {"drive_db": 30.0}),)), x, 48000)
+    assert rule_matcher.rule_settings(x, driven, 48000, ["distortion"]).effect("distortion").enabled
     bumps = np.array([3.0, -3.0] * 14)
     assert (
         np.abs(rule_matcher.smooth_difference(bumps)).max()
@@ -153,7 +159,9 @@ def test_the_matcher_leaves_alone_what_needs_nothing_and_finds_what_does():
 
 
 def test_the_descents_player_plays_what_live_plays():
-    settings = TONE.with_step("compressor", on=True, threshold_db=-35.0).with_step("reverb", on=True, mix=0.3)
+    settings = TONE.with_effect("compressor", enabled=True, threshold_db=-35.0).with_effect(
+        "reverb", enabled=True, mix=0.3
+    )
     x = sound(48000, 2.0)
     player = gradient_fit.Player(x, 48000, settings)
     with torch.no_grad():
@@ -162,8 +170,8 @@ def test_the_descents_player_plays_what_live_plays():
     z = rule_matcher.play(ready, x, 48000)
     assert matched_stft_error(y, z, 48000) < 0.03
     assert integrated_loudness(y, 48000) == pytest.approx(-23.0, abs=0.3)
-    assert player.settings(player.start).step("compressor").values["threshold_db"] == pytest.approx(-35.0, abs=0.01)
-    assert not player.settings(player.start).step("distortion").on
+    assert player.settings(player.start).effect("compressor").values["threshold_db"] == pytest.approx(-35.0, abs=0.01)
+    assert not player.settings(player.start).effect("distortion").enabled
 
 
 def test_descent_keeps_the_best_point():
@@ -175,7 +183,7 @@ def test_descent_keeps_the_best_point():
 
 
 def test_the_ceiling_is_near_and_nearer_with_the_right_effects():
-    bent = Settings((Step("distortion", {"drive_db": 24.0, "mix": 1.0, "tone_hz": 9000.0}),))
+    bent = ChainSettings((EffectSettings("distortion", {"drive_db": 24.0, "mix": 1.0, "tone_hz": 9000.0}),))
     asked = replace(pair(24000, 2.0, bent), settings=None)
     nothing = matched_stft_error(asked.input, asked.answer, 24000)
     right, wrong = (
@@ -214,7 +222,7 @@ def test_refinement_brings_a_rough_prediction_nearer_and_leaves_a_right_one():
 
     asked = pair(seconds=5.0)
     prediction = Prediction(np.zeros(1), np.ones(4), np.zeros(64), kin=1.0)
-    rough = TONE.with_step("equaliser", low_shelf_db=3.0, peak_2_db=-3.0, peak_4_db=2.0, high_shelf_db=-2.0)
+    rough = TONE.with_effect("equaliser", low_shelf_db=3.0, peak_2_db=-3.0, peak_4_db=2.0, high_shelf_db=-2.0)
 
     def refined(settings, steps):
         found = refine.refine(
@@ -224,5 +232,5 @@ def test_refinement_brings_a_rough_prediction_nearer_and_leaves_a_right_one():
 
     before = matched_stft_error(rule_matcher.play(rough, asked.input, 48000), asked.answer, 48000)
     assert refined(rough, 15)[0] < 0.9 * before
-    off = Settings.default()
+    off = ChainSettings.default()
     assert refined(off, 5)[1] == off

@@ -10,16 +10,16 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from afx_live.chain import Chain
+from afx_live.chain import ChainParameters
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.study.methods import load, renders
 from afx_live.study.methods.budget import Budget
 from afx_live.study.methods.cli import main
 from afx_live.study.methods.losses import AudioLoss, at_level_of
 from afx_live.study.methods.proxies import Proxy
-from afx_live.study.methods.system import Transfer
+from afx_live.study.methods.system import MethodSystem
 from afx_live.study.methods.tcn import RECEPTIVE, Tcn
-from afx_live.study.methods.unit_parameters import Knobs, draw_masks
+from afx_live.study.methods.unit_parameters import UnitParameters, draw_masks
 from afx_live.study.metrics.audio import stft_error
 from afx_live.training import pairs
 from afx_live.training.recordings.recordings import find
@@ -103,7 +103,7 @@ def test_the_loss_is_the_metric_of_the_study():
 
 
 def test_the_exact_gradient_is_that_of_finite_differences():
-    knobs, rng = Knobs(PAIR), torch.Generator().manual_seed(3)
+    knobs, rng = UnitParameters(PAIR), torch.Generator().manual_seed(3)
     x, target = sound(6000, 1), sound(6000, 1, 1)
     unit, mask = 0.2 + 0.6 * torch.rand(1, 24, generator=rng, dtype=torch.float64), torch.ones(1, 2)
     exact = gradient(lambda u: knobs.play(x, u, mask), x, target, unit)
@@ -118,7 +118,7 @@ def test_the_exact_gradient_is_that_of_finite_differences():
 
 
 def test_spsa_comes_near_the_exact_gradient_with_many_pairs():
-    knobs, x, target = Knobs(["compressor", "distortion"]), sound(6000, 2), sound(6000, 2, 1)
+    knobs, x, target = UnitParameters(["compressor", "distortion"]), sound(6000, 2), sound(6000, 2, 1)
     unit, mask = torch.full((2, 10), 0.4, dtype=torch.float64), torch.tensor([[1.0, 1.0], [0.0, 1.0]])
     exact = gradient(lambda u: knobs.play(x, u, mask), x, target, unit)
     many = gradient(lambda u: knobs.perturbed(x, u, mask, 100, 5e-4, 1), x, target, unit)
@@ -131,14 +131,14 @@ def test_spsa_comes_near_the_exact_gradient_with_many_pairs():
 
 def test_np_fh_sounds_as_the_effects_and_learns_through_the_proxies():
     torch.manual_seed(0)
-    models = {name: Transfer(name, PAIR, hidden=8) for name in ("np", "np_fh")}
+    models = {name: MethodSystem(name, PAIR, hidden=8) for name in ("np", "np_fh")}
     for proxy in models["np"].proxies.values():
         torch.nn.init.normal_(proxy.get_parameter("leave.weight"), std=0.3)
     models["np_fh"].load_state_dict(models["np"].state_dict())
     x = sound(6000, 2).float()
     unit, mask = torch.rand(2, 24), torch.tensor([[1.0, 1.0], [0.0, 1.0]])
     heard = models["np_fh"].sound(x, unit, mask)
-    assert torch.allclose(heard, Knobs(PAIR).play(x, unit, mask), atol=1e-6)
+    assert torch.allclose(heard, UnitParameters(PAIR).play(x, unit, mask), atol=1e-6)
     given = torch.randn(x.shape)
     grads = []
     for model in models.values():
@@ -165,10 +165,10 @@ def test_a_tcn_is_causal_begins_as_a_wire_and_remembers_as_long_as_it_says():
 
 
 def test_what_a_mask_leaves_out_is_bypassed():
-    knobs, x, unit = Knobs(), sound(4000, 2), torch.rand(2, 34, dtype=torch.float64)
+    knobs, x, unit = UnitParameters(), sound(4000, 2), torch.rand(2, 34, dtype=torch.float64)
     y = knobs.play(x, unit, torch.tensor([[0.0, 0, 0, 0], [0, 1, 0, 0]]))
     assert torch.equal(y[0], x[0])
-    assert torch.equal(y[1], Knobs(["compressor"]).play(x[1:], unit[1:, 18:24], torch.ones(1, 1))[0])
+    assert torch.equal(y[1], UnitParameters(["compressor"]).play(x[1:], unit[1:, 18:24], torch.ones(1, 1))[0])
 
 
 def test_masks_hold_what_f_uses_unless_they_are_of_another_kind():
@@ -191,7 +191,7 @@ def test_masks_hold_what_f_uses_unless_they_are_of_another_kind():
 def test_renders_hold_f_of_either_side(folder, cache):
     module = data(folder, cache)
     module.setup()
-    stored, chain = module.train, Chain()
+    stored, chain = module.train, ChainParameters()
     for i in range(4):
         settings = chain.settings(stored.values[i], stored.on[i])
         for side in (0, 1):
@@ -259,7 +259,7 @@ def proxies(folder, cache, tmp_path_factory) -> dict[str, str]:
 def test_every_method_takes_steps_and_plays(method, folder, cache, proxies, tmp_path):
     effects = PAIR if method.startswith("np") else ["equaliser", "compressor", "distortion"]
     given = proxies if method.startswith("np") else None
-    model = Transfer(method, effects, hidden=16, channels=4, proxies=given)
+    model = MethodSystem(method, effects, hidden=16, channels=4, proxies=given)
     before = {k: v.clone() for k, v in model.network.state_dict().items()}
     run = trainer(tmp_path, max_steps=2, limit_val_batches=1)
     run.fit(model, data(folder, cache, frames=0 if method == "response" else 20000, validation_batch_size=1))
@@ -296,7 +296,7 @@ def check_playing(trained) -> None:
         alike = (nothing.audio @ x) / np.sqrt((x @ x) * (nothing.audio @ nothing.audio))
         assert alike > (1 - 1e-9 if nothing.settings else 0.95)  # to 48 kHz and back, noise loses its top
         if nothing.settings:
-            assert not any(step.on for step in nothing.settings.steps)
+            assert not any(step.enabled for step in nothing.settings.effects)
 
 
 def test_a_budget_ends_a_training_and_is_kept_when_it_goes_on(folder, cache, tmp_path):
@@ -305,7 +305,7 @@ def test_a_budget_ends_a_training_and_is_kept_when_it_goes_on(folder, cache, tmp
         best = ModelCheckpoint(monitor="validation/loss", save_last=True, filename="best", enable_version_counter=False)
         run = trainer(tmp_path, max_epochs=-1, callbacks=[budget, best], check_val_every_n_epoch=None)
         module = data(folder, cache, frames=0)
-        run.fit(Transfer("response", hidden=8), module, ckpt_path=checkpoint)
+        run.fit(MethodSystem("response", hidden=8), module, ckpt_path=checkpoint)
         return budget, list(csv.DictReader(open(tmp_path / "curve.csv")))
 
     first, rows = fit(0.002)
@@ -343,8 +343,8 @@ def test_missing_recordings_and_proxies_are_said_in_words(tmp_path, capsys, fold
     assert "no such folder" in capsys.readouterr().err
     with pytest.raises(FileNotFoundError, match="proxy_equaliser"):
         trainer(tmp_path, max_steps=1).fit(
-            Transfer("np", PAIR, hidden=8, proxies={"equaliser": "no.ckpt", "compressor": "no.ckpt"}),
+            MethodSystem("np", PAIR, hidden=8, proxies={"equaliser": "no.ckpt", "compressor": "no.ckpt"}),
             data(folder, cache),
         )
     with pytest.raises(ValueError, match="no proxy"):
-        Transfer("np", ["reverb"])
+        MethodSystem("np", ["reverb"])

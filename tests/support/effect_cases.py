@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from afx_live.chain import Rack, Settings, Step
+from afx_live.chain import ChainPlayer, ChainSettings, EffectSettings
 from afx_live.effects._torch import edges
 
 RATE = 48000.0
@@ -52,17 +52,17 @@ def corners(effect, count=5):
 
 
 def alone(name, values):
-    return Settings((Step(name, values),))
+    return ChainSettings((EffectSettings(name, values),))
 
 
 def stream(settings, x, rate=RATE, cuts=(), glides=()):
     """Play x in the blocks that `cuts` gives; at every time of `glides`, in frames, move to its settings."""
-    rack, moves, out, last = Rack(settings, rate, x.shape[1]), dict(glides), [], 0
+    rack, moves, out, last = ChainPlayer(settings, rate, x.shape[1]), dict(glides), [], 0
     for cut in sorted({*cuts, *moves, len(x)}):
         out.append(rack.play(x[last:cut]))
         last = cut
         if cut in moves:
-            rack.glide(moves[cut])
+            rack.ramp(moves[cut])
     return np.concatenate(out)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import soundfile
 
 from afx_live import presets
-from afx_live.chain import Settings
+from afx_live.chain import ChainSettings
 from afx_live.realtime.audio.engine import Engine
 
 RATE = 48000
@@ -18,7 +18,7 @@ class InProcess:
     sample_rate = float(RATE)
 
     def __init__(self):
-        self._engine = Engine(Settings(), RATE)
+        self._engine = Engine(ChainSettings(), RATE)
         self.asked, self.heard_of = [], []
 
     def play(self, settings, **flags):

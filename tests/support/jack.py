@@ -61,9 +61,13 @@ class Jack:
         with tempfile.TemporaryFile("w+") as words:
             env = {**os.environ, **self.env}
             self.process = subprocess.Popen(
-                command, env=env, stdin=subprocess.DEVNULL, stdout=words, stderr=subprocess.STDOUT,
+                command,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=words,
+                stderr=subprocess.STDOUT,
                 preexec_fn=_end_with_us,
-            )  # fmt: skip
+            )
             deadline = time.monotonic() + 10
             while not self.ports():
                 if self.process.poll() is not None:

@@ -60,9 +60,16 @@ def _play_for_ever(given, kept):
     job["at"], job["size"], job["source"], job["sink"] = 0, len(source), source.ctypes.data, sink.ctypes.data
     cast = sd._ffi.cast
     stream = sd._StreamBase(
-        "duplex", RATE, 128, None, 2, "float32", "low",
-        callback=cast("void *", compiled.address or 0), userdata=cast("void *", job.ctypes.data),
-    )  # fmt: skip
+        "duplex",
+        RATE,
+        128,
+        None,
+        2,
+        "float32",
+        "low",
+        callback=cast("void *", compiled.address or 0),
+        userdata=cast("void *", job.ctypes.data),
+    )
     stream.start()
     print("ready", flush=True)
     sys.stdin.readline()

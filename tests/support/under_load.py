@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from afx_live.chain import Settings, Step
+from afx_live.chain import ChainSettings, EffectSettings
 from afx_live.effects import names
-from afx_live.matching.model import Predictor
+from afx_live.matching.model import MatchModel
 from afx_live.realtime.audio.shared_memory import Shared
 from afx_live.realtime.cli.commands import SHIPPED
 from afx_live.realtime.osc.addresses import addresses
@@ -34,7 +34,7 @@ from afx_live.realtime.osc.server import OscServer
 from afx_live.realtime.session.session import Session
 
 RATE = 48000
-CHAIN = Settings(tuple(Step(name) for name in names() if name != "gain"))
+CHAIN = ChainSettings(tuple(EffectSettings(name) for name in names() if name != "gain"))
 """Every effect there is, at work."""
 OSC_RATE = 5000.0
 TURN_S = 0.25
@@ -75,17 +75,17 @@ def _collect(done: threading.Event) -> None:
     kept.clear()
 
 
-def _predict(predictor: Predictor, done: threading.Event) -> None:
+def _predict(predictor: MatchModel, done: threading.Event) -> None:
     clip = noise(5 * RATE)
     while not done.is_set():
-        heard = predictor.describe(clip, RATE)
+        heard = predictor.analyse(clip, RATE)
         predictor.settings(predictor.predict(heard, [heard]))
 
 
 @contextmanager
 def load(shared: Shared) -> Iterator[OscServer]:
     """Compute, collect garbage, predict and be sent OSC, all the time; the OSC moves the settings in `shared`."""
-    predictor, done = Predictor(SHIPPED), threading.Event()
+    predictor, done = MatchModel(SHIPPED), threading.Event()
     session = Session(Desk(shared), predictor, CHAIN)  # pyright: ignore[reportArgumentType]
     jobs: Sequence[tuple[Callable[..., None], tuple]] = ((_spin, ()), (_collect, ()), (_predict, (predictor,)))
     threads = [threading.Thread(target=job, args=(*more, done)) for job, more in jobs]
@@ -108,7 +108,7 @@ def load(shared: Shared) -> Iterator[OscServer]:
 def _send(port: int) -> None:
     """Send OSC_RATE messages a second, each a new value of some parameter of the chain, until killed."""
     random = np.random.default_rng(1)
-    effects = {step.effect for step in CHAIN.steps}
+    effects = {step.effect for step in CHAIN.effects}
     knobs = [a for a in addresses() if a.kind == "float" and a.path.split("/")[2] in effects]
     chosen = [knobs[i] for i in random.integers(len(knobs), size=1000)]
     messages = [encode([(a.path, float(random.uniform(a.low, a.high)))], 1000) for a in chosen]
@@ -149,8 +149,11 @@ def taking_turns(env: dict[str, str], block: int) -> Iterator[Turns]:
         config = Config(str(shared.path), *pair, (1, 2), (1, 2), block_size=block)
         with subprocess.Popen(
             [sys.executable, __file__, "stream", str(empty.path)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **env},
-        ) as child:  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **env},
+        ) as child:
             assert child.stdin
             assert child.stdout
             print(config.text(), file=child.stdin, flush=True)
@@ -203,8 +206,10 @@ def _in_turn(bind: Callable[..., Any], memory: Any, rate: float, empty: Shared) 
     pair = bind(memory, rate, 2, 2), bind(engine_memory(empty, rate), rate, 2, 2, True)
     sound, port = noise(8192), np.zeros(1, row)
     port["address"], port["user"], port["noise"] = (
-        [p.address for p in pair], [p.user for p in pair], sound.ctypes.data,
-    )  # fmt: skip
+        [p.address for p in pair],
+        [p.user for p in pair],
+        sound.ctypes.data,
+    )
     bound = Callback(memory, port, c_function(CALLBACK, run).address)
     bound.kept = pair, sound  # pyright: ignore[reportAttributeAccessIssue]
     return bound

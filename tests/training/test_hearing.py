@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from afx_live.chain import CANONICAL, Chain, Settings, Step, play_clip
+from afx_live.chain import CANONICAL, ChainParameters, ChainSettings, EffectSettings, play_clip
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.effects import load
 from afx_live.matching.equaliser_fit import fit
@@ -119,10 +119,12 @@ def test_both_sides_play_laws_alike(cuda):
 
     drawn = [distortions.numbers(rng) for _ in x]
     kinds = [*distortions.CURVES.values()]
-    table = np.array([
-        (kinds[i % len(kinds)], d["shape"], 10 ** (d["drive_db"] / 20), d["bias"], d["follow"], 0.999, d["hold"])
-        for i, d in enumerate(drawn)
-    ])  # fmt: skip
+    table = np.array(
+        [
+            (kinds[i % len(kinds)], d["shape"], 10 ** (d["drive_db"] / 20), d["bias"], d["follow"], 0.999, d["hold"])
+            for i, d in enumerate(drawn)
+        ]
+    )
     table[-1, 6] = 3.3  # one that holds samples, whatever was drawn
     theirs = np.full_like(x, np.nan)
     for memory in (0, 1):
@@ -133,8 +135,8 @@ def test_both_sides_play_laws_alike(cuda):
 # --- the chain, against the kernels that play live ---------------------------------------------------------
 
 
-def drawn(effect: str, seed: int) -> tuple[Step, torch.Tensor]:
-    step = priors.draw(np.random.default_rng(seed), (effect,)).step(effect)
+def drawn(effect: str, seed: int) -> tuple[EffectSettings, torch.Tensor]:
+    step = priors.draw(np.random.default_rng(seed), (effect,)).effect(effect)
     return step, torch.tensor([[step.values[p.name] for p in load(effect).params]], dtype=torch.float32)
 
 
@@ -143,7 +145,7 @@ def drawn(effect: str, seed: int) -> tuple[Step, torch.Tensor]:
 def test_an_effect_sounds_as_its_kernel_does(effect, most, seed, voice):
     """The distortion's all-passes turn phases, which short windows see; it must still be much nearer than nothing."""
     step, values = drawn(effect, seed)
-    wanted, whole = play_clip(Settings((step,)), voice, RATE), torch.ones(1)
+    wanted, whole = play_clip(ChainSettings((step,)), voice, RATE), torch.ones(1)
     if effect == "compressor":
         played = torch_chain.compressed(tensor(voice), values, whole)
     elif effect == "distortion":
@@ -176,14 +178,14 @@ def test_an_equaliser_is_its_curve(voice):
     start = np.array([p.unit(p.default) for p in effect.params])
     unit = fit(curve, band_centres().double().numpy(), np.ones(64), start, RATE)
     values = {p.name: p.clip(p.value(u)) for p, u in zip(effect.params, unit, strict=True)}
-    real = level(play_clip(Settings((Step("equaliser", values),)), voice, RATE))
+    real = level(play_clip(ChainSettings((EffectSettings("equaliser", values),)), voice, RATE))
     drawn_ = torch_chain.filtered(tensor(voice), torch_chain.Curves()(torch.from_numpy(curve.astype(np.float32))[None]))
     ours = level(drawn_[0].double().numpy())
     assert stft_error(ours, real, RATE) < 0.15 < 0.5 * stft_error(voice, real, RATE)
 
 
 def test_distance_is_the_studys(voice):
-    wet = level(play_clip(Settings((drawn("reverb", 1)[0],)), voice, RATE))
+    wet = level(play_clip(ChainSettings((drawn("reverb", 1)[0],)), voice, RATE))
     spectral, mel = torch_chain.Distance()(tensor(voice), tensor(wet))
     assert float(spectral) == pytest.approx(stft_error(voice, wet, RATE), rel=1e-3)
     assert float(mel) * 20.0 / np.log(10.0) == pytest.approx(log_mel_error(voice, wet, RATE), rel=0.4)
@@ -240,7 +242,7 @@ def test_batches_are_levelled_pairs_that_are_drawn_anew(bank):
 def test_what_our_own_effects_did_is_told(bank):
     """A pair made by our compressor alone is solved by its own values."""
     drawer, player, distance = pair_sampler.Drawer(bank, 5), torch_chain.Player(), torch_chain.Distance()
-    values = np.array([[p.default for _, p in Chain(CANONICAL).params]] * 2)
+    values = np.array([[p.default for _, p in ChainParameters(CANONICAL).params]] * 2)
     columns = drawer.chain.columns("compressor")
     values[:, columns] = [[-35.0, 6.0, 4.0, 120.0, 3.0, 0.0]] * 2
     on = np.array([[False, True, False, False]] * 2)
@@ -257,15 +259,22 @@ def test_what_our_own_effects_did_is_told(bank):
 def test_a_training_by_ear_ends_in_time_and_its_checkpoint_is_a_model(bank, tmp_path, monkeypatch):
     ticks = count()
     monkeypatch.setattr(system, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))  # a second a step
-    data = system.Fresh("nowhere", batch_size=2)
+    data = system.OnTheFlyData("nowhere", batch_size=2)
     data.prepare_data, data.train, data.validation = lambda: None, bank, bank
     data.setup = lambda stage=None: None
-    model = system.Hearing(minutes=0.1, share=0.4, pairs=2, every=2, controller=32, encoder=32, tone=8, embedding=16)
+    model = system.SoundSystem(
+        minutes=0.1, share=0.4, pairs=2, every=2, controller=32, encoder=32, tone=8, embedding=16
+    )
     before = {k: v.clone() for k, v in model.state_dict().items()}
     trainer = lightning.Trainer(
-        max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False, gradient_clip_val=1.0,
-        enable_model_summary=False, accelerator="cpu",
-    )  # fmt: skip
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        gradient_clip_val=1.0,
+        enable_model_summary=False,
+        accelerator="cpu",
+    )
     trainer.fit(model, data)
     assert model.progress == 1.0
     assert model.global_step == 5
@@ -276,7 +285,7 @@ def test_a_training_by_ear_ends_in_time_and_its_checkpoint_is_a_model(bank, tmp_
     table = model.table(2)
     np.testing.assert_allclose(table["spectral"][:, 0], table["nothing"][:, 0], atol=5e-3)  # of no effect at all
     trainer.save_checkpoint(tmp_path / "model.ckpt", weights_only=True)
-    loaded = system.System.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True)
+    loaded = system.SoundSystem.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True)
     torch.testing.assert_close(loaded.state_dict(), model.state_dict())
 
 

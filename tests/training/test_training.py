@@ -13,16 +13,16 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import signal
 
-from afx_live.chain import CANONICAL, Chain, Rack, Settings, Step
+from afx_live.chain import CANONICAL, ChainParameters, ChainPlayer, ChainSettings, EffectSettings
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.effects import load
 from afx_live.presets import clip
 from afx_live.training import pairs, response_losses
-from afx_live.training.features import BANDS, LUFS, SAMPLE_RATE, WINDOW, FrontEnd, band_centres
-from afx_live.training.network import Predictor
+from afx_live.training.features import BANDS, LUFS, SAMPLE_RATE, WINDOW, FeatureExtractor, band_centres
+from afx_live.training.network import SettingsNetwork
 from afx_live.training.priors import NOT_LEARNED, draw
 from afx_live.training.recordings.recordings import find, split
-from afx_live.training.response_system import System
+from afx_live.training.response_system import ResponseSystem
 from afx_live.training.stft import PowerSpectra
 
 
@@ -43,13 +43,13 @@ def test_a_take_is_two_stretches_at_the_training_loudness(folder):
 def test_draws_are_reproducible_and_leave_effects_out():
     assert draw(np.random.default_rng(5)) == draw(np.random.default_rng(5))
     rng = np.random.default_rng(0)
-    on = np.array([[s.on for s in draw(rng).steps] for _ in range(400)])
+    on = np.array([[s.enabled for s in draw(rng).effects] for _ in range(400)])
     assert (on.sum(1) == 0).any()
     assert (on.sum(1) == 1).any()
     assert (on.sum(1) == len(CANONICAL)).any()
     for settings in (draw(rng) for _ in range(50)):
         for effect, name in NOT_LEARNED:
-            assert settings.step(effect).values[name] == load(effect).param(name).default
+            assert settings.effect(effect).values[name] == load(effect).param(name).default
 
 
 def test_rendered_files_are_kept_and_the_same_again(folder, tmp_path):
@@ -64,7 +64,7 @@ def test_rendered_files_are_kept_and_the_same_again(folder, tmp_path):
 
 def test_the_learned_curve_is_what_a_levelled_reference_shows(statistics):
     """f(A) against A, both levelled: the difference is the equaliser's curve less its loudness."""
-    chain = Chain(CANONICAL)
+    chain = ChainParameters(CANONICAL)
     for take, style in np.argwhere(statistics.on[..., 0] & ~statistics.on[..., 1:].any(-1)):
         values = torch.from_numpy(statistics.values[take, style][None])
         curve = response_losses.equaliser_curve(values[:, chain.columns("equaliser")])[0].numpy()
@@ -77,11 +77,16 @@ def test_settling_moves_threshold_and_drive_and_keeps_the_sound():
     rng = np.random.default_rng(2)
     x = pairs.level(np.asarray(signal.lfilter([1], [1, -0.9], rng.standard_normal(SAMPLE_RATE * 2))))
     tone = {"low_shelf_db": 9.0, "peak_3_db": -6.0}
-    given = Settings((Step("equaliser", tone), Step("compressor", {"threshold_db": -30.0, "ratio": 4.0})))
-    gain = integrated_loudness(Rack(Settings(given.steps[:1]), SAMPLE_RATE, 1).play(x[:, None]), SAMPLE_RATE) - LUFS
-    moved = given.with_step("compressor", threshold_db=-30.0 - gain)
-    settled = Settings(moved.steps, input_gain_db=-gain)
-    a, b = (pairs.level(Rack(s, SAMPLE_RATE, 1).play(x[:, None])[:, 0]) for s in (given, settled))
+    given = ChainSettings(
+        (EffectSettings("equaliser", tone), EffectSettings("compressor", {"threshold_db": -30.0, "ratio": 4.0}))
+    )
+    gain = (
+        integrated_loudness(ChainPlayer(ChainSettings(given.effects[:1]), SAMPLE_RATE, 1).play(x[:, None]), SAMPLE_RATE)
+        - LUFS
+    )
+    moved = given.with_effect("compressor", threshold_db=-30.0 - gain)
+    settled = ChainSettings(moved.effects, input_gain_db=-gain)
+    a, b = (pairs.level(ChainPlayer(s, SAMPLE_RATE, 1).play(x[:, None])[:, 0]) for s in (given, settled))
     assert np.abs(a - b).max() < 1e-3 * np.abs(a).max()
 
 
@@ -101,7 +106,7 @@ def test_curves_match_their_closed_forms():
 
 
 def test_losses_are_zero_at_the_truth_and_differentiable():
-    chain = Chain(CANONICAL)
+    chain = ChainParameters(CANONICAL)
     rng = np.random.default_rng(3)
     true = torch.from_numpy(np.stack([pairs.vector(chain, draw(rng, CANONICAL)) for _ in range(4)])).float()
     assert float(response_losses.errors(chain, true, true).abs().max()) < 1e-5
@@ -114,11 +119,11 @@ def test_losses_are_zero_at_the_truth_and_differentiable():
 
 
 def test_the_front_end_hears_level_free_numbers_of_silence_and_noise():
-    front_end = FrontEnd()
+    front_end = FeatureExtractor()
     x = torch.stack([torch.zeros(WINDOW), 0.1 * torch.randn(WINDOW, generator=torch.manual_seed(0))])
     assert torch.isfinite(front_end(x)).all()
     spans = [len(load(e).params) for e in CANONICAL]
-    assert sum(p.numel() for p in Predictor(spans).parameters()) < 2_000_000
+    assert sum(p.numel() for p in SettingsNetwork(spans).parameters()) < 2_000_000
 
 
 @pytest.mark.parametrize(("size", "hop"), [(2048, 512), (1024, 32), (64, 64)])
@@ -135,10 +140,12 @@ def test_colouring_numbers_is_filtering_sound():
     """What `Pairs` adds to the statistics is what a filter does to those of a real clip."""
     x, rate = soundfile.read(clip("guitar"))
     x = np.resize(x, WINDOW) if rate == SAMPLE_RATE else pairs.window(signal.resample_poly(x, SAMPLE_RATE, rate))
-    tone = Settings((Step("equaliser", {"low_shelf_db": 5.0, "peak_3_db": -6.0, "high_shelf_db": 3.0}),))
-    curve = response_losses.equaliser_curve(torch.from_numpy(pairs.vector(Chain(("equaliser",)), tone)[None])).numpy()
-    y = Rack(tone, SAMPLE_RATE, 1).play(x[:, None])[:, 0]
-    before, after = FrontEnd()(torch.from_numpy(np.stack([x, y]).astype(np.float32))).numpy()
+    tone = ChainSettings((EffectSettings("equaliser", {"low_shelf_db": 5.0, "peak_3_db": -6.0, "high_shelf_db": 3.0}),))
+    curve = response_losses.equaliser_curve(
+        torch.from_numpy(pairs.vector(ChainParameters(("equaliser",)), tone)[None])
+    ).numpy()
+    y = ChainPlayer(tone, SAMPLE_RATE, 1).play(x[:, None])[:, 0]
+    before, after = FeatureExtractor()(torch.from_numpy(np.stack([x, y]).astype(np.float32))).numpy()
     moved = pairs._coloured(before[None], curve)[0]
     spectra = 5 * BANDS
     assert np.abs(moved - after)[:BANDS].mean() < 0.3
@@ -147,7 +154,7 @@ def test_colouring_numbers_is_filtering_sound():
 
 def test_a_small_batch_is_learned_by_heart(statistics):
     torch.manual_seed(0)
-    system = System(dropout=0.0, noise=0.0)
+    system = ResponseSystem(dropout=0.0, noise=0.0)
     batch = pairs.Pairs(statistics, seed=1).__getitems__(range(24))
     system.predictor.encoder.normalise_by(torch.from_numpy(statistics.wet.reshape(-1, statistics.wet.shape[-1])))
     optimiser = torch.optim.Adam(system.parameters(), 1e-3)
@@ -163,10 +170,28 @@ def test_a_small_batch_is_learned_by_heart(statistics):
 
 def _fit(folder: Path, cache: Path, home: Path, *more: str) -> subprocess.CompletedProcess:
     words = [
-        sys.executable, "-m", "afx_live.training.cli", "fit", "--data.folder", str(folder), "--data.takes", "4",
-        "--data.validation_takes", "2", "--data.batch_size", "8", "--data.cache", str(cache), "--data.workers", "1",
-        "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", *more,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "afx_live.training.cli",
+        "fit",
+        "--data.folder",
+        str(folder),
+        "--data.takes",
+        "4",
+        "--data.validation_takes",
+        "2",
+        "--data.batch_size",
+        "8",
+        "--data.cache",
+        str(cache),
+        "--data.workers",
+        "1",
+        "--trainer.accelerator",
+        "cpu",
+        "--trainer.enable_progress_bar",
+        "false",
+        *more,
+    ]
     return subprocess.run(words, cwd=home, capture_output=True, text=True, timeout=400)
 
 
@@ -200,9 +225,9 @@ def test_a_folder_without_audio_is_refused_with_code_4(tmp_path):
 
 def test_checkpoints_say_what_they_are(tmp_path, statistics):
     trainer = lightning.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, max_steps=0)
-    trainer.strategy.connect(System(controller=64))
+    trainer.strategy.connect(ResponseSystem(controller=64))
     trainer.save_checkpoint(tmp_path / "a.ckpt")
-    system = System.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
+    system = ResponseSystem.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
     assert system.hparams["controller"] == 64
 
 

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import torch
 
-from afx_live.chain import CANONICAL, Chain, Rack, Settings, Step
+from afx_live.chain import CANONICAL, ChainParameters, ChainPlayer, ChainSettings, EffectSettings
 from afx_live.effects import load
 from afx_live.training import pairs
 from afx_live.training.features import BANDS, band_centres
@@ -15,7 +15,7 @@ from afx_live.training.other_effects import chains, compressors, distortions, fi
 from afx_live.training.priors import NOT_LEARNED, draw
 from afx_live.training.recordings.recordings import find
 from afx_live.training.response_losses import errors
-from afx_live.training.response_system import System
+from afx_live.training.response_system import ResponseSystem
 
 RATE = 48000.0
 MODULES = {"equaliser": filters, "compressor": compressors, "distortion": distortions, "reverb": reverbs}
@@ -32,7 +32,7 @@ def clip(seed: int = 0, seconds: float = 2.0, tone: float = 0.3) -> np.ndarray:
 def ours(effect: str, values, x: np.ndarray) -> np.ndarray:
     """Play our own effect, with values held in their ranges."""
     held = {name: load(effect).param(name).clip(value) for name, value in values.items()}
-    return Rack(Settings((Step(effect, held),)), RATE, 1).play(x[:, None])[:, 0]
+    return ChainPlayer(ChainSettings((EffectSettings(effect, held),)), RATE, 1).play(x[:, None])[:, 0]
 
 
 def db(x) -> np.ndarray:
@@ -236,16 +236,16 @@ def test_our_own_room_as_a_law_gets_its_own_settings_back(rt60_s, hf_ratio, pred
 def test_a_chain_of_our_own_is_played_as_the_live_code_plays_it():
     x, rng = clip(), np.random.default_rng(4)
     settings = draw(rng, CANONICAL)
-    played = chains.Variant(settings, {}).play(x, RATE)
-    np.testing.assert_array_equal(played.audio, Rack(settings, RATE, 1).play(x[:, None])[:, 0])
-    np.testing.assert_array_equal(played.values, pairs.vector(Chain(CANONICAL), settings))
+    played = chains.MixedChain(settings, {}).play(x, RATE)
+    np.testing.assert_array_equal(played.audio, ChainPlayer(settings, RATE, 1).play(x[:, None])[:, 0])
+    np.testing.assert_array_equal(played.values, pairs.vector(ChainParameters(CANONICAL), settings))
     assert played.trust.all()
     assert played.sure.all()
     assert np.abs(played.curve_db).max() > 0.5
 
 
 def test_a_drawn_chain_mixes_laws_and_labels_lie_in_range():
-    x, rng, chain = clip(), np.random.default_rng(5), Chain(CANONICAL)
+    x, rng, chain = clip(), np.random.default_rng(5), ChainParameters(CANONICAL)
     low, high = np.array([[p.low, p.high] for _, p in chain.params]).T
     strange, own = set(), set()
     for _ in range(12):
@@ -255,8 +255,8 @@ def test_a_drawn_chain_mixes_laws_and_labels_lie_in_range():
         assert ((played.values >= low) & (played.values <= high)).all()
         assert played.curve_db.shape == (BANDS,)
         strange |= set(variant.laws)
-        own |= {s.effect for s in variant.settings.steps if s.on} - set(variant.laws)
-        off = [i for i, s in enumerate(variant.settings.steps) if not s.on]
+        own |= {s.effect for s in variant.settings.effects if s.enabled} - set(variant.laws)
+        off = [i for i, s in enumerate(variant.settings.effects) if not s.enabled]
         assert not played.on[off].any()
     assert strange == set(CANONICAL)
     assert own
@@ -288,7 +288,11 @@ def test_rendered_takes_keep_what_is_to_be_learned_and_older_files_can_be_read(t
 def test_what_is_not_to_be_believed_is_not_trained():
     """Values, curve and on-flags without trust may be anything: loss and gradient stay the same."""
     torch.manual_seed(0)
-    system, chain, rng = System(dropout=0.0, noise=0.0).eval(), Chain(CANONICAL), np.random.default_rng(6)
+    system, chain, rng = (
+        ResponseSystem(dropout=0.0, noise=0.0).eval(),
+        ChainParameters(CANONICAL),
+        np.random.default_rng(6),
+    )
     size, count = system.predictor.encoder.statistics, 4
     true = torch.from_numpy(np.stack([pairs.vector(chain, draw(rng, CANONICAL)) for _ in range(count)])).float()
     trust, sure = torch.ones(count, len(chain.params)), torch.ones(count, len(CANONICAL))

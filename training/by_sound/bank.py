@@ -86,7 +86,7 @@ def _amplifiers(job: tuple[int, int]) -> np.ndarray:
 def _own_filters(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw our own equaliser's responses and curves."""
     rng, effect = np.random.default_rng([seed, 4]), load("equaliser")
-    drawn = [priors.draw(rng, ("equaliser",)).step("equaliser").values for _ in range(count)]
+    drawn = [priors.draw(rng, ("equaliser",)).effect("equaliser").values for _ in range(count)]
     values = torch.tensor([[v[p.name] for p in effect.params] for v in drawn], dtype=torch.float64)
     coef = coefficients(effect, values, SAMPLE_RATE)[:, :30].numpy().reshape(count, 6, 5, 1)
     z = np.exp(-1j * np.pi * np.arange(TAPS // 2 + 1) / (TAPS // 2))
@@ -98,9 +98,13 @@ def _own_filters(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def make_bank(
-    recordings: Sequence[Recording], seed: int, workers: int, filters: int = 6000, rooms: int = 1500,
+    recordings: Sequence[Recording],
+    seed: int,
+    workers: int,
+    filters: int = 6000,
+    rooms: int = 1500,
     amplifiers: int = 600,
-) -> Bank:  # fmt: skip
+) -> Bank:
     """Read the recordings and draw filters and rooms, by several processes; takes a minute of 16 cores.
 
     Raises NoRecordings if none of them is long enough for two stretches.
@@ -117,9 +121,10 @@ def make_bank(
         made = several(_rooms, rooms), several(_filters, filters // 2), several(_amplifiers, amplifiers)
         sounds = list(pool.map(_sounds, usable, chunksize=4))
         room, (response, curve), amplifier = (
-            np.concatenate([*made[0]]), (np.concatenate(c) for c in zip(*made[1], strict=True)),
+            np.concatenate([*made[0]]),
+            (np.concatenate(c) for c in zip(*made[1], strict=True)),
             np.concatenate([*made[2]]),
-        )  # fmt: skip
+        )
     own = _own_filters(seed, filters // 2)
     length = np.array([[len(x) for x in row] for row in sounds])
     begin = np.concatenate([[0], length.ravel().cumsum()[:-1]]).reshape(length.shape)
@@ -127,7 +132,14 @@ def make_bank(
         {name: i for i, name in enumerate(sorted({getattr(r, key) for r in usable}))} for key in ("kind", "group")
     )
     return Bank(
-        np.concatenate([x for row in sounds for x in row]).astype(np.float32), begin, length,
-        np.array([kinds[r.kind] for r in usable]), np.array([groups[r.group] for r in usable]),
-        np.concatenate([own[0], response]), np.concatenate([own[1], curve]), len(own[0]), room, amplifier,
-    )  # fmt: skip
+        np.concatenate([x for row in sounds for x in row]).astype(np.float32),
+        begin,
+        length,
+        np.array([kinds[r.kind] for r in usable]),
+        np.array([groups[r.group] for r in usable]),
+        np.concatenate([own[0], response]),
+        np.concatenate([own[1], curve]),
+        len(own[0]),
+        room,
+        amplifier,
+    )

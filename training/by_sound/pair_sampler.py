@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...chain import CANONICAL, Chain
+from ...chain import CANONICAL, ChainParameters
 from .. import priors
 from ..features import LUFS, SAMPLE_RATE, WINDOW
 from ..other_effects import compressors, distortions
@@ -73,7 +73,7 @@ class Drawer(nn.Module):
         self._left: list[Batch] = []
         for name in ("sound", "filters", "curves", "rooms", "amplifiers"):
             self.register_buffer(name, torch.from_numpy(getattr(bank, name)), persistent=False)
-        self.chain = Chain(CANONICAL)
+        self.chain = ChainParameters(CANONICAL)
         self._of_kind = {k: np.flatnonzero(bank.kind == k) for k in np.unique(bank.kind)}
         tents = np.maximum(0.0, 1.0 - np.abs(np.linspace(0, 6, TAPS // 2 + 1) - np.arange(7)[:, None]))
         octave = np.log2(1.0 + np.linspace(0.0, 1.0, TAPS // 2 + 1) * 200.0) / np.log2(201.0) * (TAPS // 2)
@@ -163,8 +163,8 @@ class Drawer(nn.Module):
         on, values = [], []
         for _ in range(count):
             settings = priors.draw(self.rng)
-            on.append([s.on for s in settings.steps])
-            values.append([settings.step(e).values[p.name] for e, p in self.chain.params])
+            on.append([s.enabled for s in settings.effects])
+            values.append([settings.effect(e).values[p.name] for e, p in self.chain.params])
         strange = (self.rng.random((count, 1)) < 0.75) & (self.rng.random((count, EFFECTS)) < STRANGE / 0.75)
         return np.array(on), np.array(values), strange
 
@@ -180,9 +180,13 @@ class Drawer(nn.Module):
             else:
                 threshold, ratio, attack, release, knee, _ = values[i]
                 told = {
-                    "static": "down", "smooth": "gain_db", "threshold_db": threshold, "ratio": ratio,
-                    "times_ms": (attack, release), "knee_db": knee,
-                }  # fmt: skip
+                    "static": "down",
+                    "smooth": "gain_db",
+                    "threshold_db": threshold,
+                    "ratio": ratio,
+                    "times_ms": (attack, release),
+                    "knee_db": knee,
+                }
             table.append(compressors.arguments(SAMPLE_RATE, **told))
         at = self._tensor(rows)
         gain = gains(x[:, at].flatten(0, 1), np.array(table + table)).unflatten(0, (2, len(rows)))
@@ -203,10 +207,17 @@ class Drawer(nn.Module):
             if strange[i]:
                 told = distortions.numbers(self.rng)
                 drive = 10 ** (told["drive_db"] / 20)
-                table.append((
-                    distortions.CURVES[told["kind"]], told["shape"], drive, told["bias"], told["follow"],
-                    math.exp(-1.0 / (0.08 * SAMPLE_RATE * 2)), 2.0 * told["hold"] if told["hold"] > 1.0 else 1.0,
-                ))  # fmt: skip
+                table.append(
+                    (
+                        distortions.CURVES[told["kind"]],
+                        told["shape"],
+                        drive,
+                        told["bias"],
+                        told["follow"],
+                        math.exp(-1.0 / (0.08 * SAMPLE_RATE * 2)),
+                        2.0 * told["hold"] if told["hold"] > 1.0 else 1.0,
+                    )
+                )
                 mix.append(told["mix"])
                 unity.append(0.0)  # as loud as the dry sound
                 filters.append(int(self.rng.integers(len(self.bank.amplifiers))))
@@ -298,10 +309,18 @@ class Drawer(nn.Module):
         sure = torch.ones_like(truth)
         sure[:, 0] = 1.0 - colours
         return Batch(
-            self.level(clean), self.level(x[0]), self.level(x[1]),
-            self._settled(values, tone), self._trust(on, strange, colours), truth, curve, tone, sure,
-            self._tensor(kin.astype(np.float32)), (loud & whole).float(),
-        )  # fmt: skip
+            self.level(clean),
+            self.level(x[0]),
+            self.level(x[1]),
+            self._settled(values, tone),
+            self._trust(on, strange, colours),
+            truth,
+            curve,
+            tone,
+            sure,
+            self._tensor(kin.astype(np.float32)),
+            (loud & whole).float(),
+        )
 
     def _settled(self, values: np.ndarray, tone: torch.Tensor) -> torch.Tensor:
         out = self._tensor(values.astype(np.float32))

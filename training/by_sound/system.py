@@ -20,12 +20,12 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from ...chain import CANONICAL
 from .. import priors, render_cache
-from ..datamodules import FromRecordings
+from ..datamodules import RecordingsDataModule
 from ..other_effects import compressors, distortions, outcome, reverbs
 from ..other_effects import filters as law_filters
 from ..recordings.recordings import Recording
 from ..response_losses import equaliser_error
-from ..response_system import System
+from ..response_system import ResponseSystem
 from .bank import Bank, make_bank
 from .pair_sampler import Batch, Drawer
 from .torch_chain import Distance, Player
@@ -47,7 +47,7 @@ class Endless(IterableDataset):
         return iter(range(1 << 62))
 
 
-class Fresh(FromRecordings):
+class OnTheFlyData(RecordingsDataModule):
     """Recordings, filters and rooms to draw pairs from; made once, kept on disk, held in the device's memory.
 
     batch_size: pairs a step. filters, rooms, amplifiers: see `bank.make_bank`. All else: see `FromRecordings`.
@@ -58,9 +58,15 @@ class Fresh(FromRecordings):
     validation: Bank
 
     def __init__(
-        self, folder: str, *, batch_size: int = 128, filters: int = 6000, rooms: int = 1500, amplifiers: int = 600,
+        self,
+        folder: str,
+        *,
+        batch_size: int = 128,
+        filters: int = 6000,
+        rooms: int = 1500,
+        amplifiers: int = 600,
         **kwargs: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(folder, **kwargs)
         self.save_hyperparameters()
         self.batch_size, self.sizes = batch_size, (filters, rooms, amplifiers)
@@ -71,7 +77,7 @@ class Fresh(FromRecordings):
         self._homes = (
             self._made(train, self.sizes, self.seed),
             self._made(validation, [n // 6 for n in self.sizes], self.seed + 1),
-        )  # fmt: skip
+        )
 
     def _made(self, recordings: list[Recording], sizes: Sequence[int], seed: int) -> Path:
         parts = outcome, law_filters, compressors, distortions, reverbs, priors, make_bank
@@ -95,16 +101,24 @@ class Fresh(FromRecordings):
         return DataLoader(Endless(), batch_size=None)
 
 
-class Hearing(System):
+class SoundSystem(ResponseSystem):
     """`System`, trained by ear for so many minutes; `share` of them by responses only.
 
     pairs: of each validation, which comes every `every` steps. All else: see `System`.
     """
 
     def __init__(
-        self, minutes: float = 60.0, share: float = 0.2, pairs: int = 256, every: int = 500, seed: int = 1,
-        dropout: float = 0.1, noise: float = 0.1, controller: int = 448, **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        minutes: float = 60.0,
+        share: float = 0.2,
+        pairs: int = 256,
+        every: int = 500,
+        seed: int = 1,
+        dropout: float = 0.1,
+        noise: float = 0.1,
+        controller: int = 448,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(dropout=dropout, noise=noise, controller=controller, **kwargs)
         self.minutes, self.share, self.pairs, self.every, self.seed = minutes, share, pairs, every, seed
         self.used_s = 0.0
@@ -120,7 +134,7 @@ class Hearing(System):
 
     def on_fit_start(self) -> None:
         """Bring everything to the device; take the normalisation from what is drawn, unless a checkpoint brought it."""
-        data: Fresh = self.trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
+        data: OnTheFlyData = self.trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
         for part in (*self._player, *self._distance):
             part.to(self.device)
         banks = (data.train, self.seed + 1000 * self.global_rank), (data.validation, self.seed + 1)
@@ -274,10 +288,15 @@ class Hearing(System):
                 errors.append(torch.stack(self._distance[0](played, b.answer)))
             both = torch.stack(errors, 2)
             found = {
-                "probability": torch.sigmoid(logits), "kin": torch.sigmoid(kin[:, 0]), "same": b.kin, "on": b.on,
-                "heard": b.heard, "spectral": both[0], "mel": both[1],
+                "probability": torch.sigmoid(logits),
+                "kin": torch.sigmoid(kin[:, 0]),
+                "same": b.kin,
+                "on": b.on,
+                "heard": b.heard,
+                "spectral": both[0],
+                "mel": both[1],
                 "nothing": torch.stack(self._distance[0](b.input, b.answer), 1),
-            }  # fmt: skip
+            }
             for key, value in found.items():
                 rows.setdefault(key, []).append(value.cpu().numpy())
         self.train()

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...chain import CANONICAL, Chain
+from ...chain import CANONICAL, ChainParameters
 from ...dsp.loudness import ABSOLUTE_GATE, OFFSET, RELATIVE_GATE, k_weighting
 from ...effects import load
 from ...effects import reverb as reverb_effect
@@ -195,7 +195,7 @@ class Player(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.curves, self.level, self.chain = Curves(), Level(), Chain(CANONICAL)
+        self.curves, self.level, self.chain = Curves(), Level(), ChainParameters(CANONICAL)
 
     def forward(
         self, x: torch.Tensor, curve_db: torch.Tensor, values: torch.Tensor, share: torch.Tensor

@@ -10,18 +10,20 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ...chain import CANONICAL, Chain, Rack, Settings
+from ...chain import CANONICAL, ChainParameters, ChainPlayer, ChainSettings
 from ...effects import load
 from .. import priors
 from ..features import BANDS
 from ..response_losses import equaliser_curve
 from . import compressors, distortions, filters, reverbs
-from .outcome import Law
+from .outcome import OtherEffect
 
 LAWS = {
-    "equaliser": filters.draw, "compressor": compressors.draw, "distortion": distortions.draw,
+    "equaliser": filters.draw,
+    "compressor": compressors.draw,
+    "distortion": distortions.draw,
     "reverb": reverbs.draw,
-}  # fmt: skip
+}
 STRANGE = 0.75
 """How often an effect of a variant chain is played by another law than its own."""
 
@@ -45,24 +47,24 @@ class Played:
 
 
 @dataclass(frozen=True)
-class Variant:
+class MixedChain:
     """Settings of our chain, and the effects that a law plays instead of ours."""
 
-    settings: Settings
-    laws: Mapping[str, Law]
+    settings: ChainSettings
+    laws: Mapping[str, OtherEffect]
 
     def play(self, x: np.ndarray, rate: float) -> Played:
         """Play a mono clip (frames,), float64, through the chain, effect by effect."""
-        order = [step.effect for step in self.settings.steps]
-        chain = Chain(tuple(order))
-        values = {(e, p.name): self.settings.step(e).values[p.name] for e, p in chain.params}
-        trust, on, sure = dict.fromkeys(values, 1.0), [s.on for s in self.settings.steps], np.ones(len(order))
+        order = [step.effect for step in self.settings.effects]
+        chain = ChainParameters(tuple(order))
+        values = {(e, p.name): self.settings.effect(e).values[p.name] for e, p in chain.params}
+        trust, on, sure = dict.fromkeys(values, 1.0), [s.enabled for s in self.settings.effects], np.ones(len(order))
         curve = np.zeros(BANDS)
-        for i, step in enumerate(self.settings.steps):
-            if step.on and step.effect not in self.laws:
-                x = Rack(Settings((step,)), rate, 1).play(x[:, None])[:, 0]
+        for i, step in enumerate(self.settings.effects):
+            if step.enabled and step.effect not in self.laws:
+                x = ChainPlayer(ChainSettings((step,)), rate, 1).play(x[:, None])[:, 0]
                 curve = own_curve(step.values) if step.effect == "equaliser" else curve
-            elif step.on:
+            elif step.enabled:
                 heard = self.laws[step.effect].play(x, rate)
                 x, on[i], sure[i] = heard.audio, heard.on, float(heard.sure)
                 curve = curve if heard.curve_db is None else heard.curve_db
@@ -89,8 +91,8 @@ def draw(
     effects: tuple[str, ...] | None = None,
     strange: float = STRANGE,
     order: tuple[str, ...] = CANONICAL,
-) -> Variant:
+) -> MixedChain:
     """Draw a chain as `styles.draw` does, each of its effects by another law with a chance of `strange`."""
     settings = priors.draw(rng, effects, order)
-    playing = [s.effect for s in settings.steps if s.on and s.effect in LAWS]
-    return Variant(settings, {e: LAWS[e](rng) for e in playing if rng.random() < strange})
+    playing = [s.effect for s in settings.effects if s.enabled and s.effect in LAWS]
+    return MixedChain(settings, {e: LAWS[e](rng) for e in playing if rng.random() < strange})

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...dsp.compiler import jit
 from ...effects import load
-from .outcome import Law, Outcome, chosen, log_uniform, loudest_part
+from .outcome import OtherEffect, RenderedLabel, chosen, log_uniform, loudest_part
 
 DB = 20.0 / math.log(10.0)
 SMOOTH = {"level": 0, "power": 1, "level_db": 2, "gain_db": 3, "gain": 4, "decoupled_db": 5}
@@ -174,9 +174,12 @@ def fit(x: np.ndarray, gain_db: np.ndarray, rate: float, start: dict[str, float]
     slope = at[1]
     values = dict(zip(NAMES, (at[0], 1.0 / (1.0 + slope), math.exp(at[2]), math.exp(at[3]), at[4]), strict=True))
     trust = {
-        "threshold_db": 1.0, "ratio": 1.0, "knee_db": 1.0,
-        "attack_ms": float(felt[2] > 0.1), "release_ms": float(felt[3] > 0.1),
-    }  # fmt: skip
+        "threshold_db": 1.0,
+        "ratio": 1.0,
+        "knee_db": 1.0,
+        "attack_ms": float(felt[2] > 0.1),
+        "release_ms": float(felt[3] > 0.1),
+    }
     return values, trust, -float(state[4]), wanted, left
 
 
@@ -198,7 +201,7 @@ def _bounds() -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def draw(rng: np.random.Generator) -> Law:
+def draw(rng: np.random.Generator) -> OtherEffect:
     """Draw a compressor: its detector, topology, what is smoothed, how fast, and how much it does."""
     return compressor(**numbers(rng))
 
@@ -217,51 +220,92 @@ def numbers(rng: np.random.Generator) -> dict[str, Any]:
     times = max(attack_ms, 0.2 if back else 0.0), max(release_ms, 0.5 * attack_ms)  # fed back, a faster one rattles
     optical = static == "down" and rng.random() < 0.15
     return {
-        "static": static, "smooth": smooth, "threshold_db": rng.uniform(-50.0, -16.0), "ratio": ratio,
-        "times_ms": times, "knee_db": 0.1 if rng.random() < 0.4 else rng.uniform(0.1, 14.0), "rms_ms": rms_ms,
-        "back": back, "hold_ms": log_uniform(rng, 1.0, 80.0) if rng.random() < 0.15 else 0.0,
+        "static": static,
+        "smooth": smooth,
+        "threshold_db": rng.uniform(-50.0, -16.0),
+        "ratio": ratio,
+        "times_ms": times,
+        "knee_db": 0.1 if rng.random() < 0.4 else rng.uniform(0.1, 14.0),
+        "rms_ms": rms_ms,
+        "back": back,
+        "hold_ms": log_uniform(rng, 1.0, 80.0) if rng.random() < 0.15 else 0.0,
         "opto": (log_uniform(rng, 0.2, 2.0), rng.uniform(0.3, 0.7)) if optical else (0.0, 0.0),
         "high_pass_hz": log_uniform(rng, 40.0, 250.0) if rng.random() < 0.15 else 0.0,
         "reach_db": rng.uniform(8.0, 20.0) if static != "down" or rng.random() < 0.1 else 60.0,
-    }  # fmt: skip
+    }
 
 
 def arguments(
-    rate: float, static: str, smooth: str, threshold_db: float, ratio: float, times_ms: tuple[float, float],
-    knee_db: float = 0.1, rms_ms: float = 0.0, back: bool = False, hold_ms: float = 0.0,
-    opto: tuple[float, float] = (0.0, 0.0), high_pass_hz: float = 0.0, reach_db: float = 60.0,
-) -> tuple[float, ...]:  # fmt: skip
+    rate: float,
+    static: str,
+    smooth: str,
+    threshold_db: float,
+    ratio: float,
+    times_ms: tuple[float, float],
+    knee_db: float = 0.1,
+    rms_ms: float = 0.0,
+    back: bool = False,
+    hold_ms: float = 0.0,
+    opto: tuple[float, float] = (0.0, 0.0),
+    high_pass_hz: float = 0.0,
+    reach_db: float = 60.0,
+) -> tuple[float, ...]:
     """Give what `gains` takes after the sound; see `compressor`."""
 
     def pole(seconds: float) -> float:
         return math.exp(-1.0 / (seconds * rate)) if seconds > 0.0 else 0.0
 
     return (
-        int(back), pole(1e-3 * rms_ms), math.exp(-2.0 * math.pi * high_pass_hz / rate) if high_pass_hz else 0.0,
-        SMOOTH[smooth], STATIC[static], threshold_db,
+        int(back),
+        pole(1e-3 * rms_ms),
+        math.exp(-2.0 * math.pi * high_pass_hz / rate) if high_pass_hz else 0.0,
+        SMOOTH[smooth],
+        STATIC[static],
+        threshold_db,
         (1.0 - ratio) if back or static == "expand" else 1.0 / ratio - 1.0,
-        knee_db, reach_db, pole(1e-3 * times_ms[0]), pole(1e-3 * times_ms[1]), int(1e-3 * hold_ms * rate),
-        pole(opto[0]), opto[1],
-    )  # fmt: skip
+        knee_db,
+        reach_db,
+        pole(1e-3 * times_ms[0]),
+        pole(1e-3 * times_ms[1]),
+        int(1e-3 * hold_ms * rate),
+        pole(opto[0]),
+        opto[1],
+    )
 
 
 def compressor(
-    static: str, smooth: str, threshold_db: float, ratio: float, times_ms: tuple[float, float], knee_db: float = 0.1,
-    rms_ms: float = 0.0, back: bool = False, **more: Any,
-) -> Law:  # fmt: skip
+    static: str,
+    smooth: str,
+    threshold_db: float,
+    ratio: float,
+    times_ms: tuple[float, float],
+    knee_db: float = 0.1,
+    rms_ms: float = 0.0,
+    back: bool = False,
+    **more: Any,
+) -> OtherEffect:
     """Make a law; times are 63 % ones, opto is a slow release in s and its share, 0 leaves a stage out."""
     told = {
-        "static": static, "smooth": smooth, "threshold_db": threshold_db, "ratio": ratio, "times_ms": times_ms,
-        "knee_db": knee_db, "rms_ms": rms_ms, "back": back, **more,
-    }  # fmt: skip
+        "static": static,
+        "smooth": smooth,
+        "threshold_db": threshold_db,
+        "ratio": ratio,
+        "times_ms": times_ms,
+        "knee_db": knee_db,
+        "rms_ms": rms_ms,
+        "back": back,
+        **more,
+    }
 
-    def play(x: np.ndarray, rate: float) -> Outcome:
+    def play(x: np.ndarray, rate: float) -> RenderedLabel:
         gain = gains(np.ascontiguousarray(x, np.float64), *arguments(rate, **told))
         start = dict(zip(NAMES, (threshold_db, max(1.05, ratio), *times_ms, knee_db), strict=True))
         values, trust, offset, wanted, left = fit(x, gain, rate, start)
         on = wanted > LEAST_DB and left < 0.9 * wanted and not (static == "expand" and left > 0.5 * wanted)
         sure = wanted <= LEAST_DB or left < 0.6 * wanted or static == "expand"
         audio = x * np.exp((gain - offset) / DB)  # as loud as ours, which has no make-up here
-        return Outcome(audio, values, trust if sure else dict.fromkeys(NAMES, 0.0), bool(on), bool(sure))
+        return RenderedLabel(audio, values, trust if sure else dict.fromkeys(NAMES, 0.0), bool(on), bool(sure))
 
-    return Law(f"compressor: {static}, {smooth}{', feed-back' if back else ''}{', rms' if rms_ms else ''}", play)
+    return OtherEffect(
+        f"compressor: {static}, {smooth}{', feed-back' if back else ''}{', rms' if rms_ms else ''}", play
+    )

@@ -15,7 +15,7 @@ from scipy.signal import resample_poly
 from ...dsp.compiler import jit
 from ...effects import load
 from .filters import TAPS, Piece, butterworth, filtered, peak, response, shelf
-from .outcome import Law, Outcome, chosen, log_uniform
+from .outcome import OtherEffect, RenderedLabel, chosen, log_uniform
 
 LEAST_DB = -42.0
 """Less distortion than this, under the signal, is not heard as one."""
@@ -29,9 +29,18 @@ BIASES = np.linspace(-0.5, 0.5, 21)
 NAMES: tuple[str, ...] = ("drive_db", "bias", "mix")
 MIXES = np.array([0.15, 0.25, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0])
 CURVES = {
-    "hard": 0, "cubic": 1, "arctan": 2, "algebraic": 3, "diode": 4, "one-sided": 5, "fold": 6, "knee": 7, "steps": 8,
-    "dead": 9, "tanh": 10,
-}  # fmt: skip
+    "hard": 0,
+    "cubic": 1,
+    "arctan": 2,
+    "algebraic": 3,
+    "diode": 4,
+    "one-sided": 5,
+    "fold": 6,
+    "knee": 7,
+    "steps": 8,
+    "dead": 9,
+    "tanh": 10,
+}
 
 
 @jit
@@ -144,13 +153,21 @@ def tone_of(curve_db: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 def distortion(
-    kind: str, shape: float, drive_db: float, bias: float = 0.0, mix: float = 1.0, follow: float = 0.0,
-    hold: float = 1.0, before: tuple[Piece, ...] = (), after: tuple[Piece, ...] = (), oversample: int = 1,
-) -> Law:  # fmt: skip
+    kind: str,
+    shape: float,
+    drive_db: float,
+    bias: float = 0.0,
+    mix: float = 1.0,
+    follow: float = 0.0,
+    hold: float = 1.0,
+    before: tuple[Piece, ...] = (),
+    after: tuple[Piece, ...] = (),
+    oversample: int = 1,
+) -> OtherEffect:
     """Make a law; shape bends the curve, follow is how far the bias sinks, before and after are filters."""
     drive = 10 ** (drive_db / 20)
 
-    def play(x: np.ndarray, rate: float) -> Outcome:
+    def play(x: np.ndarray, rate: float) -> RenderedLabel:
         bins = np.linspace(0.0, rate / 2, TAPS // 2 + 1)
         pre, post = (_response(pieces, bins, rate) for pieces in (before, after))
         u = x if pre is None else filtered(x, pre)
@@ -174,9 +191,9 @@ def distortion(
         close = sure and left < 0.5
         trust = dict.fromkeys(NAMES, float(close))
         trust["tone_hz"] = float(close and np.abs(rest - rest.mean()).mean() < 3.0)
-        return Outcome((1.0 - mix) * x + mix * wet, values, trust, bent, sure, colours=colours)
+        return RenderedLabel((1.0 - mix) * x + mix * wet, values, trust, bent, sure, colours=colours)
 
-    return Law(f"distortion: {kind}{', amplifier' if before or after else ''}", play)
+    return OtherEffect(f"distortion: {kind}{', amplifier' if before or after else ''}", play)
 
 
 def _response(pieces: tuple[Piece, ...], bins: np.ndarray, rate: float) -> np.ndarray | None:
@@ -191,7 +208,7 @@ def _at(pieces: tuple[Piece, ...], rate: float) -> np.ndarray:
     return response(list(pieces), HEARD_HZ, rate, False) if pieces else np.ones_like(HEARD_HZ)
 
 
-def draw(rng: np.random.Generator) -> Law:
+def draw(rng: np.random.Generator) -> OtherEffect:
     """Draw a distortion: its curve, how hard it is driven, what stands around it."""
     return distortion(**numbers(rng))
 
@@ -203,15 +220,18 @@ def numbers(rng: np.random.Generator) -> dict[str, Any]:
     tube = kind not in ("steps", "dead") and rng.random() < 0.2
     before, after = amplifier(rng)
     return {
-        "kind": kind, "shape": rng.random(),
+        "kind": kind,
+        "shape": rng.random(),
         # as hard as ours may be driven, and some more: a hard clipper begins later than a tanh
         "drive_db": rng.uniform(2.0, 40.0) if kind != "steps" else rng.uniform(0.0, 18.0),
         "bias": rng.uniform(-0.5, 0.5) if rng.random() < 0.35 else 0.0,
         "mix": 1.0 if rng.random() < 0.6 else rng.uniform(0.2, 1.0),
         "follow": rng.uniform(0.05, 0.3) if tube else 0.0,
         "hold": log_uniform(rng, 1.3, 5.0) if kind == "steps" and rng.random() < 0.5 else 1.0,
-        "before": before, "after": after, "oversample": (1, 2, 4)[rng.integers(3)] if kind != "steps" else 1,
-    }  # fmt: skip
+        "before": before,
+        "after": after,
+        "oversample": (1, 2, 4)[rng.integers(3)] if kind != "steps" else 1,
+    }
 
 
 def amplifier(rng: np.random.Generator) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.signal import oaconvolve
 
 from ..features import band_centres
-from .outcome import Law, Outcome, chosen, log_uniform
+from .outcome import OtherEffect, RenderedLabel, chosen, log_uniform
 
 TAPS = 16384
 DEEPEST_DB, HIGHEST_DB = -36.0, 24.0
@@ -155,18 +155,18 @@ def is_heard(curve_db: np.ndarray) -> bool:
     return float(np.abs(curve_db - np.median(curve_db)).mean()) > LEAST_DB
 
 
-def equaliser(kind: str, pieces: list[Piece], phase: str = "own", bilinear: bool = False) -> Law:
+def equaliser(kind: str, pieces: list[Piece], phase: str = "own", bilinear: bool = False) -> OtherEffect:
     """Make a law of pieces; see `whole_response`."""
 
-    def play(x: np.ndarray, rate: float) -> Outcome:
+    def play(x: np.ndarray, rate: float) -> RenderedLabel:
         curve = curve_at_bands(pieces, rate, bilinear)
         h = whole_response(pieces, rate, phase, bilinear)
-        return Outcome(filtered(x, h), on=is_heard(curve), curve_db=curve)
+        return RenderedLabel(filtered(x, h), on=is_heard(curve), curve_db=curve)
 
-    return Law(f"equaliser: {kind}", play)
+    return OtherEffect(f"equaliser: {kind}", play)
 
 
-def draw(rng: np.random.Generator) -> Law:
+def draw(rng: np.random.Generator) -> OtherEffect:
     """Draw a filter of one to three pieces."""
     return equaliser(*numbers(rng))
 
@@ -221,11 +221,13 @@ def _peaks(rng: np.random.Generator) -> list[Piece]:
     kinds = ("symmetric", "notching", "proportional")
     return [
         peak(
-            log_uniform(rng, 50.0, 14000.0), float(np.clip(rng.normal(0.0, 7.0), -18.0, 18.0)),
-            log_uniform(rng, 0.3, 8.0), kinds[rng.integers(3)],
+            log_uniform(rng, 50.0, 14000.0),
+            float(np.clip(rng.normal(0.0, 7.0), -18.0, 18.0)),
+            log_uniform(rng, 0.3, 8.0),
+            kinds[rng.integers(3)],
         )
         for _ in range(rng.integers(1, 7))
-    ]  # fmt: skip
+    ]
 
 
 def _shelves(rng: np.random.Generator) -> list[Piece]:
@@ -247,6 +249,11 @@ def _band(rng: np.random.Generator) -> list[Piece]:
 
 
 _KINDS = {
-    "cut": _cut, "tilt": _tilt, "graphic": _graphic, "drawn": _drawn, "peaks": _peaks, "shelves": _shelves,
+    "cut": _cut,
+    "tilt": _tilt,
+    "graphic": _graphic,
+    "drawn": _drawn,
+    "peaks": _peaks,
+    "shelves": _shelves,
     "band": _band,
-}  # fmt: skip
+}

@@ -15,7 +15,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RenderedLabel:
     """A clip after a law: mono float64, and how our own effect does nearly the same.
 
     values: our effect's parameters that are known; trust: how far each may be believed, 0 to 1 (1
@@ -34,11 +34,11 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Law:
+class OtherEffect:
     """A drawn law: its kind in words, and how it plays a clip (frames,) at a sample rate."""
 
     kind: str
-    play: Callable[[np.ndarray, float], Outcome]
+    play: Callable[[np.ndarray, float], RenderedLabel]
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from scipy.signal import oaconvolve
 
-from ...chain import Rack, Settings, Step
+from ...chain import ChainPlayer, ChainSettings, EffectSettings
 from ...dsp.compiler import jit
 from ...effects import load
 from .filters import butterworth, filtered, response
-from .outcome import Law, Outcome, chosen, log_uniform
+from .outcome import OtherEffect, RenderedLabel, chosen, log_uniform
 
 LOW_HZ, HIGH_HZ = (200.0, 1000.0), (4000.0, 10000.0)
 """Bands in which decay is measured; our settings are those that decay alike in both."""
@@ -284,8 +284,13 @@ def _lengths(rng: np.random.Generator, rate: float, count: int, low_ms: float, h
 
 
 KINDS: dict[str, Callable[[np.random.Generator, float, float, float], np.ndarray]] = {
-    "schroeder": _schroeder, "feedback": _feedback, "plate": _plates, "noise": _noise, "velvet": _velvet, "box": _box,
-}  # fmt: skip
+    "schroeder": _schroeder,
+    "feedback": _feedback,
+    "plate": _plates,
+    "noise": _noise,
+    "velvet": _velvet,
+    "box": _box,
+}
 
 
 # --- laws ------------------------------------------------------------------------------------------
@@ -294,19 +299,19 @@ KINDS: dict[str, Callable[[np.random.Generator, float, float, float], np.ndarray
 def _own_gain(x: np.ndarray, rate: float, values: dict[str, float]) -> float:
     """Measure how loud our reverb's wet path is on a clip, as a part of the clip."""
     held = {name: load("reverb").param(name).clip(value) for name, value in values.items()}
-    wet = Rack(Settings((Step("reverb", {**held, "mix": 1.0}),)), rate, 1).play(x[:, None])[:, 0]
+    wet = ChainPlayer(ChainSettings((EffectSettings("reverb", {**held, "mix": 1.0}),)), rate, 1).play(x[:, None])[:, 0]
     return math.sqrt((np.mean(wet * wet) + 1e-15) / (np.mean(x * x) + 1e-15))
 
 
 def reverb(
     ir: np.ndarray, kind: str, mix: float, predelay_ms: float = 0.0, low_cut_hz: float = 20.0, gated: bool = False
-) -> Law:
+) -> OtherEffect:
     """Make a law of a wet response (frames,) at 48 kHz, from which `low_cut_hz` has been cut.
 
     At a mix of 0.5 the wet sound is as loud as the dry one.
     """
 
-    def play(x: np.ndarray, rate: float) -> Outcome:
+    def play(x: np.ndarray, rate: float) -> RenderedLabel:
         delay = round(1e-3 * predelay_ms * rate)
         wet = np.zeros(len(x))
         wet[delay:] = oaconvolve(x, ir)[: len(x) - delay]
@@ -318,12 +323,12 @@ def reverb(
         values = {"rt60_s": rt60, "hf_ratio": hf_ratio, "predelay_ms": max(onset, 0.0), "low_cut_hz": low_cut_hz}
         values["mix"] = mix / (mix + (1.0 - mix) * _own_gain(x, rate, values))
         trust = {"rt60_s": float(known), "hf_ratio": float(known)}
-        return Outcome((1.0 - mix) * x + part * wet, values, trust)
+        return RenderedLabel((1.0 - mix) * x + part * wet, values, trust)
 
-    return Law(f"reverb: {kind}", play)
+    return OtherEffect(f"reverb: {kind}", play)
 
 
-def draw(rng: np.random.Generator, rate: float = 48000.0) -> Law:
+def draw(rng: np.random.Generator, rate: float = 48000.0) -> OtherEffect:
     """Draw a room, its decay, what is cut off its wet path, and how much of it there is."""
     return reverb(**numbers(rng, rate))
 
@@ -350,6 +355,10 @@ def numbers(rng: np.random.Generator, rate: float = 48000.0) -> dict[str, Any]:
     predelay_ms = rng.uniform(0.0, 80.0) if rng.random() < 0.6 else 0.0
     name = kind + (", gated" if gated else "")
     return {
-        "ir": ir, "kind": name, "mix": rng.uniform(0.03, 0.65), "predelay_ms": predelay_ms,
-        "low_cut_hz": max(20.0, low_cut), "gated": gated,
-    }  # fmt: skip
+        "ir": ir,
+        "kind": name,
+        "mix": rng.uniform(0.03, 0.65),
+        "predelay_ms": predelay_ms,
+        "low_cut_hz": max(20.0, low_cut),
+        "gated": gated,
+    }

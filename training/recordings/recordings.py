@@ -213,9 +213,16 @@ def _take(parts: list[Recording]) -> Recording:
         return parts[0]
     one, total = parts[0], sum(part.frames for part in parts)
     return Recording(
-        one.path, 0.0, total / one.sample_rate, one.sample_rate, one.channels, one.group, one.kind, one.split,
+        one.path,
+        0.0,
+        total / one.sample_rate,
+        one.sample_rate,
+        one.channels,
+        one.group,
+        one.kind,
+        one.split,
         tuple(parts),
-    )  # fmt: skip
+    )
 
 
 def _files(root: Path) -> Iterator[Path]:
