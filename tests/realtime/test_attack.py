@@ -30,6 +30,7 @@ from onnx import helper
 from afx_live import presets
 from afx_live.chain import ChainSettings
 from afx_live.effects import names
+from afx_live.matching import model as predictor
 from afx_live.matching.model import ClipError, MatchModel, ModelError
 from afx_live.matching.onnx_sandbox import run_in_sandbox
 from afx_live.realtime.audio.engine import CEILING
