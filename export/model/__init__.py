@@ -1,1 +1,5 @@
-"""From a checkpoint to a model folder (see matching/format.py), and its proof. `write` needs torch, `proof` does not."""
+"""From a checkpoint to a model folder, and its proof.
+
+write    needs torch; the folder's format is in matching/format.py
+proof    needs onnxruntime alone
+"""
