@@ -241,7 +241,7 @@ def test_every_effect_and_a_rack_load_no_torch():
 import sys
 import numpy as np
 from afx_live import chain, effects
-rack = chain.Rack(chain.Settings(tuple(map(chain.Step, effects.names()))), 48000)
+rack = chain.ChainPlayer(chain.ChainSettings(tuple(map(chain.EffectSettings, effects.names()))), 48000)
 rack.play(np.zeros((10, 2)))
 print(*{m.split('.')[0] for m in sys.modules})
 """
