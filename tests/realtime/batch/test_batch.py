@@ -197,10 +197,8 @@ def test_a_cluster_does_the_same_and_a_worker_may_die(here):
     root = here("in/a.wav", "in/bad.wav", "in/once.wav", "in/d.wav")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
     try:
-        rows = {
-            item.source.name: row
-            for item, row in run_on_ray(work_list([str(root / "in")], str(root / "out")), die_once)
-        }
+        items = work_list([str(root / "in")], str(root / "out"))
+        rows = {item.source.name: row for item, row in run_on_ray(items, die_once)}
     finally:
         ray.shutdown()
     assert {name for name, row in rows.items() if row["status"] == "failed"} == {"bad.wav"}
