@@ -7,7 +7,7 @@ Arrays in, arrays out; no audio device and no torch.
 >>> x, sample_rate = soundfile.read(clip("guitar"))
 >>> found = match(x, soundfile.read(clip("guitar_reference"))[0], sample_rate)
 >>> [name for name, p in found.probabilities.items() if p > 0.9]
-['compressor', 'distortion', 'reverb']
+['distortion']
 >>> y = found.play(x)
 
 match          arrays, files or features to a `Match`

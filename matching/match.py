@@ -5,7 +5,7 @@ session does in parts.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from ..chain import ChainPlayer, ChainSettings, play_clip
 from ..presets import SHIPPED_MODEL, Preset, provenance
 from .clips import Clip, ClipError
-from .level import TRAINED_LUFS, loudness, solve_level
+from .level import MAX_LUFS, TRAINED_LUFS, loudness, solve_level
 from .model import Features, MatchModel, Prediction
 from .reference import ReferenceClip, mean_lufs
 
@@ -24,9 +24,10 @@ from .reference import ReferenceClip, mean_lufs
 class Match:
     """What to play, and what it was decided on.
 
-    `settings` at full amount, their level solved; `probabilities` that the reference has each effect, by name;
-    `target_lufs` the loudness that the output is brought to, None for the input's; `in_range` False if nothing
-    the chain can do comes near the references. Settings that were given, and not matched, have no prediction.
+    settings: what to play, its level solved; sample_rate: of the input, in Hz; input_lufs, target_lufs: loudness
+    before and after, the target None for the input's; in_range: False if nothing that the chain can do comes near
+    the references; probabilities: that the reference has each effect, by name, and prediction: all that the model
+    said, both empty for settings that were given and not matched; source: see `presets.provenance`.
     """
 
     settings: ChainSettings
@@ -34,9 +35,9 @@ class Match:
     input_lufs: float
     target_lufs: float | None
     in_range: bool = True
-    probabilities: Mapping[str, float] | None = None
+    probabilities: Mapping[str, float] = field(default_factory=dict)
     prediction: Prediction | None = None
-    source: Mapping[str, Any] | None = None
+    source: Mapping[str, Any] = field(default_factory=dict)
 
     def play(self, x: np.ndarray) -> np.ndarray:
         """Play a sound (frames,) or (frames, channels) of the match's sample rate, in time; the same shape, float64."""
@@ -44,8 +45,8 @@ class Match:
 
     def preset(self, name: str = "match") -> Preset:
         """Give the match as a preset, to be saved or played. Raises PresetError for a name that no file can have."""
-        target = None if self.target_lufs is None else min(self.target_lufs, 0.0)
-        return Preset(name, self.settings, 1.0, target, self.source or {})
+        target = None if self.target_lufs is None else min(self.target_lufs, MAX_LUFS)
+        return Preset(name, self.settings, 1.0, target, self.source)
 
 
 def match(

@@ -169,7 +169,7 @@ def _render_one(
 
 
 def _probabilities(found: Match) -> dict[str, float] | None:
-    return None if found.probabilities is None else {e: round(p, 3) for e, p in found.probabilities.items()}
+    return {effect: round(p, 3) for effect, p in found.probabilities.items()} or None
 
 
 def plain(settings: ChainSettings) -> dict[str, Any]:

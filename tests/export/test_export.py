@@ -17,6 +17,8 @@ from afx_live.matching import MatchModel, ModelError, read_clip
 from afx_live.presets import clip
 from afx_live.training.response_system import ResponseSystem
 
+pytestmark = pytest.mark.slow  # exporting takes half a minute
+
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> Path:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -87,8 +87,14 @@ def test_byte_order_mark_is_ignored():
     assert from_json(b"\xef\xbb\xbf" + to_json(preset()).encode()).name == "my-voice"
 
 
+class File(NamedTuple):
+    path: Path
+    sha256: str
+    lufs: float
+
+
 def test_provenance():
-    files = [SimpleNamespace(path=Path("clips/ref.wav"), sha256="ba78" * 16, lufs=-16.123456789)]
+    files = [File(Path("clips/ref.wav"), "ba78" * 16, -16.123456789)]
     source = presets.provenance(files, "speech-v1")
     found = from_json(to_json(preset(source=source))).source
     assert found["references"] == [{"file": "ref.wav", "sha256": "ba78" * 16, "lufs": -16.1235}]
@@ -362,6 +368,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_a_kill_in_the_middle_leaves_a_readable_file(tmp_path):
     path = save(preset(), tmp_path / "a.json")
     rng = random.Random(2)

@@ -242,6 +242,7 @@ print(json.dumps(peaks))
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_length(tmp_path):
     piece = sound(16000, 2, 6.0)
     for name, times in (("minutes_2.wav", 20), ("minutes_8.wav", 80)):

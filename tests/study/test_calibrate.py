@@ -35,6 +35,7 @@ def test_a_margin_makes_thresholds_more_cautious_and_never_stays_never():
     assert raised[0, 1] == pytest.approx(np.exp(calibrate.MARGIN) / (1.0 + np.exp(calibrate.MARGIN)))
 
 
+@pytest.mark.slow
 def test_calibration_writes_thresholds_into_a_model_that_still_loads(folder, tmp_path, monkeypatch):
     model = Path(shutil.copytree(SHIPPED_MODEL, tmp_path / "model"))
     monkeypatch.setattr(calibrate, "ROWS", ("compressor",))
