@@ -29,7 +29,9 @@ Progress = Callable[[int], None]
 
 
 class ClipError(ValueError):
-    """A clip that is too short, silent or unreadable (exit code 4)."""
+    """A clip that is too short, silent or unreadable."""
+
+    exit_code = 4
 
 
 @dataclass(frozen=True, eq=False)

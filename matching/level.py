@@ -56,10 +56,10 @@ def solve_level(
 ) -> ChainSettings:
     """Set both gains: the input's so that the chain works at `trained_lufs`, the output's to reach the target.
 
-    x (frames,) or (frames, channels) is a stretch of the input. The chain is trained with `trained_lufs` at what
-    leaves the equaliser in front. Closed form: that equaliser is linear, and the output gain comes after
-    everything that is not. Without a target the loudness stays the input's.
-    With an `input_gain_db` only the output gain is solved. Silence changes nothing.
+    x (frames,) or (frames, channels) is a stretch of the input; of more than two channels the first two count.
+    `trained_lufs` is the loudness after the linear effects in front. Closed form: they are linear, and the output
+    gain comes after everything that is not. Without a target the loudness stays the input's. With an
+    `input_gain_db` only the output gain is solved. Silence changes nothing.
     """
     x = x[:, None] if x.ndim == 1 else x[:, :2]
     input_lufs = loudness(x, sample_rate)

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..chain import ChainPlayer, ChainSettings, play_clip
 from ..presets import SHIPPED_MODEL, Preset, provenance
-from .clips import Clip, ClipError
+from .clips import MAX_CHANNELS, Clip, ClipError
 from .level import MAX_LUFS, TRAINED_LUFS, loudness, solve_level
 from .model import Features, MatchModel, Prediction
 from .reference import ReferenceClip, mean_lufs
@@ -59,16 +59,18 @@ def match(
 ) -> Match:
     """Find settings with which `x` sounds like `reference`.
 
-    x and reference are (frames,) or (frames, channels), both at `sample_rate`; a list of references is matched
-    on average. Without a `model` the shipped one is used. `amount` 0 … 1 scales the change. Nothing is played:
-    `match(…).play(x)` does that. Raises ClipError for a sound that is silent or shorter than 1 s, ValueError for
-    a shape or amount that is not allowed.
+    x (frames,) or (frames, channels) is mono or stereo, reference has any number of channels, both at
+    `sample_rate`; what is predicted for a list of references is averaged. Without a `model` the shipped one is
+    used. `amount` 0 … 1 scales the change. Nothing is played: `match(…).play(x)` does that. Raises ClipError for
+    a sound that is silent or shorter than 1 s, ValueError for a shape or amount that is not allowed.
     """
     model = _shipped() if model is None else model
     several = [reference] if isinstance(reference, np.ndarray) else reference
     if not 0.0 <= amount <= 1.0:
         raise ValueError(f"amount: {amount:g} is not in [0, 1]")
     x = _checked(x, "x")
+    if x.shape[1] > MAX_CHANNELS:
+        raise ValueError(f"x has {x.shape[1]} channels; a chain plays 1 or 2")
     clips = []
     for i, each in enumerate(several):
         name = f"reference[{i}]" if len(several) > 1 else "reference"
@@ -115,7 +117,7 @@ def match_features(
     solved = solve_level(settings, x, sample_rate, target + x_lufs - input_lufs, model.lufs)
     near = amount < 1.0 or in_range(model, solved, x, sample_rate, references, prediction.same_source)
     chances = dict(zip(model.chain.order, map(float, prediction.probability), strict=True))
-    source = provenance((), model.name)
+    source = provenance([r for r in references if r.sha256], model.name)
     return Match(solved, sample_rate, input_lufs, target, near, chances, prediction, source)
 
 

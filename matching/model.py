@@ -94,7 +94,7 @@ class MatchModel:
     def analyse(self, clip: np.ndarray, sample_rate: float, name: str = "clip") -> Features:
         """Give the features of a clip (frames,) or (frames, channels) of any length; `name` is for messages.
 
-        Raises ClipError if less than 1 s of it is above -60 LUFS.
+        Raises ClipError if it is shorter than 1 s, holds NaN or Inf, or is nowhere louder than -60 LUFS.
         """
         x = np.asarray(clip, np.float64)
         x = x if x.ndim == 1 else x.mean(1)

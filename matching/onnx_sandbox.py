@@ -46,7 +46,9 @@ class GraphFormat:
 
 
 class ModelError(ValueError):
-    """A model folder that this program cannot use (exit code 5). The text is truncated and printable."""
+    """A model folder that this program cannot use. The text is truncated and printable."""
+
+    exit_code = 5
 
     def __init__(self, text: str) -> None:
         shown = "".join(c if c.isprintable() else "?" for c in text[:1000])

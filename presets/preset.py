@@ -49,7 +49,9 @@ _REFERENCE = ("file", "sha256", "lufs", "path")
 
 
 class PresetError(ValueError):
-    """A preset that does not fit (exit code 5). The message names file, key, value and what is allowed."""
+    """A preset that does not fit. The message names file, key, value and what is allowed."""
+
+    exit_code = 5
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from afx_live import presets
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.matching import ClipError, read_clip, read_reference
 from afx_live.matching.clips import MAX_WINDOWS
-from support.sounds import put, sound
+from support.clips import put, sound
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 44100, 48000, 88200, 96000])

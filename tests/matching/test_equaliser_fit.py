@@ -5,7 +5,7 @@ import pytest
 
 from afx_live.effects import load
 from afx_live.matching.equaliser_fit import curve_db, fit_curve
-from support.sounds import RATE
+from support.clips import RATE
 
 
 def test_the_fit_reaches_random_curves_within_1_db(model):

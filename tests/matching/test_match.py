@@ -16,7 +16,7 @@ from afx_live.matching import (
     sentences,
     solve_level,
 )
-from support.sounds import RATE, bundled, played
+from support.clips import RATE, bundled, played
 
 CLIPS = ("voice", "guitar", "drums")
 
@@ -147,6 +147,7 @@ def test_channels_several_references_and_amount(model):
     [
         (np.zeros((2, RATE)), None, {}, r"x has the shape \(2, 48000\).*give x\.T"),
         (np.zeros((2, 2, 2)), None, {}, r"x has the shape \(2, 2, 2\)"),
+        (np.zeros((RATE, 3)), None, {}, "x has 3 channels; a chain plays 1 or 2"),
         (None, np.zeros((2, RATE)), {}, r"reference has the shape"),
         (None, [], {}, "no reference"),
         (None, None, {"amount": 1.5}, r"amount: 1\.5 is not in \[0, 1\]"),

@@ -13,7 +13,7 @@ from afx_live.effects import load
 from afx_live.matching import ClipError, Features, MatchModel, ModelError, Prediction, onnx_sandbox
 from afx_live.matching import format as model_format
 from afx_live.presets import SHIPPED_MODEL
-from support.sounds import RATE, bundled, played
+from support.clips import RATE, bundled, played
 
 
 def features(model, name):

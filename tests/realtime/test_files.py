@@ -17,7 +17,7 @@ from afx_live.matching import ClipError, Match, given_settings, match_clip, read
 from afx_live.realtime.audio import render as files
 from afx_live.realtime.audio.engine import CEILING, LATENCY, Engine
 from afx_live.realtime.audio.render import render
-from support.sounds import put, sound
+from support.clips import put, sound
 
 WORK = ChainSettings(
     (
