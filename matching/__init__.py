@@ -24,7 +24,7 @@ words          what was chosen, in words
 from .clips import Clip, ClipError, open_clip, read_clip
 from .equaliser_fit import fit_curve, settings_curve_db
 from .level import loudness, solve_level
-from .match import Match, given_settings, in_range, match, match_clip, match_features
+from .match import Match, given_settings, match, match_clip, match_features, result_in_range
 from .model import Features, MatchModel, Prediction, feature_distance
 from .onnx_sandbox import ModelError
 from .reference import ReferenceClip, mean_lufs, read_reference
@@ -43,7 +43,6 @@ __all__ = [
     "feature_distance",
     "fit_curve",
     "given_settings",
-    "in_range",
     "loudness",
     "match",
     "match_clip",
@@ -52,6 +51,7 @@ __all__ = [
     "open_clip",
     "read_clip",
     "read_reference",
+    "result_in_range",
     "sentences",
     "settings_curve_db",
     "solve_level",

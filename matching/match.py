@@ -115,7 +115,7 @@ def match_features(
     target = input_lufs + amount * (mean_lufs(references) - input_lufs)
     settings = model.settings(prediction).scaled(amount)
     solved = solve_level(settings, x, sample_rate, target + x_lufs - input_lufs, model.lufs)
-    near = amount < 1.0 or in_range(model, solved, x, sample_rate, references, prediction.same_source)
+    near = amount < 1.0 or result_in_range(model, solved, x, sample_rate, references, prediction.same_source)
     chances = dict(zip(model.chain.order, map(float, prediction.probability), strict=True))
     source = provenance([r for r in references if r.sha256], model.name)
     return Match(solved, sample_rate, input_lufs, target, near, chances, prediction, source)
@@ -138,7 +138,7 @@ def given_settings(
     return Match(solved, clip.sample_rate, clip.lufs, target)
 
 
-def in_range(
+def result_in_range(
     model: MatchModel,
     settings: ChainSettings,
     x: np.ndarray,

@@ -19,7 +19,7 @@ import numpy as np
 
 from ... import presets
 from ...chain import ChainSettings
-from ...matching import ClipError, MatchModel, Prediction, ReferenceClip, in_range, mean_lufs, read_reference
+from ...matching import ClipError, MatchModel, Prediction, ReferenceClip, mean_lufs, read_reference, result_in_range
 from ..osc import paths
 from ..osc.subscribers import readings
 from ..threads import RestartableThread
@@ -362,7 +362,7 @@ class Session:
             amount == 1.0 and level and (first or planned.effects != self._base.effects)
         ):  # at rest, nothing new is heard
             ready = replace(planned, input_gain_db=level["input"], output_gain_db=level["output"])
-            near = in_range(self._predictor, ready, x, self._engine.sample_rate, references, steady.same_source)
+            near = result_in_range(self._predictor, ready, x, self._engine.sample_rate, references, steady.same_source)
         with self._lock:
             if self._frozen or self._references is not references or self._history.effects != steps:  # meanwhile
                 return
