@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..chain import ChainParameters
+from ..effects import names
 from ..presets import schema
 from ..presets.atomic_write import atomic_write
 from ..presets.bounded_read import bounded_read
@@ -172,10 +173,11 @@ def _chain(value: Any) -> ChainParameters:
         where = f"chain[{i}]"
         step = schema.as_object(item, where)
         effect = schema.text(step.get("effect"), f"{where}.effect")
-        try:
-            params = ChainParameters((effect,)).params
-        except KeyError as error:
-            raise SchemaError(f"{where}.effect: {error.args[0]!s:.300}") from None
+        if effect not in names():
+            near = schema.nearest(effect, names())
+            known = ", ".join(names())
+            raise SchemaError(f"{where}.effect: {schema.shown(effect)} is not an effect{near}; there are {known}")
+        params = ChainParameters((effect,)).params
         theirs = [
             schema.as_object(p, f"{where}.params[{k}]")
             for k, p in enumerate(schema.as_list(step.get("params"), f"{where}.params", "parameters", 1000))
@@ -225,8 +227,8 @@ def chain_data(chain: ChainParameters) -> list[dict[str, Any]]:
 
 def checksums(folder: Path) -> dict[str, str]:
     """Give the SHA-256 of every file that a description vouches for."""
-    names = [*(graph.file for graph in GRAPHS), PROOF]
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    files = [*(graph.file for graph in GRAPHS), PROOF]
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in files}
 
 
 def write(folder: Path, data: Mapping[str, Any]) -> None:

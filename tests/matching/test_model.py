@@ -108,13 +108,17 @@ def test_strength_scales_an_effect(model):
 # --- the format -----------------------------------------------------------------------------------
 
 
+def without_doc(chain):
+    return [[{k: v for k, v in p.items() if k != "doc"} for p in step["params"]] for step in chain]
+
+
 def test_what_is_written_is_read(copy):
     before = model_format.read(copy)[0]
     model_format.write(copy, before.data)
     after = model_format.read(copy)[0]
     assert after == before
     assert list(after.data)[:2] == ["format", "version"]
-    assert after.data["chain"] == model_format.chain_data(after.chain)
+    assert without_doc(after.data["chain"]) == without_doc(model_format.chain_data(after.chain))
     assert after.data["sha256"] == model_format.checksums(copy)
 
 
@@ -177,7 +181,7 @@ def param(spec, effect, name):
         (lambda s: s.pop("bands_hz"), "nothing is said of bands_hz"),
         (lambda s: s["sha256"].update({"../x": "0"}), "../x is not the file"),
         (lambda s: s["sha256"].update({"encoder.onnx": "0" * 64}), "encoder.onnx is not the file"),
-        (lambda s: s["chain"][0].update(effect="wah"), "'wah' is not an effect"),
+        (lambda s: s["chain"][0].update(effect="wah"), 'chain[0].effect: "wah" is not an effect'),
         (lambda s: param(s, "compressor", "ratio").update(high=50.0), "chain[1]: compressor ratio is"),
         (lambda s: param(s, "reverb", "rt60_s").update(name="rt"), "reverb rt is"),
         (lambda s: s["chain"][1]["params"].pop(), "parameters there and"),
