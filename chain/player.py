@@ -13,7 +13,7 @@ import numpy as np
 
 from ..dsp.compiler import MAX_COEFS, call_design, call_kernel, jit
 from ..dsp.cpu import flush_denormals, restore_denormals
-from ..effects import CONTROL_BLOCK, MAX_PARAMS, load, names
+from ..effects import CONTROL_BLOCK, MAX_PARAMS, Effect, catalogue, load, number_of
 from .parameters import kinds
 from .settings import MAX_EFFECTS, ChainSettings
 
@@ -77,7 +77,7 @@ class CompiledEffects:
 @cache
 def compiled_effects(sample_rate: float, channels: int) -> CompiledEffects:
     """Compile every effect (or load it from the cache) and note where it is."""
-    effects = [load(name) for name in names()]
+    effects = catalogue()
     log = np.zeros((len(effects), MAX_PARAMS), np.bool_)
     for i, e in enumerate(effects):
         log[i, : len(e.params)] = [p.curve != "linear" for p in e.params]
@@ -85,7 +85,7 @@ def compiled_effects(sample_rate: float, channels: int) -> CompiledEffects:
         np.array([(e.design_c.address, e.kernel_c.address) for e in effects], np.int64),
         log,
         np.array([len(e.params) for e in effects], np.int64),
-        np.array([e.state_size(sample_rate, channels) for e in effects], np.int64),
+        np.array([e.state_for(sample_rate, channels) for e in effects], np.int64),
         np.array([-1 if e.meter is None else e.meter for e in effects], np.int64),
     )
 
