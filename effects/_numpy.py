@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dsp.compiler import MAX_COEFS
-
 from ..dsp.sound import check_sample_rate, frames_of
 from ._blocks import design_rows, jacobian_rows, play_sound, ticks
 

@@ -1,16 +1,5 @@
 """Reverb: early taps, then a feedback delay network of eight lines.
 
-Jot and Chaigne, "Digital delay networks for designing artificial reverberators", AES 90, 1991: an
-orthogonal matrix between the lines, here Householder's I - (2/N) 11', and in each line of length L
-a one-pole damper that is exact at DC and at 16 kHz (so a setting decays alike at every sample rate):
-
-    H(z) = g0 (1 - p) / (1 - p / z),   g = 10^(-3 L / (fs T60)),   r = (gw / g0)^2
-    p = (1 - r) / (q + sqrt(q^2 - (1 - r)^2)),   q = 1 - r cos w,   w = 2 pi 16000 / fs, at most pi
-
-with T60 = rt60_s at DC (g0) and rt60_s * hf_ratio at 16 kHz (gw). As |H| <= g0 < 1 and the matrix
-turns without stretching, it is stable wherever the parameters go, and while they move. Lines are tapped
-after g0 and before the low-pass; otherwise level compensation would boost the lows of dark settings.
-
 The wet path is low cut -> pre-delay -> taps + lines, and has about unit energy gain for white noise
 at any setting, so that `mix` means what it says. A mono signal is a stereo one whose channels agree,
 of which the left output is heard.
@@ -19,25 +8,12 @@ of which the left output is heard.
 import numpy as np
 
 from ..dsp import biquad, delay_line
-from ..dsp.compiler import jit, tuple_setitem
+from ..dsp import feedback_delay_network as network
+from ..dsp.compiler import jit
 from ..dsp.layout import layout
 from ._effect import Effect, Param, log_uniform
 
-LINES = 8
-LENGTHS = (1031, 1327, 1523, 1871, 2053, 2311, 2539, 2803)  # frames at 48 kHz: 21 to 58 ms
-MAX_RATE = 192000
 PREDELAY_S = 0.1
-DAMPED_HZ = 16000.0
-PRIMES = delay_line.primes(LENGTHS[-1] * MAX_RATE // 48000 + 100)
-
-# A line enters and leaves in a direction off every axis, so that left, right, mid and side all reach
-# all lines. sum(cos 2a) = sum(sin 2a) = 0 makes left and right equally loud, and orthogonal. The lines
-# near an axis are dealt out in Thue-Morse order (0, 3, 5, 6 to left), so that the balance holds when the
-# long lines have decayed more. Lines near mid on the way in are not all near it on the way out. That
-# leaves signs, searched for energies nearest to 1 in left, right and mid.
-_IN = np.radians([22.5, 67.5, -67.5, 157.5, -67.5, 157.5, 22.5, 67.5])
-_OUT = np.radians([22.5, 112.5, -67.5, 22.5, 67.5, -22.5, 157.5, 67.5])
-IN_LEFT, IN_RIGHT, OUT_LEFT, OUT_RIGHT = np.cos(_IN), np.sin(_IN), np.cos(_OUT), np.sin(_OUT)
 
 # Early reflections: five for each ear, before the first line answers. Two come from the other side.
 LEFT_S = np.array([2.3, 6.1, 10.9, 15.1, 19.3]) * 1e-3
@@ -47,17 +23,15 @@ TAPS = len(CROSS)
 TAP = np.array([1.0, -0.9, -0.8, 0.7, 0.6])
 TAP /= np.sqrt(np.sum(TAP**2))
 
-COEF = layout(
-    rate=1, predelay=1, low_cut=3, dry=1, mid=1, side=1, early=1, late=1, length=LINES, gain=LINES, pole=LINES
-)
-STATE = layout(predelay_at=1, taps_at=1, line_at=LINES, low_cut=4, damper=LINES)
-"""Places in the rings, and filters. The rings follow: each channel's pre-delay, each channel's taps, the lines."""
-ROW = layout(cut=2, sent=2, slope=2, early=2, late=2, total=1, line_out=LINES, line_in=LINES)
-"""Rows of a tile: after the low cut, after the pre-delay, its slope, early and late outputs, the lines."""
+COEF = layout(rate=1, predelay=1, low_cut=3, dry=1, mid=1, side=1, early=1, late=1, network=network.COEF.size)
+STATE = layout(predelay_at=1, taps_at=1, low_cut=4, network=network.STATE.size)
+"""Places in the rings, and filters. The rings follow: each channel's pre-delay, each channel's taps, the network's."""
+ROW = layout(cut=2, sent=2, slope=2, early=2, late=2, network=network.ROW.size)
+"""Rows of a tile: after the low cut, after the pre-delay, its slope, early and late outputs, the network's."""
 TILE = 64
 """Frames worked on at a time: no line is shorter. It changes no sample."""
-NOTE = layout(early=2, late=2, line=LINES, damper=LINES)
-"""A frame's tape: early and late outputs, line outputs, dampers before the frame; then each channel's part."""
+NOTE = layout(early=2, late=2, network=network.NOTE.size)
+"""A frame's tape: early and late outputs, the network's part; then each channel's."""
 CHANNEL_NOTE = layout(sound=1, cut=1, slope=1)
 
 
@@ -67,45 +41,8 @@ def _ring_sizes(sample_rate):
     return int(PREDELAY_S * sample_rate) + 2 + TILE, int(RIGHT_S[-1] * sample_rate) + TILE
 
 
-@jit
-def _lines(sample_rate, rt60_s, hf_ratio):
-    """Length, gain and pole of each line, and the energy they give out for white noise of 1.
-
-    Lines of different prime lengths are uncorrelated, so powers add. With G = |H|^2 and
-    (I - 2/N 11')^2 = 1/2 I + 1/16 11' elementwise for N = 8, the power in line i is
-    P_i = 1 / ((1 - G_i / 2)(1 - a / 16)), a = sum G / (1 - G / 2). Over frequency, for lines of one
-    length, P - 1 = G / (1 - G) has as its mean exactly the geometric mean of its two ends.
-    """
-    rate = -3.0 * np.log(10.0) / (sample_rate * rt60_s)
-    kind = type(rate)  # a tuple of one type, float or complex; not 0 * rate, which can be nan
-    zero = kind(0.0)
-    lengths = gains = poles = (zero, zero, zero, zero, zero, zero, zero, zero)
-    cos = np.cos(2.0 * np.pi * min(DAMPED_HZ / sample_rate, 0.5))
-    prime, at_dc, at_nyquist = -1, zero, zero
-    for i in range(LINES):
-        prime = max(prime + 1, np.searchsorted(PRIMES, LENGTHS[i] * sample_rate / 48000.0))
-        length = float(PRIMES[prime])
-        low = np.exp(rate * length)
-        r = np.exp(2.0 * rate * length * (1.0 / hf_ratio - 1.0))
-        q = 1.0 - r * cos
-        pole = (1.0 - r) / (q + np.sqrt(q * q - (1.0 - r) * (1.0 - r)))
-        high = low * (1.0 - pole) / (1.0 + pole)
-        lengths = tuple_setitem(lengths, i, kind(length))
-        gains = tuple_setitem(gains, i, low)
-        poles = tuple_setitem(poles, i, pole)
-        at_dc += low * low / (1.0 - 0.5 * low * low)
-        at_nyquist += high * high / (1.0 - 0.5 * high * high)
-    energy = zero
-    for i in range(LINES):
-        low, high = gains[i], gains[i] * (1.0 - poles[i]) / (1.0 + poles[i])
-        more_dc = 1.0 / ((1.0 - 0.5 * low * low) * (1.0 - at_dc / 16.0)) - 1.0
-        more_nyquist = 1.0 / ((1.0 - 0.5 * high * high) * (1.0 - at_nyquist / 16.0)) - 1.0
-        energy += low * low * (1.0 + np.sqrt(more_dc * more_nyquist))
-    return lengths, gains, poles, 0.5 * energy
-
-
 def design(sample_rate, rt60_s, hf_ratio, predelay_ms, low_cut_hz, width, mix):
-    lengths, gains, poles, energy = _lines(sample_rate, rt60_s, hf_ratio)
+    lengths, gains, poles, energy = network.design(sample_rate, rt60_s, hf_ratio)
     cut = biquad.high_pass(sample_rate, low_cut_hz, np.sqrt(0.5))
     # The taps have the energy that the decay has before the first line answers, the lines the rest.
     rest = np.exp(-6.0 * np.log(10.0) * lengths[0] / (sample_rate * rt60_s))
@@ -198,75 +135,6 @@ def _send(x, state, t, coef, step, rows):
 
 
 @jit
-def _damp(state, i, count, t, coef, step, v, u):
-    """Low-pass four lines at once, from line i on: each waits for its own last frame."""
-    h0, h1, h2, h3 = (
-        state[STATE.damper + i],
-        state[STATE.damper + i + 1],
-        state[STATE.damper + i + 2],
-        state[STATE.damper + i + 3],
-    )
-    p0, p1, p2, p3 = coef[COEF.pole + i], coef[COEF.pole + i + 1], coef[COEF.pole + i + 2], coef[COEF.pole + i + 3]
-    d0, d1, d2, d3 = step[COEF.pole + i], step[COEF.pole + i + 1], step[COEF.pole + i + 2], step[COEF.pole + i + 3]
-    v0, v1, v2, v3, u0, u1, u2, u3 = v[i], v[i + 1], v[i + 2], v[i + 3], u[i], u[i + 1], u[i + 2], u[i + 3]
-    for n in range(count):
-        at = t + n
-        k0, k1, k2, k3 = p0 + at * d0, p1 + at * d1, p2 + at * d2, p3 + at * d3
-        h0, h1 = k0 * h0 + (v0[n] - k0 * v0[n]), k1 * h1 + (v1[n] - k1 * v1[n])
-        h2, h3 = k2 * h2 + (v2[n] - k2 * v2[n]), k3 * h3 + (v3[n] - k3 * v3[n])
-        u0[n], u1[n], u2[n], u3[n] = h0, h1, h2, h3
-    state[STATE.damper + i], state[STATE.damper + i + 1], state[STATE.damper + i + 2], state[STATE.damper + i + 3] = (
-        h0,
-        h1,
-        h2,
-        h3,
-    )
-
-
-@jit
-def _circulate(channels, count, state, t, coef, step, rows, tape):
-    """Take a slice out of the lines, through dampers and matrix, and back in with what enters: no line is shorter."""
-    predelay_size, taps_size = _ring_sizes(coef[COEF.rate])
-    lines_at = STATE.size + channels * (predelay_size + taps_size)
-    v, u = rows[ROW.line_out : ROW.line_out + LINES], rows[ROW.line_in : ROW.line_in + LINES]
-    ring = lines_at
-    for i in range(LINES):
-        length = int(coef[COEF.length + i])
-        delay_line.read(state[ring : ring + length], int(state[STATE.line_at + i]), v[i], count)
-        ring += length
-        if tape.shape[0] > 0:
-            for n in range(count):
-                tape[n, NOTE.line + i] = v[i, n]
-        for n in range(count):
-            v[i, n] *= coef[COEF.gain + i] + (t + n) * step[COEF.gain + i]
-    for i in range(LINES):
-        if tape.shape[0] > 0:
-            tape[0, NOTE.damper + i] = state[STATE.damper + i]
-    for i in range(0, LINES, 4):
-        _damp(state, i, count, t, coef, step, v, u)
-    left, other = rows[ROW.sent], rows[ROW.sent + channels - 1]
-    for n in range(count):
-        late_left = late_right = total = 0.0
-        for i in range(LINES):
-            late_left += OUT_LEFT[i] * rows[ROW.line_out + i, n]
-            late_right += OUT_RIGHT[i] * rows[ROW.line_out + i, n]
-            total += (2.0 / LINES) * rows[ROW.line_in + i, n]
-        rows[ROW.late, n], rows[ROW.late + 1, n], rows[ROW.total, n] = late_left, late_right, total
-    if tape.shape[0] > 0:
-        for n in range(1, count):
-            for i in range(LINES):
-                tape[n, NOTE.damper + i] = u[i, n - 1]
-    ring = lines_at
-    for i in range(LINES):
-        at, length = int(state[STATE.line_at + i]), int(coef[COEF.length + i])
-        for n in range(count):
-            u[i, n] += IN_LEFT[i] * left[n] + IN_RIGHT[i] * other[n] - rows[ROW.total, n]
-        delay_line.write(state[ring : ring + length], at, u[i], count)
-        state[STATE.line_at + i] = delay_line.ahead(at, count, length)
-        ring += length
-
-
-@jit
 def _record(x, rows, tape):
     """Note for the adjoint what enters, and what is heard, before the mix."""
     count, channels = x.shape
@@ -302,15 +170,36 @@ def _mix(x, t, coef, step, rows):
             x[n, 1] = dry * x[n, 1] + (mid - side)
 
 
+@jit
+def _lines_at(channels, rate):
+    """Find the network's memory in the state."""
+    predelay_size, taps_size = _ring_sizes(rate)
+    return STATE.size + channels * (predelay_size + taps_size)
+
+
 def kernel(x, state, start, coef, step, tape):
     frames, channels = x.shape
-    piece = min(TILE, int(coef[COEF.length]))
+    piece = min(TILE, int(coef[COEF.network + network.COEF.length]))
     rows = state[state.shape[0] - ROW.size * TILE :].reshape((ROW.size, TILE))
+    lines = state[_lines_at(channels, coef[COEF.rate]) :]
+    own, moving = coef[COEF.network :], step[COEF.network :]
     for first in range(0, frames, piece):
         last = min(first + piece, frames)
-        block, notes = x[first:last], tape[first:last]
+        count, block, notes = last - first, x[first:last], tape[first:last]
         _send(block, state, start + first, coef, step, rows)
-        _circulate(channels, last - first, state, start + first, coef, step, rows, notes)
+        network.run(
+            rows[ROW.sent, :count],
+            rows[ROW.sent + channels - 1, :count],
+            rows[ROW.late],
+            rows[ROW.late + 1],
+            state[STATE.network :],
+            lines,
+            start + first,
+            own,
+            moving,
+            rows[ROW.network :],
+            notes[:, NOTE.network :],
+        )
         if tape.shape[0] > 0:
             _record(block, rows, notes)
         _mix(block, start + first, coef, step, rows)
@@ -321,18 +210,18 @@ def adjoint(g, state, start, coef, step, tape, gcoef, gstep):
     # channels side by side, frame by frame.
     frames, channels = g.shape
     predelay_size, taps_size = _ring_sizes(coef[COEF.rate])
-    predelay = state[STATE.size : STATE.size + channels * predelay_size].reshape((predelay_size, channels))
-    lines_at = STATE.size + channels * (predelay_size + taps_size)
-    taps = state[STATE.size + channels * predelay_size : lines_at].reshape((taps_size, channels))
+    taps_at, lines_at = STATE.size + channels * predelay_size, _lines_at(channels, coef[COEF.rate])
+    predelay = state[STATE.size : taps_at].reshape((predelay_size, channels))
+    taps, lines = state[taps_at:lines_at].reshape((taps_size, channels)), state[lines_at:]
+    filters, own, moving = state[STATE.network :], coef[COEF.network :], step[COEF.network :]
+    g_own, g_moving = gcoef[COEF.network :], gstep[COEF.network :]
     now, tap = int(state[STATE.predelay_at]), int(state[STATE.taps_at])
     for n in range(frames - 1, -1, -1):
-        t = start + n
+        t, notes = start + n, tape[n, NOTE.network :]
         early_left, early_right, late_left, late_right = _mix_adjoint(g[n], t, coef, step, tape[n], gcoef, gstep)
-        left, other = _lines_adjoint(
-            late_left, late_right, state, state[lines_at:], t, coef, step, tape[n], gcoef, gstep
-        )
+        left, right = network.run_adjoint(late_left, late_right, filters, lines, t, own, moving, notes, g_own, g_moving)
         taps[tap, 0] += left
-        taps[tap, channels - 1] += other
+        taps[tap, channels - 1] += right
         _taps_adjoint(early_left, early_right, taps, tap, coef[COEF.rate])
         _send_adjoint(g[n], state, predelay, now, taps[tap], t, coef, step, tape[n], gcoef, gstep)
         now, tap = delay_line.ahead(now, 1, predelay_size), delay_line.ahead(tap, 1, taps_size)
@@ -363,32 +252,6 @@ def _mix_adjoint(g, t, coef, step, notes, gcoef, gstep):
     _add(gcoef, gstep, COEF.early, t, left * early_left + other * early_right)
     _add(gcoef, gstep, COEF.late, t, left * late_left + other * late_right)
     return early * left, early * other, late * left, late * other
-
-
-@jit
-def _lines_adjoint(late_left, late_right, state, lines, t, coef, step, notes, gcoef, gstep):
-    """Run the transpose of lines, dampers and matrix for a frame; gives the gradients of what enters, left and right."""
-    total = left = other = 0.0
-    ring = 0
-    for i in range(LINES):
-        s = lines[ring + int(state[STATE.line_at + i])]
-        ring += int(coef[COEF.length + i])
-        left += IN_LEFT[i] * s
-        other += IN_RIGHT[i] * s
-        total += s
-    ring = 0
-    for i in range(LINES):
-        at, length = int(state[STATE.line_at + i]), int(coef[COEF.length + i])
-        gain, pole = _at(coef, step, COEF.gain + i, t), _at(coef, step, COEF.pole + i, t)
-        h = state[STATE.damper + i] + lines[ring + at] - (2.0 / LINES) * total
-        _add(gcoef, gstep, COEF.pole + i, t, h * (notes[NOTE.damper + i] - gain * notes[NOTE.line + i]))
-        state[STATE.damper + i] = pole * h
-        v = (1.0 - pole) * h + OUT_LEFT[i] * late_left + OUT_RIGHT[i] * late_right
-        _add(gcoef, gstep, COEF.gain + i, t, v * notes[NOTE.line + i])
-        lines[ring + at] = gain * v
-        state[STATE.line_at + i] = delay_line.ahead(at, 1, length)
-        ring += length
-    return left, other
 
 
 @jit
@@ -434,10 +297,7 @@ def _send_adjoint(g, state, predelay, now, sent, t, coef, step, notes, gcoef, gs
 
 def state_size(sample_rate, channels):
     predelay, taps = _ring_sizes(sample_rate)
-    lines = 0.0
-    for length in _lines(sample_rate, 1.0, 1.0)[0]:
-        lines += length
-    return STATE.size + (predelay + taps) * channels + int(lines) + ROW.size * TILE
+    return STATE.size + (predelay + taps) * channels + network.memory_size(sample_rate) + ROW.size * TILE
 
 
 def tail(rt60_s, hf_ratio, predelay_ms, low_cut_hz, width, mix):
@@ -476,5 +336,5 @@ effect = Effect(
     summary=summary,
     prior=prior,
     tail=tail,
-    max_rate=MAX_RATE,
+    max_rate=network.MAX_RATE,
 )
