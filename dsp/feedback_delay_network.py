@@ -151,30 +151,32 @@ def run(left, right, late_left, late_right, state, lines, t, coef, step, rows, t
 
 
 @jit
-def run_adjoint(late_left, late_right, state, lines, t, coef, step, notes, gcoef, gstep):
-    """Run the transpose for one frame: gradients of what is heard to those of what enters, left and right."""
-    total = left = right = 0.0
-    ring = 0
-    for i in range(LINES):
-        s = lines[ring + int(state[STATE.at + i])]
-        ring += int(coef[COEF.length + i])
-        left += IN_LEFT[i] * s
-        right += IN_RIGHT[i] * s
-        total += s
-    ring = 0
-    for i in range(LINES):
-        at, length = int(state[STATE.at + i]), int(coef[COEF.length + i])
-        gain, pole = coef[COEF.gain + i] + t * step[COEF.gain + i], coef[COEF.pole + i] + t * step[COEF.pole + i]
-        h = state[STATE.damper + i] + lines[ring + at] - (2.0 / LINES) * total
-        d_pole = h * (notes[NOTE.damper + i] - gain * notes[NOTE.line + i])
-        gcoef[COEF.pole + i] += d_pole
-        gstep[COEF.pole + i] += t * d_pole
-        state[STATE.damper + i] = pole * h
-        v = (1.0 - pole) * h + OUT_LEFT[i] * late_left + OUT_RIGHT[i] * late_right
-        d_gain = v * notes[NOTE.line + i]
-        gcoef[COEF.gain + i] += d_gain
-        gstep[COEF.gain + i] += t * d_gain
-        lines[ring + at] = gain * v
-        state[STATE.at + i] = delay_line.ahead(at, 1, length)
-        ring += length
-    return left, right
+def run_adjoint(late_left, late_right, left, right, state, lines, start, coef, step, tape, gcoef, gstep):
+    """Run the transpose for a tile: gradients of what is heard to those of what enters, in rows left and right."""
+    for n in range(late_left.shape[0] - 1, -1, -1):
+        t = start + n
+        total = enters_left = enters_right = 0.0
+        ring = 0
+        for i in range(LINES):
+            s = lines[ring + int(state[STATE.at + i])]
+            ring += int(coef[COEF.length + i])
+            enters_left += IN_LEFT[i] * s
+            enters_right += IN_RIGHT[i] * s
+            total += s
+        ring = 0
+        for i in range(LINES):
+            at, length = int(state[STATE.at + i]), int(coef[COEF.length + i])
+            gain, pole = coef[COEF.gain + i] + t * step[COEF.gain + i], coef[COEF.pole + i] + t * step[COEF.pole + i]
+            h = state[STATE.damper + i] + lines[ring + at] - (2.0 / LINES) * total
+            d_pole = h * (tape[n, NOTE.damper + i] - gain * tape[n, NOTE.line + i])
+            gcoef[COEF.pole + i] += d_pole
+            gstep[COEF.pole + i] += t * d_pole
+            state[STATE.damper + i] = pole * h
+            v = (1.0 - pole) * h + OUT_LEFT[i] * late_left[n] + OUT_RIGHT[i] * late_right[n]
+            d_gain = v * tape[n, NOTE.line + i]
+            gcoef[COEF.gain + i] += d_gain
+            gstep[COEF.gain + i] += t * d_gain
+            lines[ring + at] = gain * v
+            state[STATE.at + i] = delay_line.ahead(at, 1, length)
+            ring += length
+        left[n], right[n] = enters_left, enters_right

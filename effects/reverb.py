@@ -28,6 +28,8 @@ STATE = layout(predelay_at=1, taps_at=1, low_cut=4, network=network.STATE.size)
 """Places in the rings, and filters. The rings follow: each channel's pre-delay, each channel's taps, the network's."""
 ROW = layout(cut=2, sent=2, slope=2, early=2, late=2, network=network.ROW.size)
 """Rows of a tile: after the low cut, after the pre-delay, its slope, early and late outputs, the network's."""
+GRAD = layout(early=2, late=2, sent=2)
+"""The adjoint's rows: gradients of early and late outputs, and of what the network was sent."""
 TILE = 64
 """Frames worked on at a time: no line is shorter. It changes no sample."""
 NOTE = layout(early=2, late=2, network=network.NOTE.size)
@@ -114,7 +116,7 @@ def _send(x, state, t, coef, step, rows):
     right = channels - 1
     rate = coef[COEF.rate]
     predelay_size, taps_size = _ring_sizes(rate)
-    taps_at = STATE.size + channels * predelay_size
+    taps_at = _taps_at(channels, rate)
     now, tap = int(state[STATE.predelay_at]), int(state[STATE.taps_at])
     _low_cut(x, state, t, coef, step, rows)
     for c in range(channels):
@@ -171,10 +173,15 @@ def _mix(x, t, coef, step, rows):
 
 
 @jit
+def _taps_at(channels, rate):
+    """Find the rings of the taps in the state."""
+    return STATE.size + channels * _ring_sizes(rate)[0]
+
+
+@jit
 def _lines_at(channels, rate):
     """Find the network's memory in the state."""
-    predelay_size, taps_size = _ring_sizes(rate)
-    return STATE.size + channels * (predelay_size + taps_size)
+    return _taps_at(channels, rate) + channels * _ring_sizes(rate)[1]
 
 
 def kernel(x, state, start, coef, step, tape):
@@ -206,26 +213,40 @@ def kernel(x, state, start, coef, step, tape):
 
 
 def adjoint(g, state, start, coef, step, tape, gcoef, gstep):
-    # The transpose of reading a ring at a distance is adding to it at that distance. Here a ring holds all its
-    # channels side by side, frame by frame.
     frames, channels = g.shape
-    predelay_size, taps_size = _ring_sizes(coef[COEF.rate])
-    taps_at, lines_at = STATE.size + channels * predelay_size, _lines_at(channels, coef[COEF.rate])
-    predelay = state[STATE.size : taps_at].reshape((predelay_size, channels))
-    taps, lines = state[taps_at:lines_at].reshape((taps_size, channels)), state[lines_at:]
-    filters, own, moving = state[STATE.network :], coef[COEF.network :], step[COEF.network :]
+    taps_at, lines_at = _taps_at(channels, coef[COEF.rate]), _lines_at(channels, coef[COEF.rate])
+    predelay, taps = (
+        _side_by_side(state[STATE.size : taps_at], channels),
+        _side_by_side(state[taps_at:lines_at], channels),
+    )
+    rows = state[state.shape[0] - ROW.size * TILE :].reshape((ROW.size, TILE))
+    own, moving = coef[COEF.network :], step[COEF.network :]
     g_own, g_moving = gcoef[COEF.network :], gstep[COEF.network :]
-    now, tap = int(state[STATE.predelay_at]), int(state[STATE.taps_at])
-    for n in range(frames - 1, -1, -1):
-        t, notes = start + n, tape[n, NOTE.network :]
-        early_left, early_right, late_left, late_right = _mix_adjoint(g[n], t, coef, step, tape[n], gcoef, gstep)
-        left, right = network.run_adjoint(late_left, late_right, filters, lines, t, own, moving, notes, g_own, g_moving)
-        taps[tap, 0] += left
-        taps[tap, channels - 1] += right
-        _taps_adjoint(early_left, early_right, taps, tap, coef[COEF.rate])
-        _send_adjoint(g[n], state, predelay, now, taps[tap], t, coef, step, tape[n], gcoef, gstep)
-        now, tap = delay_line.ahead(now, 1, predelay_size), delay_line.ahead(tap, 1, taps_size)
-    state[STATE.predelay_at], state[STATE.taps_at] = now, tap
+    for first in range((frames - 1) // TILE * TILE, -1, -TILE):
+        count, t = min(TILE, frames - first), start + first
+        block, notes = g[first : first + count], tape[first : first + count]
+        _mix_adjoint(block, t, coef, step, notes, rows, gcoef, gstep)
+        network.run_adjoint(
+            rows[GRAD.late, :count],
+            rows[GRAD.late + 1],
+            rows[GRAD.sent],
+            rows[GRAD.sent + 1],
+            state[STATE.network :],
+            state[lines_at:],
+            t,
+            own,
+            moving,
+            notes[:, NOTE.network :],
+            g_own,
+            g_moving,
+        )
+        _send_adjoint(block, state, predelay, taps, t, coef, step, notes, rows, gcoef, gstep)
+
+
+@jit
+def _side_by_side(rings, channels):
+    """Read rings as frames of channels. The transpose of reading a ring at a distance is adding to it there."""
+    return rings.reshape((rings.shape[0] // channels, channels))
 
 
 @jit
@@ -235,64 +256,69 @@ def _add(gcoef, gstep, i, t, value):
 
 
 @jit
-def _mix_adjoint(g, t, coef, step, notes, gcoef, gstep):
-    """Give the gradients of early and late outputs, left and right, from those of a frame's channels."""
-    right = g.shape[0] - 1
-    early, late = _at(coef, step, COEF.early, t), _at(coef, step, COEF.late, t)
-    early_left, early_right = notes[NOTE.early], notes[NOTE.early + 1]
-    late_left, late_right = notes[NOTE.late], notes[NOTE.late + 1]
-    left, other = early * early_left + late * late_left, early * early_right + late * late_right
-    mid = g[0] + g[1] if right else g[0]
-    side = g[0] - g[1] if right else g[0]
-    _add(gcoef, gstep, COEF.mid, t, mid * (left + other))
-    _add(gcoef, gstep, COEF.side, t, side * (left - other))
-    mid *= _at(coef, step, COEF.mid, t)
-    side *= _at(coef, step, COEF.side, t)
-    left, other = mid + side, mid - side
-    _add(gcoef, gstep, COEF.early, t, left * early_left + other * early_right)
-    _add(gcoef, gstep, COEF.late, t, left * late_left + other * late_right)
-    return early * left, early * other, late * left, late * other
+def _mix_adjoint(g, start, coef, step, tape, rows, gcoef, gstep):
+    """Turn gradients of a tile's channels into those of early and late outputs."""
+    frames, right = g.shape[0], g.shape[1] - 1
+    for n in range(frames - 1, -1, -1):
+        t = start + n
+        early, late = _at(coef, step, COEF.early, t), _at(coef, step, COEF.late, t)
+        early_left, early_right = tape[n, NOTE.early], tape[n, NOTE.early + 1]
+        late_left, late_right = tape[n, NOTE.late], tape[n, NOTE.late + 1]
+        left, other = early * early_left + late * late_left, early * early_right + late * late_right
+        mid = g[n, 0] + g[n, 1] if right else g[n, 0]
+        side = g[n, 0] - g[n, 1] if right else g[n, 0]
+        _add(gcoef, gstep, COEF.mid, t, mid * (left + other))
+        _add(gcoef, gstep, COEF.side, t, side * (left - other))
+        mid *= _at(coef, step, COEF.mid, t)
+        side *= _at(coef, step, COEF.side, t)
+        left, other = mid + side, mid - side
+        _add(gcoef, gstep, COEF.early, t, left * early_left + other * early_right)
+        _add(gcoef, gstep, COEF.late, t, left * late_left + other * late_right)
+        rows[GRAD.early, n], rows[GRAD.early + 1, n] = early * left, early * other
+        rows[GRAD.late, n], rows[GRAD.late + 1, n] = late * left, late * other
 
 
 @jit
-def _taps_adjoint(early_left, early_right, taps, tap, rate):
-    """Add the gradients of the early outputs to the places that the taps read."""
-    size, channels = taps.shape
-    for k in range(TAPS):
-        taps[delay_line.ahead(tap, int(LEFT_S[k] * rate), size), (channels - 1) * CROSS[k]] += TAP[k] * early_left
-        taps[delay_line.ahead(tap, int(RIGHT_S[k] * rate), size), (channels - 1) * (1 - CROSS[k])] += (
-            TAP[k] * early_right
-        )
-
-
-@jit
-def _send_adjoint(g, state, predelay, now, sent, t, coef, step, notes, gcoef, gstep):
-    """Run the transpose of pre-delay, low cut and dry path for a frame; `sent` holds the gradients of what was sent."""
-    size = predelay.shape[0]
-    b, a1 = _at(coef, step, COEF.low_cut, t), _at(coef, step, COEF.low_cut + 1, t)
-    a2 = _at(coef, step, COEF.low_cut + 2, t)
-    dry, delay = _at(coef, step, COEF.dry, t), _at(coef, step, COEF.predelay, t)
-    whole = min(max(int(delay), 0), size - TILE - 1)
-    near = delay_line.ahead(now, whole, size)
-    far = delay_line.ahead(near, 1, size)
-    for c in range(g.shape[0]):
-        at, filters = NOTE.size + CHANNEL_NOTE.size * c, STATE.low_cut + 2 * c
-        x, v, slope = notes[at + CHANNEL_NOTE.sound], notes[at + CHANNEL_NOTE.cut], notes[at + CHANNEL_NOTE.slope]
-        u = sent[c]
-        sent[c] = 0.0
-        _add(gcoef, gstep, COEF.predelay, t, u * slope)
-        predelay[near, c] += (1.0 - (delay - whole)) * u
-        predelay[far, c] += (delay - whole) * u
-        g1, g2 = state[filters], state[filters + 1]
-        w = predelay[now, c] - a1 * g1 - a2 * g2
-        predelay[now, c] = 0.0
-        d_x = w - 2.0 * g1 + g2
-        _add(gcoef, gstep, COEF.low_cut, t, d_x * x)
-        _add(gcoef, gstep, COEF.low_cut + 1, t, -g1 * v)
-        _add(gcoef, gstep, COEF.low_cut + 2, t, -g2 * v)
-        _add(gcoef, gstep, COEF.dry, t, g[c] * x)
-        state[filters], state[filters + 1] = w, g1
-        g[c] = dry * g[c] + b * d_x
+def _send_adjoint(g, state, predelay, taps, start, coef, step, tape, rows, gcoef, gstep):
+    """Run the transpose of taps, pre-delay, low cut and dry path for a tile."""
+    frames, channels = g.shape
+    right, size, taps_size = channels - 1, predelay.shape[0], taps.shape[0]
+    now, tap = int(state[STATE.predelay_at]), int(state[STATE.taps_at])
+    for n in range(frames - 1, -1, -1):
+        t = start + n
+        taps[tap, 0] += rows[GRAD.sent, n]
+        taps[tap, right] += rows[GRAD.sent + 1, n]
+        for k in range(TAPS):
+            at = delay_line.ahead(tap, int(LEFT_S[k] * coef[COEF.rate]), taps_size)
+            taps[at, right * CROSS[k]] += TAP[k] * rows[GRAD.early, n]
+            at = delay_line.ahead(tap, int(RIGHT_S[k] * coef[COEF.rate]), taps_size)
+            taps[at, right * (1 - CROSS[k])] += TAP[k] * rows[GRAD.early + 1, n]
+        b, a1 = _at(coef, step, COEF.low_cut, t), _at(coef, step, COEF.low_cut + 1, t)
+        a2 = _at(coef, step, COEF.low_cut + 2, t)
+        dry, delay = _at(coef, step, COEF.dry, t), _at(coef, step, COEF.predelay, t)
+        whole = min(max(int(delay), 0), size - TILE - 1)
+        near = delay_line.ahead(now, whole, size)
+        far = delay_line.ahead(near, 1, size)
+        for c in range(channels):
+            at, filters = NOTE.size + CHANNEL_NOTE.size * c, STATE.low_cut + 2 * c
+            x, v = tape[n, at + CHANNEL_NOTE.sound], tape[n, at + CHANNEL_NOTE.cut]
+            u = taps[tap, c]
+            taps[tap, c] = 0.0
+            _add(gcoef, gstep, COEF.predelay, t, u * tape[n, at + CHANNEL_NOTE.slope])
+            predelay[near, c] += (1.0 - (delay - whole)) * u
+            predelay[far, c] += (delay - whole) * u
+            g1, g2 = state[filters], state[filters + 1]
+            w = predelay[now, c] - a1 * g1 - a2 * g2
+            predelay[now, c] = 0.0
+            d_x = w - 2.0 * g1 + g2
+            _add(gcoef, gstep, COEF.low_cut, t, d_x * x)
+            _add(gcoef, gstep, COEF.low_cut + 1, t, -g1 * v)
+            _add(gcoef, gstep, COEF.low_cut + 2, t, -g2 * v)
+            _add(gcoef, gstep, COEF.dry, t, g[n, c] * x)
+            state[filters], state[filters + 1] = w, g1
+            g[n, c] = dry * g[n, c] + b * d_x
+        now, tap = delay_line.ahead(now, 1, size), delay_line.ahead(tap, 1, taps_size)
+    state[STATE.predelay_at], state[STATE.taps_at] = now, tap
 
 
 def state_size(sample_rate, channels):
