@@ -63,4 +63,5 @@ def catalogue() -> tuple[Effect, ...]:
 
 def number_of(name: str) -> int:
     """Give an effect's place in the `catalogue`."""
-    return catalogue().index(load(name))
+    effect = load(name)
+    return next(i for i, each in enumerate(catalogue()) if each is effect)
