@@ -55,7 +55,7 @@ class Chain:
         gains = {name: self._gain(name) for name in GAINS}
         for name, number in gains.items():
             if number is None:
-                raise TypeError(f"{name} holds several values; a stream or a preset needs one number")
+                raise TypeError(f"{name} holds several values; a stream or preset needs one number")
         return ChainSettings(tuple(each.settings for each in self.effects), **gains)  # pyright: ignore[reportArgumentType]
 
     def _gain(self, name: str) -> float | None:

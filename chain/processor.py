@@ -48,7 +48,9 @@ class Processor:
         for name, value in self.values.items():
             number = as_number(self.effect.param(name), value)
             if number is None:
-                raise TypeError(f"{self.effect_name}: {name} holds several values; a stream or a preset needs one number")
+                raise TypeError(
+                    f"{self.effect_name}: {name} holds several values; a stream or a preset needs one number"
+                )
             numbers[name] = number
         return EffectSettings(self.effect_name, numbers, self.enabled)
 

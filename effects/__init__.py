@@ -11,7 +11,7 @@ when an effect is called on a tensor.
 
 from ._blocks import CONTROL_BLOCK, ticks
 from ._catalogue import built_in, catalogue, load, names, number_of, register
-from ._effect import MAX_PARAMS, Effect, Param
+from ._effect import MAX_PARAMS, Effect, Param, log_uniform
 
 __all__ = [
     "CONTROL_BLOCK",
@@ -21,6 +21,7 @@ __all__ = [
     "built_in",
     "catalogue",
     "load",
+    "log_uniform",
     "names",
     "number_of",
     "register",

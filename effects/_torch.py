@@ -57,7 +57,8 @@ def _table(effect: Any, x: torch.Tensor, values: Sequence[Any]) -> torch.Tensor:
     columns = []
     for p, value in zip(effect.params, values, strict=True):
         try:
-            column = torch.as_tensor(value).to("cpu", torch.float64)
+            value = value if isinstance(value, torch.Tensor) else torch.as_tensor(np.asarray(value, np.float64))
+            column = value.to("cpu", torch.float64)
         except (TypeError, ValueError, RuntimeError):
             raise TypeError(f"{p.name}: {value!r} is neither a number nor a tensor of numbers") from None
         shape = tuple(column.shape)
