@@ -31,10 +31,11 @@ from afx_live.realtime.audio.engine import LATENCY, Engine
 from afx_live.realtime.cli.commands import SHIPPED
 from afx_live.realtime.session.listener import LOOK_S
 from afx_live.realtime.session.session import Session
-from afx_live.study.metrics.audio import bootstrap_interval, matched_stft_error
-from afx_live.study.pairs.case import MODES, Case
+from afx_live.study.metrics.audio import matched_stft_error
+from afx_live.study.metrics.bootstrap import bootstrap_interval
+from afx_live.study.metrics.spectrum import long_term_spectrum
+from afx_live.study.pairs.condition import MODES, Condition
 from afx_live.study.pairs.generators import draw_pair
-from afx_live.study.systems.baselines import long_term_spectrum
 from afx_live.study.systems.registry import loaded
 from afx_live.training.datamodules import held_out_of
 from afx_live.training.recordings.recordings import Recording, find
@@ -92,7 +93,7 @@ class Outcome:
 def ask(job: tuple[list[Recording], Path, str, str, int, int]) -> Outcome:
     """Match one pair as a file, and as a stream that plays it round and round."""
     recordings, model, row, mode, index, seed = job
-    pair = draw_pair(Case(row=row, mode=mode), recordings, index, seed)
+    pair = draw_pair(Condition(effect_set=row, mode=mode), recordings, index, seed)
     predictor, x = loaded(model), pair.input
     lufs = integrated_loudness(pair.reference, RATE)
     rounds = _round(x, HEARD_S + JUDGED_S)
@@ -180,7 +181,7 @@ def _moved(chains: list[ChainSettings]) -> tuple[float, float]:
 def look_ms(model: Path, recordings: list[Recording], times: int = 50) -> float:
     """Time one look at 5 s, encoder and controller, on one thread; the median in milliseconds."""
     predictor = loaded(model)
-    x = draw_pair(Case(row="none", mode="same"), recordings, 0, 1).input
+    x = draw_pair(Condition(effect_set="none", mode="same"), recordings, 0, 1).input
     took = []
     for _ in range(times):
         begin = perf_counter()
