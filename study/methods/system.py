@@ -11,7 +11,6 @@ from ...chain import CANONICAL, ChainParameters
 from ...dsp.loudness import integrated_loudness
 from ...training.features import LUFS, SAMPLE_RATE
 from ...training.response_losses import errors
-from ...training.response_system import CURVE_WEIGHT
 from .losses import AudioLoss, at_level_of
 from .network import Network
 from .proxy import PROXIED, trained_proxy
@@ -21,6 +20,8 @@ from .unit_parameters import UnitParameters, draw_masks, learned
 Method = Literal["ad", "spsa", "np", "np_fh", "ctcn1", "ctcn2", "response"]
 CONDITIONS = {"ctcn1": (24,), "ctcn2": (18, 6)}
 """Sizes of the conditions of black boxes: as many numbers as equaliser and compressor have parameters."""
+EQUALISER_RESPONSE_WEIGHT = 2.0
+"""Weight of the equaliser's curve in the response loss; the other effects' is 1."""
 
 
 class MethodSystem(lightning.LightningModule):
@@ -172,7 +173,9 @@ class MethodSystem(lightning.LightningModule):
         each = (errors(self.chain, self.unit_parameters.values(unit), true) * wanted).sum(0) / wanted.sum(0).clamp(
             min=1.0
         )
-        weights = torch.tensor([CURVE_WEIGHT if e == "equaliser" else 1.0 for e in self.chain.order]).to(each)
+        weights = torch.tensor([EQUALISER_RESPONSE_WEIGHT if e == "equaliser" else 1.0 for e in self.chain.order]).to(
+            each
+        )
         flags = nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * mask
         return (weights * each).sum() + flags.sum(1).mean()
 

@@ -70,6 +70,7 @@ def _example(number: int, condition: Condition, index: int, made: dict[str, regi
         soundfile.write(folder / name, level, pair.sample_rate, format="OGG", subtype="VORBIS", compression_level=0.5)
         files.append({"file": name, "label": label})
     about = (
-        f"f is {pair.about}. Reference from the {condition.mode} recording. All at -23 LUFS: judge sound, not level."
+        f"Effects: {pair.about}. Reference from the {condition.mode} recording. "
+        "All at -23 LUFS: judge the sound, not the level."
     )
     return {"title": f"{condition.effect_set.capitalize()}, {pair.recording}", "about": about, "sounds": files}

@@ -10,9 +10,9 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from afx_live.chain import ChainParameters
+from afx_live.chain import ChainParameters, play_clip
 from afx_live.dsp.loudness import integrated_loudness
-from afx_live.study.methods import load, renders
+from afx_live.study.methods import Trained, load, renders
 from afx_live.study.methods.budget import Budget
 from afx_live.study.methods.cli import main
 from afx_live.study.methods.losses import AudioLoss, at_level_of
@@ -297,6 +297,15 @@ def check_playing(trained) -> None:
         assert alike > (1 - 1e-9 if nothing.settings else 0.95)  # to 48 kHz and back, noise loses its top
         if nothing.settings:
             assert not any(step.enabled for step in nothing.settings.effects)
+
+
+def test_settings_hold_gains_up_to_the_range_of_gain():
+    x, reference = two_clips()
+    x *= 10 ** ((-55.0 - integrated_loudness(x, 44100)) / 20)
+    played = Trained(MethodSystem("ad", ["compressor"], hidden=8)).play(x, reference, 44100)
+    assert played.settings is not None
+    assert played.settings.input_gain_db == pytest.approx(32.0, abs=0.01)  # over 24 dB
+    np.testing.assert_allclose(play_clip(played.settings, x, 44100), played.audio, atol=1e-6)
 
 
 def test_a_budget_ends_a_training_and_is_kept_when_it_goes_on(folder, cache, tmp_path):
