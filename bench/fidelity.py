@@ -26,9 +26,10 @@ from common import machine, table
 
 from afx_live.chain import ChainSettings, play_clip
 from afx_live.dsp.loudness import integrated_loudness
-from afx_live.realtime.audio import render
+from afx_live.matching import match_clip, read_clip, read_reference
+from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.audio.engine import LATENCY, Engine
-from afx_live.realtime.cli.commands import SHIPPED
+from afx_live.realtime.audio.render import render
 from afx_live.realtime.session.listener import LOOK_S
 from afx_live.realtime.session.session import Session
 from afx_live.study.metrics.audio import matched_stft_error
@@ -104,10 +105,10 @@ def ask(job: tuple[list[Recording], Path, str, str, int, int]) -> Outcome:
         written = [Path(folder, name) for name in ("reference.wav", "input.wav", "out.wav")]
         for path, sound in zip(written, (pair.reference, rounds), strict=False):
             soundfile.write(path, sound, RATE, "FLOAT")
-        reference = render.reference(written[0], predictor)
-        heard = render.listen(written[1])
-        found = render.match_file(heard, predictor, [reference])
-        _, reached_lufs = render.render(heard, found, written[2], lambda frames: None)
+        reference = read_reference(written[0], predictor)
+        heard = read_clip(written[1])
+        found = match_clip(heard, predictor, [reference])
+        _, reached_lufs = render(heard, found, written[2], lambda frames: None)
         file = soundfile.read(written[2])[0][judged]
 
     stage = Stage()
@@ -226,9 +227,10 @@ def page(found: list[Outcome], look: float, model: Path, recordings: int) -> str
             )
     moved = np.quantile([o.moved_db for o in found], 0.95)
     octaves = np.quantile([o.moved_octaves for o in found], 0.95)
+    about = loaded(model).description
     return f"""# Fidelity on stage
 
-`{Path(__file__).name}` wrote this page, with the model {loaded(model).name} ({loaded(model).spec["parameters"]:,}
+`{Path(__file__).name}` wrote this page, with the model {about.name} ({about.data["parameters"]:,}
 parameters) on {recordings} recordings that training never heard, 5 s each, our own effects with random settings.
 
 **The streaming path.** Loudness-matched STFT error of the third 5 s of a stream, after {HEARD_S:g} s of input, against
@@ -254,7 +256,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "", allow_abbrev=False)
     p.add_argument("--folder", required=True, help="folder of recordings")
     p.add_argument("--config", type=Path, default=Path("training/shipped.yaml"), help="what training has not heard")
-    p.add_argument("--model", type=Path, default=SHIPPED)
+    p.add_argument("--model", type=Path, default=SHIPPED_MODEL)
     p.add_argument("-n", type=int, default=30, help="pairs of each row and mode (30)")
     p.add_argument("--workers", type=int, default=2)
     p.add_argument("--seed", type=int, default=7)

@@ -48,7 +48,7 @@ it, in the input and in the parameters (each relative to its own size; the worst
 
 - dasp-pytorch approximates the recursions by sampling in frequency. Its compressor has no release (the parameter does
   nothing) and its attack is a 10 to 90 % time: "as built" is its error against itself in float64, "as meant" against
-  the published design of both. Its distortion is `tanh` of a driven input: no oversampling, tone or mix; its reverb
+  the published design of both. Its distortion is `tanh` of a driven input, without oversampling, tone or mix; its reverb
   convolves with new noise at each call, so that there is no error to state.
 - torchaudio has the recursion (`lfilter`), not the effects: its column is the same six filters, coefficients included.
 - References: equaliser, `lfilter` in float64 on cookbook coefficients; compressor, a loop over the first {loop} frames;

@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         import lightning  # noqa: F401
 
-        from ..matching.model import ModelError
+        from ..matching import ModelError
     except ImportError as error:
         sys.exit(f"afx-study: {error.name} is missing. Install the training side: pip install 'afx-live[train]'")
     if training is not None:
@@ -206,8 +206,8 @@ def _do_linear_probe(a: argparse.Namespace) -> None:
 
 
 def _do_calibrate(a: argparse.Namespace) -> None:
+    from ..presets import SHIPPED_MODEL
     from .run.calibrate import calibrate
-    from .systems.registry import SHIPPED_MODEL
 
     model = a.model or SHIPPED_MODEL
     print(calibrate(_recordings(a)[0], model, a.n, a.seed, a.workers, (0.0, *a.strengths), a.scores))

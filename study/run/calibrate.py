@@ -5,7 +5,6 @@ strengths; the thresholds and strengths that bring the results nearest to the an
 description: for an input of the reference's own source, and for one of another.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from ...chain import ChainSettings, play_clip
-from ...matching.match import solve_level
-from ...matching.model import THRESHOLDS, feature_distance
+from ...matching import feature_distance, solve_level
+from ...matching.format import write_calibration
 from ...training.features import LUFS, SAMPLE_RATE
 from ...training.recordings.recordings import Recording
 from ..metrics.audio import log_mel_error, matched_stft_error
@@ -48,7 +47,7 @@ docs/experiments.md."""
 
 MARGIN = 0.3
 """Thresholds are raised by this, in log-odds, over the best on the recordings at hand: see there, too."""
-SCORES = ("probability", "kin", "errors", "nothing", "distance")
+SCORES = ("probability", "kin", "errors", "nothing", "distance")  # "kin": same_source, in files of any version
 
 
 def _score(
@@ -74,7 +73,7 @@ def _score(
     shape = (len(strengths),) * len(tried)
     return (
         prediction.probability.tolist(),
-        prediction.kin,
+        prediction.same_source,
         np.broadcast_to(np.reshape(errors, [len(t) for t in tried]), shape),
         _error(pair.input, pair.answer),
         feature_distance(model.analyse(pair.answer, SAMPLE_RATE), reference),
@@ -88,7 +87,7 @@ def _error(result: np.ndarray, truth: np.ndarray) -> float:
 
 def choose(
     probability: np.ndarray,
-    kin: np.ndarray,
+    same_source: np.ndarray,
     errors: np.ndarray,
     nothing: np.ndarray,
     cells: Sequence[tuple[str, str]],
@@ -96,17 +95,17 @@ def choose(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose thresholds and strengths, (effects, 2) each, for other and for same sources.
 
-    probability (pairs, effects), kin (pairs,), errors (pairs, strengths of the first effect, …), nothing
+    probability (pairs, effects), same_source (pairs,), errors (pairs, strengths of the first effect, …), nothing
     (pairs,): the error of doing nothing; cells (pairs,): effect set and mode of each pair. Minimises the mean
     change over cells, with penalties on a cell's harm (upper 95 % limit over MAX_MEAN_HARM) and on the share of
     harmed pairs over MAX_HARMED.
     """
     groups = [np.array([i for i, cell in enumerate(cells) if cell == one]) for one in dict.fromkeys(cells)]
     bases = [max(nothing[g].mean(), 0.15 * nothing.mean()) for g in groups]
-    pairs, same = np.arange(len(errors)), (kin > 0.5).astype(int)
+    pairs, same = np.arange(len(errors)), (same_source > 0.5).astype(int)
 
     def cost(chosen: np.ndarray) -> float:
-        limits = chosen[0, :, 0] + kin[:, None] * (chosen[0, :, 1] - chosen[0, :, 0])
+        limits = chosen[0, :, 0] + same_source[:, None] * (chosen[0, :, 1] - chosen[0, :, 0])
         levels = np.where(probability > limits, chosen[1].astype(int).T[same], 0)
         change = errors[(pairs, *levels.T)] - nothing
         total = 0.0
@@ -170,16 +169,13 @@ def calibrate(
             columns = [np.array(c) for c in zip(*pool.map(_score, jobs, chunksize=4), strict=True)]
         if scores:
             np.savez_compressed(scores, **dict(zip(SCORES, columns, strict=True)))
-    probability, kin, errors, nothing, distance = columns
-    thresholds, levels = choose(probability, kin, errors, nothing, [job[2:4] for job in jobs], strengths)
+    probability, same_source, errors, nothing, distance = columns
+    thresholds, levels = choose(probability, same_source, errors, nothing, [job[2:4] for job in jobs], strengths)
     chosen = more_cautious(thresholds), levels
-    path = model / "model.json"
-    spec = json.loads(path.read_text())
-    for key, rows in zip(THRESHOLDS, chosen, strict=True):
-        spec[key] = dict(zip((s["effect"] for s in spec["chain"]), np.round(rows, 3).tolist(), strict=True))
     same = np.array([job[3] == "same" for job in jobs])
-    spec["reach"] = [round(float(np.quantile(distance[same == mode], IN_RANGE_SHARE)), 3) for mode in (False, True)]
+    other_distance, same_distance = (
+        float(np.quantile(distance[same == mode], IN_RANGE_SHARE)) for mode in (False, True)
+    )
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    spec["calibration"] = {"pairs": len(jobs), "recordings": len(recordings), "seed": seed, "created": when}
-    path.write_text(json.dumps(spec, indent=2) + "\n")
-    return {key: spec[key] for key in THRESHOLDS}
+    about = {"pairs": len(jobs), "recordings": len(recordings), "seed": seed, "created": when}
+    return write_calibration(model, *chosen, (other_distance, same_distance), about)

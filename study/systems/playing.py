@@ -8,7 +8,7 @@ import numpy as np
 from ...chain import ChainSettings, play_clip
 from ...dsp.loudness import integrated_loudness
 from ...effects import load
-from ...matching.match import solve_level
+from ...matching import solve_level
 from ..metrics.audio import MATCHED_LUFS
 from ..pairs.condition import Audio, Pair, Result
 

@@ -16,13 +16,11 @@ from ... import presets
 from ...chain import CANONICAL, ChainParameters, ChainSettings, play_clip
 from ...dsp.loudness import integrated_loudness
 from ...effects import names
-from ...matching.match import Match, Reference, match, solve_level
-from ...matching.model import MODELS, MatchModel
+from ...matching import MatchModel, match, solve_level
 from ..pairs.condition import SILENT_LUFS, Pair, Result, System
 from . import baselines, rb_dsp, rule_matcher
 from .playing import at_reference_loudness, constrained, played
 
-SHIPPED_MODEL = MODELS / "afx-1"
 TRAININGS = ("ad", "spsa", "np", "np_hh", "np_fh", "ctcn1", "ctcn2", "response")
 """Those that `afx-study train` makes."""
 
@@ -197,22 +195,16 @@ def loaded(folder: Path) -> MatchModel:
 
 def ours_folder(models: Path) -> Path:
     """Return the folder of the model that "ours" is."""
-    return models / "ours" if (models / "ours" / "model.json").is_file() else SHIPPED_MODEL
-
-
-def _matched(pair: Pair, model: MatchModel) -> Match:
-    """Match as live and files do."""
-    rate, loudness = pair.sample_rate, integrated_loudness(pair.reference, pair.sample_rate)
-    reference = Reference(Path("reference"), model.analyse(pair.reference, rate), loudness, 0.0)
-    return match(model, model.analyse(pair.input, rate), pair.input, rate, [reference])
+    return models / "ours" if (models / "ours" / "model.json").is_file() else presets.SHIPPED_MODEL
 
 
 def _ours(models: Path, allowed: Allowed) -> System:
     model = loaded(ours_folder(models))
 
     def play(pair: Pair) -> Result:
-        found = _matched(pair, model)
-        settings, x, rate = found.settings, pair.input, pair.sample_rate
+        x, rate = pair.input, pair.sample_rate
+        found = match(x, pair.reference, rate, model)
+        settings = found.settings
         if allowed is not None:
             settings = solve_level(constrained(settings, allowed), x, rate, found.target_lufs, model.lufs)
         return Result(play_clip(settings, x, rate), settings)

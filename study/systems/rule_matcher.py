@@ -14,8 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ...chain import CANONICAL, ChainSettings, play_clip
 from ...effects import load
-from ...matching.equaliser_fit import fit
-from ...matching.match import solve_level
+from ...matching import fit_curve, solve_level
 from ..metrics.audio import MATCHED_LUFS, Audio, matched
 from ..metrics.spectrum import long_term_spectrum
 
@@ -68,7 +67,7 @@ def _with_equaliser(
         return bare
     effect = load("equaliser")
     start = np.array([p.unit(p.default) for p in effect.params])
-    unit = fit(curve, hz, np.ones_like(hz), start, sample_rate)
+    unit = fit_curve(curve, hz, np.ones_like(hz), start, sample_rate)
     values = {p.name: p.clip(p.value(float(u))) for p, u in zip(effect.params, unit, strict=True)}
     return settings.with_effect("equaliser", enabled=True, **values)
 
