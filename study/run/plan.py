@@ -67,8 +67,8 @@ def expand(plan: Mapping[str, Any], effect_sets: Mapping[str, Collection[str]], 
 
 def _conditions(cell: Mapping[str, Any], effect_sets: Mapping[str, Collection[str]], where: str) -> Iterable[Condition]:
     lists = {a: v if isinstance(v := cell.get(a, getattr(Condition, a)), list) else [v] for a in AXES}
-    for generator in lists.pop("generator"):
-        generator = FORMER_GENERATORS.get(generator, generator)
+    for name in map(str, lists.pop("generator")):
+        generator = FORMER_GENERATORS.get(name, name)
         _check(generator, effect_sets, f"generator of {where}")
         wanted = effect_sets[generator] if lists["effect_set"] == ["*"] else lists["effect_set"]
         for values in product(*({**lists, "effect_set": wanted}).values()):

@@ -2,6 +2,7 @@
 
 import json
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from afx_live.study.report import examples, report
 from afx_live.study.report.results import Results
 from afx_live.study.run import rows
 from support.study_rows import made_up
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Page(HTMLParser):
@@ -92,6 +95,19 @@ def test_a_report_is_the_same_every_time_and_needs_rows(results):
     (results / "none").mkdir()
     with pytest.raises(ValueError, match="afx-study run"):
         report.write([results / "none"], results / "R.html", results / "models")
+
+
+@pytest.mark.slow
+def test_the_committed_rows_make_the_committed_report(tmp_path):
+    known = (ROOT / "docs" / "study_report.md").read_text(encoding="utf-8")
+    places = [ROOT / "docs" / "study_rows.jsonl.xz", ROOT / "bench" / "foreign_rows.jsonl.xz"]
+    _, twin = report.write(places, tmp_path / "R.html", tmp_path / "models")
+    tables = [
+        text for text in twin.read_text(encoding="utf-8").split("\n### ")[1:] if not text.startswith("Provenance")
+    ]
+    assert len(tables) > 20
+    for table in tables:
+        assert table.split("\n## ")[0].strip() in known
 
 
 def test_without_findings_a_report_has_none(results):
