@@ -3,7 +3,7 @@
 PYTHON ?= python3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT := jackd2 libportaudio2 liblo-tools gcc libc6-dev strace sox
-LIVE := $(shell find chain dsp effects matching presets realtime -type f -not -name '*.pyc')
+LIVE := $(shell find chain dsp effects files matching presets realtime -type f -not -name '*.pyc')
 WHEEL = dist/afx_live-*.whl
 PINNED := --constraint constraints.txt --build-constraint constraints.txt
 PIP_VERSION = $(shell sed -n 's/^pip==//p' constraints.txt)

@@ -21,25 +21,27 @@ else:
 ROOT = Path(__file__).resolve().parents[2]
 MAY_IMPORT = {
     "dsp": set(),
+    "files": set(),
     "effects": {"dsp"},
     "chain": {"effects", "dsp"},
     "presets": {"chain", "effects"},
-    "matching": {"presets", "chain", "effects", "dsp"},
-    "realtime": {"matching", "presets", "chain", "effects", "dsp"},
-    "training": {"chain", "effects", "dsp"},
+    "matching": {"files", "presets", "chain", "effects", "dsp"},
+    "realtime": {"matching", "files", "presets", "chain", "effects", "dsp"},
+    "training": {"files", "chain", "effects", "dsp"},
     "export": {"training", "matching", "presets", "chain", "effects", "dsp"},
-    "study": {"training", "export", "matching", "presets", "chain", "effects", "dsp"},
+    "study": {"training", "export", "files", "matching", "presets", "chain", "effects", "dsp"},
 }
 FLOORS = {
     "audio": set(),
+    "batch": set(),
     "session": {"audio"},
     "osc": {"audio", "session"},
     "view": {"audio", "session"},
     "doctor": {"audio"},
-    "cli": {"audio", "session", "osc", "view", "doctor"},
+    "cli": {"audio", "batch", "session", "osc", "view", "doctor"},
 }
 """The rooms within realtime/, and which of each other they may import."""
-LIVE = ["dsp", "effects", "chain", "presets", "matching", "realtime"]
+LIVE = ["dsp", "files", "effects", "chain", "presets", "matching", "realtime"]
 GPL = {"pedalboard", "matchering", "essentia", "aubio", "madmom"}
 """Packages whose licence would become ours. They live in bench/, as peers to compare with."""
 SOUND = {"sounddevice", "soundfile", "soxr"}
