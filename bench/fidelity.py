@@ -26,9 +26,10 @@ from common import machine, table
 
 from afx_live.chain import ChainSettings, play_clip
 from afx_live.dsp.loudness import integrated_loudness
+from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.audio import render
-from afx_live.realtime.audio.engine import LATENCY, Engine
-from afx_live.realtime.cli.commands import SHIPPED
+from afx_live.realtime.audio.engine import Engine
+from afx_live.realtime.audio.safety import LOOKAHEAD
 from afx_live.realtime.session.listener import LOOK_S
 from afx_live.realtime.session.session import Session
 from afx_live.study.metrics.audio import bootstrap_interval, matched_stft_error
@@ -114,7 +115,7 @@ def ask(job: tuple[list[Recording], Path, str, str, int, int]) -> Outcome:
     with session._lock:
         session._send()
     live = _streamed(stage, session, rounds, [])
-    live = live[judged.start + LATENCY + session.playing.latency :]  # as late as it says
+    live = live[judged.start + LOOKAHEAD + session.playing.latency :]  # as late as it says
     chains: list[ChainSettings] = [session.playing]
     _streamed(stage, session, _round(x, REST_S), chains)
     moved_db, moved_octaves = _moved(chains)
@@ -253,7 +254,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "", allow_abbrev=False)
     p.add_argument("--folder", required=True, help="folder of recordings")
     p.add_argument("--config", type=Path, default=Path("training/shipped.yaml"), help="what training has not heard")
-    p.add_argument("--model", type=Path, default=SHIPPED)
+    p.add_argument("--model", type=Path, default=SHIPPED_MODEL)
     p.add_argument("-n", type=int, default=30, help="pairs of each row and mode (30)")
     p.add_argument("--workers", type=int, default=2)
     p.add_argument("--seed", type=int, default=7)

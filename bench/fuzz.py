@@ -277,9 +277,9 @@ def model_target() -> Target:
 
 
 def model_seeds() -> list[bytes]:
-    from afx_live.realtime.cli.commands import SHIPPED
+    from afx_live.presets import SHIPPED_MODEL
 
-    spec = json.loads((SHIPPED / "model.json").read_text())
+    spec = json.loads((SHIPPED_MODEL / "model.json").read_text())
     nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     spec["sha256"] = {"encoder.onnx": nothing, "controller.onnx": nothing}
     return [json.dumps(spec).encode()]

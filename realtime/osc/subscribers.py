@@ -220,7 +220,7 @@ def datagrams(values: Iterable[tuple[str, Value]]) -> Iterator[bytes]:
 def readings(engine: "LiveEngine", playing: "ChainSettings") -> dict[str, float]:
     """Read the engine's meters as the addresses under /afx/meter tell them; silence is -100 dB."""
     from ...effects import load, names
-    from ..audio.engine import LATENCY
+    from ..audio.safety import LOOKAHEAD
 
     m = engine.meters()
     status: Mapping[str, Any] = getattr(engine, "status", {})
@@ -235,7 +235,7 @@ def readings(engine: "LiveEngine", playing: "ChainSettings") -> dict[str, float]
         "xruns": m["input_overflows"] + m["output_underflows"],
         "late": m["late"],
         "muted": m["muted_blocks"],
-        "latency_ms": 1e3 * (device_s + LATENCY / engine.sample_rate),
+        "latency_ms": 1e3 * (device_s + LOOKAHEAD / engine.sample_rate),
     }
     slots = {step.effect: i for i, step in enumerate(playing.effects, 1)}  # slot 0 is the input gain
     for name in names():

@@ -1,7 +1,7 @@
-"""Keys while it plays, on a terminal. They do what OSC does, so nothing is done that OSC cannot do.
+"""Keys while it plays, on a terminal. They do nothing that OSC cannot do.
 
-The terminal is asked for single keys without echo, and gets its old ways back at every end but
-SIGKILL. A program in the background may not read its terminal, or the system stops it; then keys wait.
+The terminal is switched to single keys without echo, and restored at every end but SIGKILL. A program in the
+background must not read its terminal, or the system stops it; then keys wait.
 """
 
 import atexit
@@ -26,11 +26,11 @@ log = logging.getLogger(__name__)
 POLL_S = 0.25
 AMOUNT_STEP = 0.05
 HELP = (
-    ("space", "A/B: the sound or the input, equally loud"),
-    ("m", "mute, and back"),
+    ("space", "A/B: effects or dry input, equally loud"),
+    ("m", "mute, un-mute"),
     ("u", "undo"),
     ("r", "redo"),
-    ("f", "freeze, and follow again"),
+    ("f", "freeze, un-freeze"),
     ("+ -", "amount"),
     ("q", "end"),
 )
@@ -38,7 +38,7 @@ HELP = (
 
 
 class Controls(Protocol):
-    """What keys steer: a `Session`."""
+    """What keys control: a `Session`."""
 
     def apply(self, values: dict[str, float]) -> None: ...
 
@@ -46,22 +46,22 @@ class Controls(Protocol):
 
 
 def press(key: str, controls: Controls, stop: Callable[[], None]) -> str:
-    """Do what a key stands for; returns what to say about it, nothing for a key that means nothing."""
+    """Do what a key stands for; returns a line about it, nothing for a key without a meaning."""
     if key == "q":
         stop()
         return "ending"
     if key in " b":
         controls.apply({"/afx/ab": 1.0})
-        return "A/B: the input, as loud as the sound" if controls.value("/afx/bypass") else "A/B: the sound"
+        return "A/B: the dry input, equally loud" if controls.value("/afx/bypass") else "A/B: the effects"
     if key == "m":
         controls.apply({"/afx/panic/clear" if controls.value("/afx/panic") else "/afx/panic": 1.0})
-        return "muted: m lets it sound again" if controls.value("/afx/panic") else "sounds again"
+        return "muted: m un-mutes" if controls.value("/afx/panic") else "un-muted"
     if key in "ur":
         controls.apply({"/afx/undo" if key == "u" else "/afx/redo": 1.0})
-        return ("undo" if key == "u" else "redo") + (": frozen, f follows again" * bool(controls.value("/afx/freeze")))
+        return ("undo" if key == "u" else "redo") + (": frozen, f un-freezes" * bool(controls.value("/afx/freeze")))
     if key == "f":
         controls.apply({"/afx/freeze": 0.0 if controls.value("/afx/freeze") else 1.0})
-        return "frozen: f follows again" if controls.value("/afx/freeze") else "follows the input"
+        return "frozen: f un-freezes" if controls.value("/afx/freeze") else "following the input"
     if key in "+=-":
         step = -AMOUNT_STEP if key == "-" else AMOUNT_STEP
         amount = min(max(round(float(controls.value("/afx/amount")) + step, 2), 0.0), 1.0)
@@ -71,9 +71,9 @@ def press(key: str, controls: Controls, stop: Callable[[], None]) -> str:
 
 
 class Keyboard:
-    """Listen for keys on standard input, in its context; does nothing unless that is a terminal.
+    """Reads keys from standard input, in its context; does nothing unless that is a terminal.
 
-    `stop` ends the program, `say` tells what a key did.
+    `stop` ends the program; `say` gets a line about what a key did.
     """
 
     def __init__(self, controls: Controls, stop: Callable[[], None], say: Callable[[str], None]) -> None:
@@ -85,7 +85,7 @@ class Keyboard:
 
     def __enter__(self) -> "Keyboard":
         with suppress(OSError, ValueError, AttributeError):  # no standard input, or not one of the system's
-            if termios and sys.stdin.isatty() and _ours(sys.stdin.fileno()):
+            if termios and sys.stdin.isatty() and in_foreground(sys.stdin.fileno()):
                 self._open(sys.stdin.fileno())
         return self
 
@@ -94,7 +94,7 @@ class Keyboard:
         assert termios
         with suppress(termios.error):
             self._old = termios.tcgetattr(terminal)
-            atexit.register(self._restore)  # also when the program falls over
+            atexit.register(self._restore)  # also when the program crashes
             self._terminal = terminal
             tty.setcbreak(terminal, termios.TCSANOW)
             self._worker.start()
@@ -106,13 +106,13 @@ class Keyboard:
 
     @property
     def listening(self) -> bool:
-        """Whether keys are heard."""
+        """Whether keys are read."""
         return self._terminal is not None
 
     def _restore(self) -> None:
         terminal, self._terminal = self._terminal, None
         atexit.unregister(self._restore)
-        if terminal is not None and termios and _ours(terminal):
+        if terminal is not None and termios and in_foreground(terminal):
             with suppress(termios.error):
                 termios.tcsetattr(terminal, termios.TCSANOW, self._old)
 
@@ -121,7 +121,7 @@ class Keyboard:
             ready, _, _ = select.select([terminal], [], [], POLL_S)
             if not ready:
                 continue
-            if not _ours(terminal):
+            if not in_foreground(terminal):
                 select.select([], [], [], POLL_S)
                 continue
             try:
@@ -139,11 +139,11 @@ class Keyboard:
             try:
                 if said := press(key, self._controls, self._stop):
                     self._say(said)
-            except Exception:  # a key that does nothing must not end the keyboard
+            except Exception:  # a key that fails must not end the keyboard
                 log.exception("the key %r failed", key)
 
 
-def _ours(terminal: int) -> bool:
+def in_foreground(terminal: int) -> bool:
     """Whether we are in the foreground of the terminal: else reading it, or setting it, would stop us."""
     try:
         return os.tcgetpgrp(terminal) == os.getpgrp()

@@ -33,10 +33,10 @@ from afx_live.effects import names
 from afx_live.matching import model as predictor
 from afx_live.matching.model import ClipError, MatchModel, ModelError
 from afx_live.matching.onnx_sandbox import run_in_sandbox
-from afx_live.realtime.audio.engine import CEILING
+from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.audio.render import fixed, listen, render
+from afx_live.realtime.audio.safety import CEILING
 from afx_live.realtime.cli import main
-from afx_live.realtime.cli.commands import SHIPPED
 from afx_live.realtime.osc import messages
 from afx_live.realtime.osc import server as osc
 from afx_live.realtime.osc.messages import BURST, MESSAGE_RATE, Budget
@@ -683,7 +683,7 @@ GRAPHS = {
         "float32",
     ),
     "no answer": (lambda: graph(), "onnxruntime cannot load it"),
-    "cut": (lambda: (SHIPPED / "encoder.onnx").read_bytes()[:300_000], "not an ONNX graph"),
+    "cut": (lambda: (SHIPPED_MODEL / "encoder.onnx").read_bytes()[:300_000], "not an ONNX graph"),
     "a length of 2^63": (lambda: b"\x3a" + b"\xff" * 8 + b"\x7f", "not an ONNX graph"),
     "a number without end": (lambda: b"\xff" * 100, "not an ONNX graph"),
 }
@@ -692,7 +692,7 @@ GRAPHS = {
 def put_graph(folder, data):
     """Put an encoder into a copy of the shipped model, with the right checksum."""
     data = data if isinstance(data, bytes) else data.SerializeToString()
-    shutil.copytree(SHIPPED, folder)
+    shutil.copytree(SHIPPED_MODEL, folder)
     (folder / "encoder.onnx").write_bytes(data)
     spec = json.loads((folder / "model.json").read_text())
     spec["sha256"]["encoder.onnx"] = hashlib.sha256(data).hexdigest()
@@ -715,7 +715,7 @@ def test_a_graph_that_answers_with_nonsense_says_so_when_it_is_heard(tmp_path):
 
 
 def test_a_graph_that_kills_its_process_kills_only_a_child(tmp_path, monkeypatch):
-    folder = put_graph(tmp_path / "model", (SHIPPED / "encoder.onnx").read_bytes())
+    folder = put_graph(tmp_path / "model", (SHIPPED_MODEL / "encoder.onnx").read_bytes())
     MatchModel(folder)  # the copy is fine
     with pytest.raises(ModelError, match="do not end within"):
         run_in_sandbox(
@@ -761,7 +761,7 @@ SPECS = {
 @pytest.mark.parametrize("name", SPECS)
 def test_a_hostile_description_is_a_model_error(tmp_path, monkeypatch, name):
     monkeypatch.setattr(predictor, "run_in_sandbox", lambda *words: None)  # it has its own tests
-    folder = shutil.copytree(SHIPPED, tmp_path / "model")
+    folder = shutil.copytree(SHIPPED_MODEL, tmp_path / "model")
     os.mkfifo(folder / "pipe")
     (folder / "zero").symlink_to("/dev/zero")
     spec = json.loads((folder / "model.json").read_text())

@@ -21,7 +21,8 @@ from afx_live.dsp.compiler import c_function
 from afx_live.effects import load as effect
 from afx_live.effects import names
 from afx_live.realtime.audio.callback import CALLBACK, INPUT_OVERFLOW, Callback, callback
-from afx_live.realtime.audio.engine import CEILING, memory
+from afx_live.realtime.audio.engine import memory
+from afx_live.realtime.audio.safety import CEILING
 from afx_live.realtime.audio.shared_memory import Shared
 from afx_live.realtime.osc.udp import lost
 from support.jack import need

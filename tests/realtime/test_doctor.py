@@ -15,14 +15,16 @@ import numpy as np
 import pytest
 
 from afx_live.realtime.audio.devices import DeviceError
-from afx_live.realtime.audio.engine import LATENCY, memory
+from afx_live.realtime.audio.engine import memory
 from afx_live.realtime.audio.live_engine import LiveEngine
+from afx_live.realtime.audio.safety import LOOKAHEAD
 from afx_live.realtime.audio.shared_memory import Shared
-from afx_live.realtime.audio.test_signal import LEVEL, PERIOD, find, probe
+from afx_live.realtime.audio.test_signal import LEVEL, PERIOD, noise_callback
 from afx_live.realtime.cli import commands
 from afx_live.realtime.cli.main import main
 from afx_live.realtime.doctor import doctor, loopback, system
 from afx_live.realtime.doctor.doctor import DropOuts, diagnosis, smallest
+from afx_live.realtime.doctor.mls import find
 from afx_live.realtime.doctor.system import no_device
 from support.jack import need
 
@@ -38,7 +40,7 @@ def run_loop(way, level=LEVEL, periods=2, block=333):
     Output and input are the second of two channels. Returns what it kept, (frames, 2).
     """
     shared = Shared.create(None, RATE)
-    bound = probe(memory(shared, RATE, (1, 1), (1, 1)), RATE, 2, 2, level)
+    bound = noise_callback(memory(shared, RATE, (1, 1), (1, 1)), RATE, 2, 2, level)
     sound = np.zeros((periods * PERIOD // block + 1) * block)
     x, y = np.zeros((block, 2), np.float32), np.zeros((block, 2), np.float32)
     for at in range(0, len(sound), block):
@@ -197,7 +199,7 @@ def test_what_stands_in_the_way_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr("os.getgroups", list)
     monkeypatch.setattr("os.getegid", lambda: 65534)
     monkeypatch.setattr("resource.getrlimit", lambda which: (8 << 20, 8 << 20))
-    monkeypatch.setattr(commands, "SHIPPED", tmp_path)
+    monkeypatch.setattr(commands, "SHIPPED_MODEL", tmp_path)
     monkeypatch.setattr(system, "GOVERNORS", tmp_path)
     governor = tmp_path / "cpu0/cpufreq/scaling_governor"
     governor.parent.mkdir(parents=True)
@@ -276,7 +278,7 @@ def test_the_doctor_names_a_block(on_jack, monkeypatch, capsys):
         assert not row["error"]
         assert row["callbacks"] > 0.5 * 0.4 * RATE / row["block"]
         assert 0 < row["load"] < row["load_max"]
-        assert row["latency_ms"] == pytest.approx((128 + row["block"] + LATENCY) / RATE * 1000)
+        assert row["latency_ms"] == pytest.approx((128 + row["block"] + LOOKAHEAD) / RATE * 1000)
     safe = [row["block"] for row in data["drop_outs"] if row["safe"]]
     assert data["safe_block"] == ({(256, 64): 64, (256,): 256, (64,): 64}.get(tuple(safe)))
     assert (data["empty"] is None) == (len(safe) == 2)
@@ -383,7 +385,7 @@ def test_the_round_trip_is_what_jack_makes_it(jack, periods, monkeypatch, period
     assert trip.frames == truth + block
     assert trip.claimed == truth + block
     assert trip.alike
-    assert trip.parts == {"algorithmic": LATENCY, "block": block, "device": period}
+    assert trip.parts == {"algorithmic": LOOKAHEAD, "block": block, "device": period}
     assert trip.takes[0].gain == pytest.approx(1.0, abs=1e-3)
 
 
@@ -440,10 +442,10 @@ def test_takes_that_differ_are_told(played, monkeypatch):
     assert "TAKES DIFFER: 300, 300, 364, 364, 364, 364" in text
     assert "level -6.0 dB, upside down" in text
     assert "PortAudio claims 256 for block and device: 108 too few" in text
-    assert f"{364 + LATENCY} frames" in text
+    assert f"{364 + LOOKAHEAD} frames" in text
     plain = loopback._plain(trip)
-    assert plain["parts_frames"] == {"algorithmic": LATENCY, "block": 128, "device": 364 - 128}
-    assert plain["total_ms"] == pytest.approx((364 + LATENCY) / 48)
+    assert plain["parts_frames"] == {"algorithmic": LOOKAHEAD, "block": 128, "device": 364 - 128}
+    assert plain["total_ms"] == pytest.approx((364 + LOOKAHEAD) / 48)
 
 
 def test_a_stream_that_is_lost_is_told(monkeypatch):

@@ -23,18 +23,19 @@ import pytest
 from afx_live import presets
 from afx_live.chain import ChainSettings, EffectSettings
 from afx_live.matching.model import MatchModel
+from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.audio import live_engine
 from afx_live.realtime.audio.devices import DeviceError
 from afx_live.realtime.audio.engine import Engine
+from afx_live.realtime.audio.health import advice
 from afx_live.realtime.audio.live_engine import LiveEngine
 from afx_live.realtime.audio.render import reference
-from afx_live.realtime.cli.commands import SHIPPED
 from afx_live.realtime.osc.server import OscServer
 from afx_live.realtime.session import autosave, session
 from afx_live.realtime.session.session import Session
 from afx_live.realtime.view import keyboard as keys
 from afx_live.realtime.view.console import Console, ConsoleLogHandler
-from afx_live.realtime.view.monitor import SessionMonitor, advice
+from afx_live.realtime.view.monitor import SessionMonitor
 from support.in_process import RATE, InProcess, clip, until
 from support.programs import Looper, Program, children
 
@@ -51,7 +52,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def model():
-    return MatchModel(SHIPPED)
+    return MatchModel(SHIPPED_MODEL)
 
 
 @pytest.fixture
@@ -648,7 +649,8 @@ def test_a_stand_by_that_has_died_is_no_loss(jack):
 def test_what_starts_again_fades_in_with_the_same_settings():
     """A new stream process maps the block that the old one used."""
     from afx_live.realtime.audio.callback import callback
-    from afx_live.realtime.audio.engine import FADE_IN_S, memory
+    from afx_live.realtime.audio.engine import memory
+    from afx_live.realtime.audio.safety import FADE_IN_S
 
     old = Engine(ChainSettings(output_gain_db=-6.0), RATE, fade_in=True)
     tone = np.full((RATE, 2), 0.5, np.float32)

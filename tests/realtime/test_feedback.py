@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from afx_live.chain import ChainSettings, EffectSettings
-from afx_live.realtime.audio.engine import LATENCY, Engine
+from afx_live.realtime.audio.engine import Engine
+from afx_live.realtime.audio.safety import LOOKAHEAD
 from afx_live.realtime.osc import messages
 from afx_live.realtime.osc import server as osc
 from afx_live.realtime.osc.addresses import NUMBERED, addresses, numbered
@@ -359,7 +360,7 @@ def test_readings_have_every_meter_of_the_table():
     found = readings(live, quiet)
     wanted = {a.path for a in addresses() if a.kind == "meter"}
     assert set(found) == wanted - {"/afx/meter/osc_dropped"}
-    assert found["/afx/meter/latency_ms"] == pytest.approx(5.0 + 1e3 * LATENCY / 48000)
+    assert found["/afx/meter/latency_ms"] == pytest.approx(5.0 + 1e3 * LOOKAHEAD / 48000)
     assert -55.0 < found["/afx/meter/compressor/reduction_db"] < -40.0
     assert found["/afx/meter/limiter/reduction_db"] == 0.0  # it is not in the chain
     assert -12.0 < found["/afx/meter/in_peak_db"] < 0.0

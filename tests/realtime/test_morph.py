@@ -14,7 +14,7 @@ from afx_live.dsp.loudness import integrated_loudness
 from afx_live.effects import load
 from afx_live.matching.match import goal_of
 from afx_live.matching.model import ClipError, MatchModel
-from afx_live.realtime.cli.commands import SHIPPED
+from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.session.morph import Morph, Side, morph
 from afx_live.realtime.session.session import Session
 from support.in_process import RATE, InProcess, clip, until
@@ -180,7 +180,7 @@ def test_each_end_is_levelled_once():
 
 @pytest.fixture(scope="module")
 def model():
-    return MatchModel(SHIPPED)
+    return MatchModel(SHIPPED_MODEL)
 
 
 @pytest.fixture(autouse=True)

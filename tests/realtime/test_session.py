@@ -11,8 +11,8 @@ from afx_live import presets
 from afx_live.chain import ChainSettings
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.matching.model import ClipError, MatchModel
+from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.audio.render import reference
-from afx_live.realtime.cli.commands import SHIPPED
 from afx_live.realtime.osc.addresses import addresses
 from afx_live.realtime.session import listener
 from afx_live.realtime.session import session as session_module
@@ -24,7 +24,7 @@ from support.in_process import RATE, InProcess, clip, until
 
 @pytest.fixture(scope="module")
 def model():
-    return MatchModel(SHIPPED)
+    return MatchModel(SHIPPED_MODEL)
 
 
 @pytest.fixture(scope="module")

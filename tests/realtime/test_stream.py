@@ -20,8 +20,9 @@ from afx_live.effects import load, names
 from afx_live.realtime.audio import devices, live_engine
 from afx_live.realtime.audio.callback import PORT, callback
 from afx_live.realtime.audio.devices import Device, DeviceError, Listing
-from afx_live.realtime.audio.engine import CEILING, Engine, memory
+from afx_live.realtime.audio.engine import Engine, memory
 from afx_live.realtime.audio.live_engine import LiveEngine
+from afx_live.realtime.audio.safety import CEILING
 from afx_live.realtime.audio.shared_memory import Shared
 
 RATE = 48000
