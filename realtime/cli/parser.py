@@ -240,7 +240,9 @@ def _preset(preset: argparse.ArgumentParser) -> None:
 
 
 def _osc(osc: argparse.ArgumentParser) -> None:
-    osc.add_argument("--list", dest="markdown", action="store_false", help="print the table (the default)")
+    osc.add_argument(
+        "--list", dest="markdown", action="store_false", default=argparse.SUPPRESS, help="print the table (the default)"
+    )
     osc.add_argument("--markdown", action="store_true", help="print it as Markdown")
     g = osc.add_argument_group("files for other programs (to standard output without a name)")
     for flag, what in (
@@ -278,7 +280,9 @@ def parser() -> argparse.ArgumentParser:
         description="Make a live signal sound like a reference recording.\n\n" + EXAMPLES,
         epilog=EPILOG,
     )
-    root.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    root.add_argument(
+        "--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="show the version and exit"
+    )
     commands = root.add_subparsers(prog="afx-live", dest="command", metavar="COMMAND", parser_class=_Parser)
     for name, (help, describe) in COMMANDS.items():
         describe(commands.add_parser(name, help=help, description=help, parents=[common], allow_abbrev=False))
