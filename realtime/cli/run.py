@@ -88,7 +88,7 @@ def run(
             OscOptions(osc, osc_allow, osc_feedback, osc_range),
             [*clips, *(r.path.parent for r in plan.references)],
             freeze,
-            not (printer.quiet or printer.as_json or no_screen) and supports_view(sys.stderr),
+            shows_view(printer, no_screen),
             save_preset.stem if save_preset else "last",
         )
         made, autosave = _play(live, console)
@@ -122,6 +122,11 @@ class _Live:
     freeze: bool
     view: bool
     name: str
+
+
+def shows_view(printer: Printer, no_screen: bool = False) -> bool:
+    """Tell whether to show the view: on a terminal that can, unless plain lines or JSON were asked for."""
+    return not (printer.quiet or printer.as_json or no_screen) and supports_view(sys.stderr)
 
 
 # --- what to play ---------------------------------------------------------------------------------

@@ -63,7 +63,8 @@ class Publisher:
         self._engine, self._session, self._messages = engine, session, messages
         self._fixed = {"osc": osc, "keys": [list(k) for k in keys]}
         self._spectra = Spectra()
-        self._path, self._written, self._round = engine.folder / FILE, "", 0
+        self.path = engine.folder / FILE
+        self._written, self._round = "", 0
         self._closing, self._failed = threading.Event(), False
         self._worker = RestartableThread("the status file", self._run)
         self.revive = self._worker.revive
@@ -89,7 +90,7 @@ class Publisher:
             self._failed = False
         except Exception:
             if not self._failed:
-                log.exception("%s is not up to date", self._path)
+                log.exception("%s is not up to date", self.path)
             self._failed = True
 
     def publish(self) -> None:
@@ -99,9 +100,9 @@ class Publisher:
         self._round += 1
         text = json.dumps(self.state(), separators=(",", ":"), allow_nan=False)
         if text != self._written:
-            fresh = self._path.with_suffix(".new")
+            fresh = self.path.with_suffix(".new")
             fresh.write_text(text, encoding="utf-8")
-            os.replace(fresh, self._path)
+            os.replace(fresh, self.path)
             self._written = text
 
     def state(self) -> dict[str, Any]:

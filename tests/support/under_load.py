@@ -156,7 +156,7 @@ def taking_turns(env: dict[str, str], block: int) -> Iterator[Turns]:
         ) as child:
             assert child.stdin
             assert child.stdout
-            print(config.text(), file=child.stdin, flush=True)
+            print(config.to_json(), file=child.stdin, flush=True)
             said = {"event": "none: the stream process ended"}
             while said["event"] != "running":
                 line = child.stdout.readline()

@@ -46,7 +46,7 @@ def fresh(settings: ChainSettings = CHAIN, empty: bool = False) -> tuple[Shared,
 
 def blow_up(bound: Callback) -> None:
     """Leave the equaliser with NaN in its memory, if it is there."""
-    bound.memory.state[bound.memory.racks["kind"] == kinds()["equaliser"]] = np.nan
+    bound.memory.effect_state[bound.memory.players["kind"] == kinds()["equaliser"]] = np.nan
 
 
 # --- no allocation, no lock, no system call --------------------------------------------------------
@@ -174,7 +174,7 @@ def _watched(library: str, what: str, seal: str) -> None:
 @pytest.fixture(scope="module")
 def interposer(tmp_path_factory):
     out = tmp_path_factory.mktemp("interposer") / "interposer.so"
-    source = Path(__file__).parents[1] / "support" / "interposer.c"
+    source = Path(__file__).parents[2] / "support" / "interposer.c"
     subprocess.run([need("cc", "gcc libc6-dev"), "-O2", "-shared", "-fPIC", "-o", out, source, "-ldl", "-pthread"])
     return out
 
