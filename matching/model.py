@@ -44,7 +44,9 @@ _KEYS = ("name", "sample_rate", "window_s", "lufs", "chain", "fixed", "threshold
 
 
 class ClipError(ValueError):
-    """A clip that is too short, silent or unreadable (exit code 4)."""
+    """A clip that is too short, silent or unreadable."""
+
+    exit_code = 4
 
 
 @dataclass(frozen=True)

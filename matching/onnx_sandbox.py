@@ -40,6 +40,8 @@ _MODEL = {7: _GRAPH, 20: "is for training", 25: _LOOPS}
 class ModelError(ValueError):
     """A model folder that is not what this program can use (exit code 5). What its text quotes is cut."""
 
+    exit_code = 5
+
     def __init__(self, text: str) -> None:
         shown = "".join(c if c.isprintable() else "?" for c in text[:1000])
         super().__init__(shown + ("…" if len(text) > 1000 else ""))

@@ -55,6 +55,8 @@ LUFS = (-70.0, 0.0)
 """Loudness that a preset may ask for or report, in LUFS."""
 
 _HERE = Path(__file__).resolve().parent
+SHIPPED_MODEL = _HERE / "models" / "afx-1"
+"""The model folder that comes with the program."""
 _NAME = re.compile(r"(?!.*\.json$)\w[\w .+-]{0,63}")
 _MOST_BY_HAND = 500
 _TEXT = 4000  # characters of a note, or of any other text
@@ -76,6 +78,8 @@ _REFERENCE = ("file", "sha256", "lufs", "path")
 
 class PresetError(ValueError):
     """A preset that does not fit. The message names file, key, value and what is allowed."""
+
+    exit_code = 5
 
 
 @dataclass(frozen=True)

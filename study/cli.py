@@ -196,10 +196,10 @@ def _do_smallest(a: argparse.Namespace) -> None:
 
 
 def _do_calibrate(a: argparse.Namespace) -> None:
-    from ..realtime.cli.commands import SHIPPED
+    from ..presets import SHIPPED_MODEL
     from .run.calibrate import calibrate
 
-    print(calibrate(_recordings(a)[0], a.model or SHIPPED, a.n, a.seed, a.workers, (0.0, *a.strengths), a.scores))
+    print(calibrate(_recordings(a)[0], a.model or SHIPPED_MODEL, a.n, a.seed, a.workers, (0.0, *a.strengths), a.scores))
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {

@@ -21,7 +21,8 @@ from ...dsp.loudness import gated_loudness, integrated_loudness
 from ...matching.match import Match, Reference, match, solve_level
 from ...matching.model import GATE_LUFS, ClipError, MatchModel
 from .blocks import BLOCK, Meter, ahead, loudness, parted
-from .engine import LATENCY, SCRUB, Engine
+from .engine import Engine
+from .safety import INPUT_CLIP, LOOKAHEAD
 
 MOST_WINDOWS = 16
 """Windows of 5 s that are listened to in a long file, spread over its active parts."""
@@ -252,7 +253,7 @@ def _play(
 
 def _late(front: ChainSettings, back: ChainSettings) -> int:
     """Count the frames by which a file comes out late."""
-    return LATENCY + front.latency + back.latency
+    return LOOKAHEAD + front.latency + back.latency
 
 
 def _played(
@@ -267,8 +268,8 @@ def _played(
 
     def play(block: np.ndarray) -> np.ndarray:
         ears = block if block.shape[1] == 2 else block.repeat(2, axis=1)
-        found = rack.play(ears.clip(-SCRUB, SCRUB))
-        if not max(found.max(), -found.min()) <= SCRUB:  # the engine would limit it
+        found = rack.play(ears.clip(-INPUT_CLIP, INPUT_CLIP))
+        if not max(found.max(), -found.min()) <= INPUT_CLIP:  # the engine would limit it
             raise _Wild
         return found
 

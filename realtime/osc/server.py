@@ -76,6 +76,7 @@ class OscServer:
     the wrong type or number of arguments), dropped (datagrams from hosts not allowed to send or over
     the rate, left unread), lost (datagrams that found the system's buffer full; Linux), unknown (messages to no address
     of the table), late (messages dated more than 1 s ahead).
+    `thread` can be revived if anything has ended it.
     `error`: the last exception of the session or of the server itself, or None. The server goes on.
     """
 
@@ -110,9 +111,8 @@ class OscServer:
         self._outlets = {where: outlet(self._socket, family, where) for family, where in configured}
         self._subscribers = Subscribers(self._table.values(), self._send, [*self._outlets], self.address[1])
         self._reader = Reader(self._table, self._subscribers, integer_range, self.counters, self._report)
-        self._worker = RestartableThread("osc", self._run)
-        self.revive = self._worker.revive  # starts the thread again if anything has ended it
-        self._worker.start()
+        self.thread = RestartableThread("osc", self._run)
+        self.thread.start()
 
     def __enter__(self) -> "OscServer":
         return self
@@ -123,8 +123,8 @@ class OscServer:
     def close(self) -> None:
         """Stop listening. It takes 0.1 s at most, if the session does not block. May be called twice."""
         self._closing.set()
-        self._worker.finish()
-        self._worker.join(2.0)
+        self.thread.finish()
+        self.thread.join(2.0)
         for sock in {self._socket, *self._outlets.values()}:
             sock.close()
 

@@ -217,9 +217,9 @@ def loaded(model: Path) -> MatchModel:
 
 
 def ours_folder(models: Path) -> Path:
-    from ...realtime.cli.commands import SHIPPED
+    from ...presets import SHIPPED_MODEL
 
-    return models / "ours" if (models / "ours" / "model.json").is_file() else SHIPPED
+    return models / "ours" if (models / "ours" / "model.json").is_file() else SHIPPED_MODEL
 
 
 def _matched(pair: Pair, folder: Path, allowed: Collection[str] | None) -> Match:

@@ -16,7 +16,8 @@ from afx_live.chain import ChainPlayer
 from afx_live.dsp.compiler import MAX_COEFS
 from afx_live.effects import MAX_PARAMS, Param, load
 from afx_live.effects._torch import CHUNK, coefficients, edges
-from afx_live.realtime.audio.engine import CEILING, Engine
+from afx_live.realtime.audio.engine import Engine
+from afx_live.realtime.audio.safety import CEILING
 from support.effect_cases import (
     RATE,
     alone,

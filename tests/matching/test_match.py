@@ -18,7 +18,7 @@ from afx_live.matching import equaliser_fit
 from afx_live.matching.match import Match, Reference, goal_of, match, solve_level, target_of
 from afx_live.matching.model import ClipError, Features, MatchModel, ModelError, Prediction
 from afx_live.matching.words import sentences
-from afx_live.realtime.cli.commands import SHIPPED
+from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.session.hysteresis import CURVE_DEADBAND_DB, DEADBAND, switched, with_hysteresis, within_deadband
 
 RATE = 48000
@@ -36,7 +36,7 @@ BACKWARDS = ChainSettings(tuple(reversed(WORK.effects)))
 
 @pytest.fixture(scope="module")
 def model():
-    return MatchModel(SHIPPED)
+    return MatchModel(SHIPPED_MODEL)
 
 
 def clip(name):
@@ -208,7 +208,7 @@ def test_a_reference_out_of_reach_is_said_to_be_so(model):
 
 @pytest.mark.parametrize("reach", [[1.0], [1.0, "far"], [-1.0, 2.0], "far"])
 def test_a_reach_that_cannot_be_is_refused(tmp_path, reach):
-    folder = Path(shutil.copytree(SHIPPED, tmp_path / "model"))
+    folder = Path(shutil.copytree(SHIPPED_MODEL, tmp_path / "model"))
     spec = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps({**spec, "reach": reach}))
     with pytest.raises(ModelError, match="reach"):
@@ -244,7 +244,7 @@ def test_fixed_parameters_keep_their_defaults(model):
 
 def test_an_effect_is_switched_whatever_its_threshold_and_not_by_chance(tmp_path):
     """A threshold near 1 can be passed all the same, and what stands on the edge stays as it is."""
-    folder = Path(shutil.copytree(SHIPPED, tmp_path / "model"))
+    folder = Path(shutil.copytree(SHIPPED_MODEL, tmp_path / "model"))
     spec = json.loads((folder / "model.json").read_text())
     spec["threshold"]["compressor"] = [0.96, 0.96]
     (folder / "model.json").write_text(json.dumps(spec))
@@ -364,7 +364,7 @@ def test_the_fit_never_leaves_the_range(model, wanted):
 
 @pytest.fixture
 def copy(tmp_path):
-    return shutil.copytree(SHIPPED, tmp_path / "model")
+    return shutil.copytree(SHIPPED_MODEL, tmp_path / "model")
 
 
 def edit(folder, change):
@@ -443,7 +443,7 @@ def test_a_graph_that_is_none_is_refused(copy, data):
 
 def test_swapped_graphs_are_refused(copy):
     for name, other in (("encoder.onnx", "controller.onnx"), ("controller.onnx", "encoder.onnx")):
-        shutil.copy(SHIPPED / other, copy / name)
+        shutil.copy(SHIPPED_MODEL / other, copy / name)
         stamp(copy, name)
     with pytest.raises(ModelError, match=r"encoder\.onnx .*waveform"):
         MatchModel(copy)

@@ -15,11 +15,12 @@ from afx_live import presets
 from afx_live.chain import ChainPlayer, ChainSettings, EffectSettings
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.matching.model import ClipError, MatchModel
+from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.audio import render as files
 from afx_live.realtime.audio.blocks import loudness
-from afx_live.realtime.audio.engine import CEILING, LATENCY, Engine
+from afx_live.realtime.audio.engine import Engine
 from afx_live.realtime.audio.render import fixed, listen, match_file, reference, render
-from afx_live.realtime.cli.commands import SHIPPED
+from afx_live.realtime.audio.safety import CEILING, LOOKAHEAD
 
 WORK = ChainSettings(
     (
@@ -33,7 +34,7 @@ WORK = ChainSettings(
 
 @pytest.fixture(scope="module")
 def model():
-    return MatchModel(SHIPPED)
+    return MatchModel(SHIPPED_MODEL)
 
 
 def sound(rate, channels, seconds=2.0, clip="voice", level=1.0):
@@ -189,7 +190,7 @@ def test_a_rendered_preset_is_what_the_engine_plays(tmp_path, name):
     assert settings.effects == preset.settings.effects
     y, _ = soundfile.read(tmp_path / "out.wav", always_2d=True)
     given, _ = soundfile.read(path, dtype="float32")
-    late = LATENCY + settings.latency
+    late = LOOKAHEAD + settings.latency
     played = Engine(settings, 48000, 2).process(np.concatenate([given, np.zeros((late, 2), np.float32)]))
     np.testing.assert_allclose(y, played[late:], atol=2**-23)
 
@@ -226,7 +227,7 @@ def test_a_chain_in_two_parts_plays_the_bits_of_the_whole(tmp_path, monkeypatch,
     heard = listen(path)
     render(heard, files.Match(settings, None, heard.lufs, None), tmp_path / "out.wav", no_step)
     given, _ = soundfile.read(path, dtype="float32", always_2d=True)
-    given = np.concatenate([given, np.zeros((LATENCY + settings.latency, channels), np.float32)])
+    given = np.concatenate([given, np.zeros((LOOKAHEAD + settings.latency, channels), np.float32)])
     assert np.array_equal(np.concatenate(played[-1]), Engine(settings, 48000, channels).process(given))
     assert len(played) == takes
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from afx_live.matching.model import THRESHOLDS, MatchModel
-from afx_live.realtime.cli.commands import SHIPPED
+from afx_live.presets import SHIPPED_MODEL
 from afx_live.study.run import calibrate
 from afx_live.training.recordings.recordings import find
 
@@ -36,7 +36,7 @@ def test_a_margin_makes_thresholds_more_cautious_and_never_stays_never():
 
 
 def test_calibration_writes_thresholds_into_a_model_that_still_loads(folder, tmp_path, monkeypatch):
-    model = Path(shutil.copytree(SHIPPED, tmp_path / "model"))
+    model = Path(shutil.copytree(SHIPPED_MODEL, tmp_path / "model"))
     monkeypatch.setattr(calibrate, "ROWS", ("compressor",))
     chosen = calibrate.calibrate(find(folder), model, 1, workers=1)
     found = MatchModel(model).spec
@@ -47,7 +47,7 @@ def test_calibration_writes_thresholds_into_a_model_that_still_loads(folder, tmp
 def test_strength_says_how_far_an_effect_goes():
     from afx_live.matching.model import Prediction
 
-    predictor = MatchModel(SHIPPED)
+    predictor = MatchModel(SHIPPED_MODEL)
     prediction = Prediction(np.full(len(predictor.chain.params), 0.8), np.ones(4), np.full(64, 6.0), kin=0.25)
     predictor._strength = np.full((4, 2), 1.0)
     predictor._strength[1] = 0.0, 0.8

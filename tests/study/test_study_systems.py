@@ -217,7 +217,7 @@ def test_chance_is_learned_and_kept(tmp_path):
 
 def test_refinement_brings_a_rough_prediction_nearer_and_leaves_a_right_one():
     from afx_live.matching.model import Prediction
-    from afx_live.realtime.cli.commands import SHIPPED
+    from afx_live.presets import SHIPPED_MODEL
     from afx_live.study.systems.registry import loaded
 
     asked = pair(seconds=5.0)
@@ -226,7 +226,7 @@ def test_refinement_brings_a_rough_prediction_nearer_and_leaves_a_right_one():
 
     def refined(settings, steps):
         found = refine.refine(
-            loaded(SHIPPED), prediction, settings, asked.input, asked.reference, asked.sample_rate, steps=steps
+            loaded(SHIPPED_MODEL), prediction, settings, asked.input, asked.reference, asked.sample_rate, steps=steps
         )
         return matched_stft_error(rule_matcher.play(found, asked.input, 48000), asked.answer, 48000), found
 

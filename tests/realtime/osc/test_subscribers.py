@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from afx_live.chain import ChainSettings, EffectSettings
-from afx_live.realtime.audio.engine import LATENCY, Engine
+from afx_live.realtime.audio.engine import Engine
+from afx_live.realtime.audio.safety import LOOKAHEAD
 from afx_live.realtime.osc import messages
 from afx_live.realtime.osc import server as osc_server
 from afx_live.realtime.osc.addresses import NUMBERED, SUBSCRIBED, TOKEN, addresses, numbered
@@ -261,7 +262,7 @@ def test_another_host_must_send_a_token_back(room):
     assert where == THERE
     assert len(answer) <= len(request)
     assert room.step() == []
-    token = heard(answer)[TOKEN]
+    token = int(heard(answer)[TOKEN])
     assert not room.subscribe(0, token ^ 1, peer=THERE)
     assert not room.subscribe(0, token, peer=("192.168.1.21", 40000))
     assert not room.subscribe(9000, token, peer=THERE)  # a token is for one host and port
@@ -354,7 +355,7 @@ def test_readings_have_every_meter_of_the_table():
     found = readings(live, [e.effect for e in quiet.effects])
     wanted = {a.path for a in addresses() if a.kind == "meter"}
     assert set(found) == wanted - {"/afx/meter/osc_dropped"}
-    assert found["/afx/meter/latency_ms"] == pytest.approx(5.0 + 1e3 * LATENCY / 48000)
+    assert found["/afx/meter/latency_ms"] == pytest.approx(5.0 + 1e3 * LOOKAHEAD / 48000)
     assert -55.0 < found["/afx/meter/compressor/reduction_db"] < -40.0
     assert found["/afx/meter/limiter/reduction_db"] == 0.0  # it is not in the chain
     assert -12.0 < found["/afx/meter/in_peak_db"] < 0.0

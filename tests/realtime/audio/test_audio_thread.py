@@ -21,7 +21,8 @@ from afx_live.dsp.compiler import c_function
 from afx_live.effects import load as effect
 from afx_live.effects import names
 from afx_live.realtime.audio.callback import CALLBACK, INPUT_OVERFLOW, Callback, callback
-from afx_live.realtime.audio.engine import CEILING, memory
+from afx_live.realtime.audio.engine import memory
+from afx_live.realtime.audio.safety import CEILING
 from afx_live.realtime.audio.shared_memory import Shared
 from afx_live.realtime.osc.udp import lost
 from support.jack import need
@@ -45,7 +46,7 @@ def fresh(settings: ChainSettings = CHAIN, empty: bool = False) -> tuple[Shared,
 
 def blow_up(bound: Callback) -> None:
     """Leave the equaliser with NaN in its memory, if it is there."""
-    bound.memory.state[bound.memory.racks["kind"] == kinds()["equaliser"]] = np.nan
+    bound.memory.effect_state[bound.memory.players["kind"] == kinds()["equaliser"]] = np.nan
 
 
 # --- no allocation, no lock, no system call --------------------------------------------------------
@@ -173,7 +174,7 @@ def _watched(library: str, what: str, seal: str) -> None:
 @pytest.fixture(scope="module")
 def interposer(tmp_path_factory):
     out = tmp_path_factory.mktemp("interposer") / "interposer.so"
-    source = Path(__file__).parents[1] / "support" / "interposer.c"
+    source = Path(__file__).parents[2] / "support" / "interposer.c"
     subprocess.run([need("cc", "gcc libc6-dev"), "-O2", "-shared", "-fPIC", "-o", out, source, "-ldl", "-pthread"])
     return out
 
