@@ -20,7 +20,7 @@ from .addresses import OSC_DROPPED, PANIC, Address, addresses, numbered
 from .messages import MESSAGE_RATE, Batch, Budget, Origin, Reader
 from .meters import Metered, readings
 from .packets import MAX_SIZE, BadPacket, Message, datagrams, decode
-from .subscribers import Subscribers
+from .subscribers import SENT_KINDS, Subscribers
 from .udp import PortBusy, PortError, bind, is_local, lost, outlet, peer_name, resolve
 
 if TYPE_CHECKING:
@@ -69,13 +69,13 @@ class OscServer:
     Raises ValueError for a host, port or peer that does not exist, or a bind to the network without
     `allow`; PortBusy, or PortError, if the port cannot be opened.
 
-    Bundles are atomic: one is never split over two calls of `apply`. Values that arrive
-    within 2 ms go in one call, the last one per address. Time tags are ignored.
+    Bundles are atomic: one is never split over two calls of `apply`. Values that arrive within 2 ms go in
+    one call, the last one per control. Time tags are ignored.
 
-    `counters`: packets (datagrams received), messages (decoded), bad (datagrams refused, messages with
-    the wrong type or number of arguments), dropped (datagrams from hosts not allowed to send or over
-    the rate, left unread), lost (datagrams that found the system's buffer full; Linux), unknown (messages to no address
-    of the table), late (messages dated more than 1 s ahead).
+    `counters`: packets (datagrams received), messages (decoded), bad (datagrams refused, messages with the
+    wrong type or number of arguments), dropped (datagrams from hosts not allowed to send, or over the rate:
+    left unread), lost (datagrams that found the system's buffer full; Linux), unknown (messages to no
+    address of the table), late (messages dated more than 1 s ahead).
     `thread` can be revived if anything has ended it.
     `error`: the last exception of the session or of the server itself, or None. The server goes on.
     """
@@ -102,6 +102,7 @@ class OscServer:
         self._session = session
         self._peers = frozenset() if local else peers
         self._table = {a.path: a for a in (*addresses(), *numbered())}
+        self._sent = {a.control for a in self._table.values() if a.control and a.kind in SENT_KINDS}
         self._budgets: defaultdict[tuple[str, bool], Budget] = defaultdict(Budget)
         self._metered: tuple[float, dict[str, float]] = (-math.inf, {})
         self._reported: dict[str, float] = {}
@@ -231,7 +232,8 @@ class OscServer:
         now = time.monotonic()
         if self._subscribers.wait(now) == 0.0:
             state = self._session.state
-            self._subscribers.tick(now, lambda address: self._value(address, state), self._meters)
+            values: dict[Any, Any] = {control: self._call(control.read, state) for control in self._sent}
+            self._subscribers.tick(now, lambda address: _shown(address, values.get(address.control)), self._meters)
 
     def _meters(self) -> dict[str, float]:
         """Read the meters, or give those of a moment ago: a bundle may ask for 64 of them."""
@@ -249,14 +251,7 @@ class OscServer:
             return value or 0.0
         if address.kind == "meter":
             return self._meters().get(address.path)
-        return self._value(address, state)
-
-    def _value(self, address: Address, state: "SessionState") -> float | str | None:
-        """Read an address; None if it has no value, or one that is not finite."""
-        found = self._call(address.control.read, state) if address.control else None
-        if found is None or isinstance(found, str):
-            return found
-        return address.shown(float(found)) if math.isfinite(found) else None
+        return _shown(address, self._call(address.control.read, state)) if address.control else None
 
     def _call(self, function: Callable[..., Any], *values: Any) -> Any:
         """Call the session; a fault there must not stop the other messages, least of all a mute."""
@@ -275,3 +270,10 @@ class OscServer:
         if now - self._reported.get(topic, -1.0) >= 1.0:
             self._reported[topic] = now
             log.warning(text, *values)
+
+
+def _shown(address: Address, found: float | str | None) -> float | str | None:
+    """Turn the value of a control into one of this address; None if it is not finite."""
+    if found is None or isinstance(found, str):
+        return found
+    return address.shown(float(found)) if math.isfinite(found) else None

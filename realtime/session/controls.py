@@ -80,14 +80,10 @@ def place_control(stage: str, name: str) -> Control:
     place: Place = (stage, name)
 
     def read(state: "SessionState") -> Value:
-        from .places import value_at
-
-        return value_at(state.settings, place)
+        return state.value_at(place)
 
     def write(state: "SessionState", value: float) -> "SessionState":
-        from .places import has
-
-        return state.with_place(place, value) if has(state.settings, stage) else state
+        return state.with_value(place, value)
 
     return Control(f"{stage}/{name}", "switch" if name == "bypass" else "number", read, write)
 

@@ -15,7 +15,7 @@ from ...matching.model import Prediction
 from .hysteresis import within_deadband
 from .level import DEADBAND_DB, Levels
 from .morph import Morph
-from .places import GAINS, Place, parse_places, with_value
+from .places import GAINS, Place, has, parse_places, value_at, with_value
 
 FREEZE = "freeze"
 """How `by_hand` says that the matching was frozen."""
@@ -81,6 +81,10 @@ class SessionState:
         """What was set by hand, as "effect/parameter", and "freeze" if the matching is frozen."""
         return sorted("/".join(place) for place in self.locked) + [FREEZE] * self.frozen
 
+    def value_at(self, place: Place) -> float | bool:
+        """Give the value at a place; an effect that is not in the chain is bypassed, and its parameters are 0."""
+        return value_at(self.settings, place)
+
     def goal_lufs(self, input_lufs: float) -> float | None:
         """Give the loudness to reach at amount 1, in LUFS; None for that of the input."""
         if self.morph.active:
@@ -102,8 +106,10 @@ class SessionState:
 
     # --- edits ----------------------------------------------------------------------------------------
 
-    def with_place(self, place: Place, value: float) -> "SessionState":
-        """Set a value that is in the chain by hand: it is clipped to its range, and locked."""
+    def with_value(self, place: Place, value: float) -> "SessionState":
+        """Set a value by hand: it is clipped to its range, and locked. Nothing changes if it is not in the chain."""
+        if not has(self.settings, place[0]):
+            return self
         return replace(self, settings=with_value(self.settings, place, value), locked=self.locked | {place})
 
     def with_by_hand(self, texts: Iterable[str]) -> "SessionState":

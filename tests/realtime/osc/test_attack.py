@@ -22,65 +22,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from afx_live import presets
 from afx_live.chain import ChainSettings
 from afx_live.effects import names
 from afx_live.matching.match import Reference
-from afx_live.matching.model import ClipError
 from afx_live.realtime.audio.safety import CEILING
 from afx_live.realtime.osc import messages
 from afx_live.realtime.osc import server as osc
 from afx_live.realtime.osc.addresses import addresses
 from afx_live.realtime.osc.messages import BURST, MESSAGE_RATE, Budget
-from afx_live.realtime.osc.packets import MAX_MESSAGES, MAX_SIZE, BadPacket, datagrams, decode
-from afx_live.realtime.session import matcher
+from afx_live.realtime.osc.packets import MAX_MESSAGES, MAX_SIZE, BadPacket, decode
 from afx_live.realtime.session.session import Session
 from afx_live.realtime.session.state import SessionState
+from support.attack import OUTSIDE, Attacker
 from support.fake_session import FakeSession
 from support.in_process import InProcess
 from support.memory import memory_mb
 from support.osc_client import BAD, bundle, message, mutate, nested, ntp, text, wait_until
 
 COUNT = int(os.environ.get("AFX_ATTACK", "100000"))
-PING = bundle(*[message("/afx/ping")] * 3)  # as nothing else here asks for it
-PONG = next(datagrams([("/afx/ping", 0.0)] * 3, 1000))
-OUTSIDE = (
-    "../secret.wav",
-    "../../etc/passwd",
-    "/etc/passwd",
-    "~/secret.wav",
-    "~root",
-    "link.wav",
-    "away/secret.wav",
-    "loop",
-    ".",
-    "..",
-    "",
-    "/",
-    "a" * 300,
-    "a/" * 2000,
-    "\u2025/secret.wav",
-    "\uff0e\uff0e\uff0fsecret.wav",
-    "..\\secret.wav",
-    "%2e%2e/secret.wav",
-    "file:///etc/passwd",
-    "pipe",
-    "secret",
-    "../secret",
-    "../presets/../secret",
-    "secret.json",
-    "mine.json",
-    "mine/",
-    "./mine",
-    "/dev/zero",
-    "/proc/self/mem",
-    "con",
-    "nul:",
-    "good.wav/..",
-    "\u202e",
-    "mine ",
-    "good.wav/../../secret.wav",
-)
 
 
 def hostile(count, seed=3):
@@ -147,9 +106,6 @@ def sized(thing, seen=None):
     return 1 + sum(sized(x, seen) for x in inside)
 
 
-# --- datagrams ------------------------------------------------------------------------------------
-
-
 def test_the_decoder_refuses_or_decodes_at_once_and_keeps_nothing():
     fates, slowest, levels = Counter(), 0.0, []
     for n, datagram in enumerate(hostile(COUNT)):
@@ -172,35 +128,6 @@ def test_the_decoder_refuses_or_decodes_at_once_and_keeps_nothing():
     assert slowest < 0.05
     assert levels[-1] - levels[2] < 10.0
     print(f"{fates}, slowest {1e3 * slowest:.1f} ms of CPU, memory {levels[2]:.0f} to {levels[-1]:.0f} MB")
-
-
-class Attacker:
-    """A socket that sends no faster than the server reads, so that nothing is lost and every fate is known."""
-
-    def __init__(self, server, source="127.0.0.1"):
-        self.server, self.sent, self.waiting = server, server.counters["packets"], 0
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((source, 0))
-        self.socket.settimeout(5.0)
-
-    def send(self, datagram):
-        self.socket.sendto(datagram, ("127.0.0.1", self.server.address[1]))
-        self.sent += 1
-        self.waiting += len(datagram) + 1000
-        if self.waiting > 100_000:
-            self.settle()
-
-    def settle(self):
-        wait_until(lambda: self.server.counters["packets"] == self.sent)
-        self.waiting = 0
-
-    def answers(self):
-        """Ping, and give all datagrams that come before the answer."""
-        self.send(PING)
-        found = []
-        while (answer := self.socket.recv(65536)) != PONG:
-            found.append(answer)
-        return found
 
 
 @pytest.fixture
@@ -343,103 +270,3 @@ def test_what_is_slow_to_apply_does_not_keep_anyone_from_muting(monkeypatch):
         client.sendto(message("/afx/panic", "T"), ("127.0.0.1", server.address[1]))
         wait_until(lambda: session.state.muted)
         assert len(session.events) < 50  # each takes 2 ms; the rest are over what a sender may ask for
-
-
-# --- who may send, and what a name may open -------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "host", ["0.0.0.0", "0", "::", "::0", "::ffff:0.0.0.0", "", "*", "0.0.0.0.", "localhost", socket.gethostname()]
-)
-def test_without_a_list_of_peers_only_loop_back_is_listened_on(host):
-    try:
-        server = osc.OscServer(FakeSession(), host=host, port=0)
-    except (ValueError, osc.PortError):
-        return
-    with server:
-        assert server.address[0].startswith("127.") or server.address[0] in ("::1", "::ffff:127.0.0.1")
-
-
-@pytest.mark.parametrize(
-    ("allow", "source", "heard"),
-    [
-        (["::1"], "::1", True),
-        (["::1"], "127.0.0.1", False),
-        (["127.0.0.1"], "127.0.0.1", True),
-        (["::ffff:127.0.0.1"], "127.0.0.1", True),
-        (["127.0.0.1"], "::1", False),
-        (["127.0.0.2", "fe80::1"], "127.0.0.1", False),
-    ],
-)
-def test_peers_are_told_apart_whatever_they_call_themselves(allow, source, heard):
-    if not socket.has_ipv6 or not Path("/proc/net/if_inet6").exists():
-        pytest.skip("there is no IPv6 here")
-    session = FakeSession()
-    family = socket.AF_INET6 if ":" in source else socket.AF_INET
-    with osc.OscServer(session, host="::", port=0, allow=allow) as server:
-        with closing(socket.socket(family, socket.SOCK_DGRAM)) as client:
-            client.sendto(message("/afx/panic", "T"), (source, server.address[1]))
-        wait_until(lambda: server.counters["packets"] == 1)
-        wait_until(lambda: server.counters["dropped"] == 1 or session.calls)
-    assert session.calls == ([{"/afx/panic": 1.0}] if heard else [])
-
-
-OPENED: list[str] = []
-sys.addaudithook(lambda event, words: OPENED.append(str(words[0])) if event == "open" and OPENED else None)
-
-
-@pytest.fixture
-def places(tmp_path, monkeypatch):
-    """A clip folder and a preset folder, and around them all that must not be opened."""
-    clips, home = tmp_path / "clips", tmp_path / "home"
-    (clips / "sub").mkdir(parents=True)
-    (home / "presets").mkdir(parents=True)
-    monkeypatch.setenv("AFX_LIVE_HOME", str(home))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    sound = presets.clip("voice").read_bytes()
-    for path in (clips / "good.wav", clips / "sub/deep.wav", tmp_path / "secret.wav", tmp_path / "away/secret.wav"):
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(sound)
-    (clips / "link.wav").symlink_to(tmp_path / "secret.wav")
-    (clips / "away").symlink_to(tmp_path / "away")
-    (clips / "loop").symlink_to("loop")
-    os.mkfifo(clips / "pipe")
-    for path in (home / "presets/mine.json", home / "secret.json"):
-        path.write_text(presets.to_json(presets.Preset("mine", ChainSettings())))
-    return clips, home, tmp_path
-
-
-def test_no_address_opens_anything_outside_the_clip_and_preset_folders(places, monkeypatch):
-    clips, home, around = places
-    listened = []
-
-    def listen(path, model):
-        listened.append(Path(path))
-        raise ClipError("not now")
-
-    monkeypatch.setattr(matcher, "reference", listen)
-    before = sorted(around.rglob("*"))
-    engine: Any = InProcess()
-    model: Any = object()  # it is never asked
-    playing = Session(engine, model, SessionState(ChainSettings()), [clips])
-    playing.start()
-    OPENED.append("")
-    try:
-        with osc.OscServer(playing, port=0) as server:
-            attacker = Attacker(server)
-            for path in [a.path for a in addresses() if a.kind == "string"]:
-                for name in (*OUTSIDE, "sub/../good.wav", "sub/deep.wav", "mine"):
-                    attacker.send(message(path, "s", name))
-                    attacker.answers()
-                    wait_until(playing.matcher._jobs.empty)
-            attacker.send(message("/afx/preset/load", "s", "mine"))
-            wait_until(lambda: playing.state.preset_name == "mine")
-            attacker.socket.close()
-    finally:
-        opened = {os.path.realpath(path) for path in OPENED}
-        OPENED.clear()
-        playing.close()
-    assert set(listened) == {clips / "good.wav", clips / "sub/deep.wav"}
-    ours = {path for path in opened if path.startswith((str(around.resolve()), "/etc", "/dev", "/proc", "/root"))}
-    assert {path for path in ours if "/lib/python" not in path} == {str((home / "presets/mine.json").resolve())}
-    assert sorted(around.rglob("*")) == before
