@@ -88,9 +88,9 @@ class Sitting:
 
     target_lufs = -18.0
 
-    def __init__(self, settings, probability=(), references=(AMP,), amount=1.0):
+    def __init__(self, settings, probability=(), references=(AMP,)):
         made = Prediction(np.zeros(0), np.array(probability), np.zeros(0), 0.5) if len(probability) else None
-        self.state = SessionState(settings, amount, references=references, prediction=made)
+        self.state = SessionState(settings, references=references, prediction=made)
 
 
 def publishing(engine: Any, session: Any, *more: Any) -> Publisher:
