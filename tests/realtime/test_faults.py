@@ -102,7 +102,7 @@ def test_a_helper_that_ends_is_started_again_and_the_sound_plays_on(matching, mo
         monitor.check()
         assert ask(server, b"/afx/ping\0\0\0,i\0\0\0\0\0\1")
     told = [text for _, text in say.messages]
-    again = "had ended and was started again; the sound played on"
+    again = "had ended and was restarted; the sound played on"
     assert [t for t in told if again in t] == [f"warning: {name} {again}" for name in (*["the matching"] * 2, "OSC")]
 
 
