@@ -9,7 +9,7 @@ seconds. Recordings and effects are the study's: our own effects, on recordings 
 import argparse
 import os
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,8 +30,9 @@ from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.audio import render
 from afx_live.realtime.audio.engine import Engine
 from afx_live.realtime.audio.safety import LOOKAHEAD
-from afx_live.realtime.session.listener import LOOK_S
+from afx_live.realtime.session.listener import INTERVAL_S
 from afx_live.realtime.session.session import Session
+from afx_live.realtime.session.state import SessionState
 from afx_live.study.metrics.audio import bootstrap_interval, matched_stft_error
 from afx_live.study.pairs.case import MODES, Case
 from afx_live.study.pairs.generators import draw_pair
@@ -111,12 +112,12 @@ def ask(job: tuple[list[Recording], Path, str, str, int, int]) -> Outcome:
         file = soundfile.read(written[2])[0][judged]
 
     stage = Stage()
-    session = Session(stage, predictor, ChainSettings.default(predictor.chain.order), [reference])  # pyright: ignore[reportArgumentType]
-    with session._lock:
-        session._send()
+    state = SessionState(ChainSettings.default(predictor.chain.order), references=(reference,))
+    session = Session(stage, predictor, state)  # pyright: ignore[reportArgumentType]
+    session.edit(replace, "")  # the stage is to play it
     live = _streamed(stage, session, rounds, [])
-    live = live[judged.start + LOOKAHEAD + session.playing.latency :]  # as late as it says
-    chains: list[ChainSettings] = [session.playing]
+    live = live[judged.start + LOOKAHEAD + session.state.playing.latency :]  # as late as it says
+    chains: list[ChainSettings] = [session.state.playing]
     _streamed(stage, session, _round(x, REST_S), chains)
     moved_db, moved_octaves = _moved(chains)
     session.close()
@@ -151,11 +152,11 @@ def _at(x: np.ndarray, lufs: float) -> np.ndarray:
 
 def _streamed(stage: Stage, session: Session, x: np.ndarray, chains: list[ChainSettings]) -> np.ndarray:
     """Feed a sound, looking as often as live does; `chains` collects what plays after each look."""
-    step, out = int(LOOK_S * RATE), []
+    step, out = int(INTERVAL_S * RATE), []
     for at in range(0, len(x), step):
         out.append(stage.feed(x[at : at + step]))
-        session.look()
-        chains.append(session.playing)
+        session.follower.listen()
+        chains.append(session.state.playing)
     return np.concatenate(out)
 
 

@@ -199,7 +199,7 @@ def _run(run: argparse.ArgumentParser) -> None:
         default=[],
         type=Path,
         metavar="FOLDER",
-        help="folder from which /afx/reference may load, besides those of the references given here; repeatable",
+        help="folder from which OSC may load references, besides those of the references given here; repeatable",
     )
     g.add_argument("--no-screen", action="store_true", help="plain lines instead of the status view")
     _add_saving(run)

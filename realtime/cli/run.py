@@ -10,7 +10,6 @@ from pathlib import Path
 
 from ... import presets
 from ...chain import ChainSettings
-from ...matching.match import Reference
 from ...matching.model import MatchModel
 from ..audio.live_engine import LiveEngine
 from ..audio.options import StreamOptions
@@ -18,6 +17,7 @@ from ..audio.render import reference as read_reference
 from ..osc.server import OscServer
 from ..session.autosave import Autosave, saved
 from ..session.session import Session
+from ..session.state import SessionState
 from ..view.child import View
 from ..view.console import Console, ConsoleLogHandler
 from ..view.keyboard import HELP, Keyboard
@@ -86,7 +86,7 @@ def run(
             plan,
             options or StreamOptions(),
             OscOptions(osc, osc_allow, osc_feedback, osc_range),
-            [*clips, *(r.path.parent for r in plan.references)],
+            [*clips, *(r.path.parent for r in plan.state.references)],
             freeze,
             shows_view(printer, no_screen),
             save_preset.stem if save_preset else "last",
@@ -100,15 +100,10 @@ def run(
 
 @dataclass(frozen=True)
 class _Plan:
-    """What to play at first; `preset` is the name of what is played as it is."""
+    """What to play at first."""
 
     model: MatchModel | None
-    settings: ChainSettings
-    references: list[Reference]
-    amount: float
-    target_lufs: float | None = None
-    preset: str = ""
-    by_hand: tuple[str, ...] = ()
+    state: SessionState
 
 
 @dataclass(frozen=True)
@@ -139,9 +134,11 @@ def _planned(
     sources = load_sources(reference, preset, model, printer, always_model=True)
     if (chosen := sources.preset) is not None:
         share = chosen.amount if amount is None else amount
-        return _Plan(sources.model, chosen.settings, [], share, chosen.target_lufs, chosen.name)
+        state = SessionState(chosen.settings, share, chosen.target_lufs, preset_name=chosen.name)
+        return _Plan(sources.model, state)
     settings = ChainSettings.default(sources.model.chain.order if sources.model else ())
-    return _Plan(sources.model, settings, sources.references, 1.0 if amount is None else amount)
+    state = SessionState(settings, 1.0 if amount is None else amount, references=tuple(sources.references))
+    return _Plan(sources.model, state)
 
 
 def _resumed(model: Path | None, amount: float | None, printer: Printer, console: Console) -> _Plan:
@@ -155,17 +152,19 @@ def _resumed(model: Path | None, amount: float | None, printer: Printer, console
             console(f"warning: {path} is missing" + ("" if there else "; playing the settings it led to"))
     settings, share = preset.settings, preset.amount if amount is None else amount
     if not there:
-        return _Plan(matcher, settings, [], share, preset.target_lufs, preset.name, tuple(by_hand))
+        state = SessionState(settings, share, preset.target_lufs, preset_name=preset.name)
+        return _Plan(matcher, state.with_by_hand(by_hand))
     if [s.effect for s in settings.effects] != list(matcher.chain.order):
         settings = ChainSettings.default(matcher.chain.order)
-    return _Plan(matcher, settings, [read_reference(path, matcher) for path in there], share, by_hand=tuple(by_hand))
+    state = SessionState(settings, share, references=tuple(read_reference(path, matcher) for path in there))
+    return _Plan(matcher, state.with_by_hand(by_hand))
 
 
 def _announce(plan: _Plan, console: Console) -> None:
-    for r in plan.references:
+    for r in plan.state.references:
         console(f"Reference  {r.path.name}  {r.seconds:.1f} s  {r.lufs:.1f} LUFS")
-    if plan.preset:
-        console(f"Preset     {plan.preset}")
+    if plan.state.preset_name:
+        console(f"Preset     {plan.state.preset_name}")
 
 
 def _save(made: presets.Preset, autosave: Autosave, path: Path | None, force: bool, console: Console) -> None:
@@ -191,26 +190,16 @@ def _play(live: _Live, console: Console) -> tuple[presets.Preset, Autosave]:
         stop = stack.enter_context(_stopping())
         engine = stack.enter_context(
             LiveEngine(
-                plan.settings.scaled(plan.amount),
+                plan.state.playing,
                 live.options,
                 standby=True,
                 on_event=lambda kind, text: console(f"{kind}: {text}" if kind != "running" else text),
             )
         )
-        session = Session(
-            engine,
-            plan.model,
-            plan.settings,
-            plan.references,
-            plan.amount,
-            plan.target_lufs,
-            live.clip_folders,
-            plan.preset,
-            plan.by_hand,
-        )
-        autosave = stack.enter_context(Autosave(lambda: session.preset(session.name, resumable=True)))
+        session = Session(engine, plan.model, plan.state, live.clip_folders)
+        autosave = stack.enter_context(Autosave(lambda: session.preset(resumable=True)))
         restartable = {
-            "the matching": session.revive,
+            "the matching": session.matcher.thread.revive,
             "the watchdog": engine.revive,
             "the autosave": autosave.revive,
             "the console": console.revive,
@@ -218,7 +207,7 @@ def _play(live: _Live, console: Console) -> tuple[presets.Preset, Autosave]:
         heard_at = ""
         if live.osc.address:
             server = stack.enter_context(_server(session, live.osc, *live.osc.address))
-            restartable["OSC"] = server.revive
+            restartable["OSC"] = server.thread.revive
             heard_at = f"{server.address[0]}:{server.address[1]}"
             console(f"OSC        udp {heard_at}   addresses: afx-live osc")
         session.start()

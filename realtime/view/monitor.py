@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...matching.words import OUT_OF_REACH, sentences
 from ..audio.health import advice, drop_outs
+from ..session.controls import FREEZE
 
 if TYPE_CHECKING:
     from ..audio.live_engine import LiveEngine
@@ -56,15 +57,16 @@ class SessionMonitor:
                 self._console(f"warning: {name} had ended and was restarted; the sound played on")
 
     def _choice(self) -> None:
-        if self._session.chosen:
-            *chain, level = sentences(self._session.playing)
+        state = self._session.state
+        if state.chosen:
+            *chain, level = sentences(state.playing)
             if chain != self._reported and chain == self._seen:  # once stable; not for the level alone
-                doubt = () if self._session.reached else (OUT_OF_REACH,)
+                doubt = () if state.in_range else (OUT_OF_REACH,)
                 self._console("\n           ".join((f"Chain      {chain[0]}", *chain[1:], level, *doubt)))
                 self._reported = chain
             self._seen = chain
-        if self._freeze and self._session.prediction is not None:
-            self._session.apply({"/afx/freeze": 1.0})
+        if self._freeze and state.prediction is not None:
+            self._session.apply({FREEZE: 1.0})
             self._freeze = False
 
     def _troubles(self) -> None:

@@ -33,11 +33,12 @@ MAY_IMPORT = {
 }
 FLOORS = {
     "audio": set(),
+    "batch": set(),
     "session": {"audio"},
     "osc": {"audio", "session"},
     "view": {"audio", "session"},
     "doctor": {"audio"},
-    "cli": {"audio", "session", "osc", "view", "doctor"},
+    "cli": {"audio", "batch", "session", "osc", "view", "doctor"},
 }
 """The rooms within realtime/, and which of each other they may import."""
 LIVE = ["dsp", "files", "effects", "chain", "presets", "matching", "realtime"]

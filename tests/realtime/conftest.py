@@ -5,10 +5,20 @@ import tempfile
 import time
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from afx_live import presets
+from afx_live.chain import ChainSettings
+from afx_live.matching.model import MatchModel
+from afx_live.presets import SHIPPED_MODEL
+from afx_live.realtime.audio.render import reference
+from afx_live.realtime.session import matcher
+from afx_live.realtime.session.session import Session
+from afx_live.realtime.session.state import SessionState
 from afx_live.realtime.view.keyboard import HELP
+from support.in_process import InProcess, clip
 from support.terminals import Pty
 from support.view import DRIVEN, Player, Sitting, publishing
 
@@ -34,6 +44,23 @@ def publisher(player):
     made = publishing(player, Sitting(DRIVEN, (0.12, 0.34, 0.56, 0.78)), said, "127.0.0.1:9123", HELP)
     made.publish()
     return made
+
+
+@pytest.fixture(scope="session")
+def model():
+    return MatchModel(SHIPPED_MODEL)
+
+
+@pytest.fixture
+def matching(model, monkeypatch):
+    """A session that listens twenty times a second, and hears a guitar."""
+    monkeypatch.setattr(matcher, "INTERVAL_S", 0.05)
+    engine: Any = InProcess()
+    found = reference(presets.clip("guitar_reference"), model)
+    made = Session(engine, model, SessionState(ChainSettings.default(model.chain.order), references=(found,)))
+    engine.feed(clip("guitar"))
+    yield made
+    made.close()
 
 
 @pytest.fixture

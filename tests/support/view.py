@@ -12,10 +12,12 @@ import numpy as np
 import soundfile
 
 from afx_live import presets
-from afx_live.matching.model import Prediction
+from afx_live.matching.match import Reference
+from afx_live.matching.model import Features, Prediction
 from afx_live.realtime.audio.callback import callback
 from afx_live.realtime.audio.engine import memory
 from afx_live.realtime.audio.shared_memory import Shared
+from afx_live.realtime.session.state import SessionState
 from afx_live.realtime.view.layout import draw
 from afx_live.realtime.view.status_file import Publisher
 from afx_live.realtime.view.status_reader import MeterBallistics
@@ -78,18 +80,17 @@ class Player:
             thread.join()
 
 
+AMP = Reference(Path("amp.wav"), Features(np.zeros(1), np.zeros(1), 1.0), -16.0, 7.0)
+
+
 class Sitting:
-    """What a Session is to the state."""
+    """A session for the view: it only has a state."""
 
-    def __init__(self, settings, probability=(), references=()):
-        self.playing, self.references, self.error, self.target_lufs = settings, references, "", -18.0
-        self.prediction, self.reached = None, True
-        if len(probability):
-            self.prediction = Prediction(np.zeros(0), np.array(probability), np.zeros(0), 0.5)
-        self.values = {"/afx/amount": 0.75, "/afx/reference": "amp.wav", "/afx/preset/load": ""}
+    target_lufs = -18.0
 
-    def value(self, path):
-        return self.values.get(path, False)
+    def __init__(self, settings, probability=(), references=(AMP,), amount=1.0):
+        made = Prediction(np.zeros(0), np.array(probability), np.zeros(0), 0.5) if len(probability) else None
+        self.state = SessionState(settings, amount, references=references, prediction=made)
 
 
 def publishing(engine: Any, session: Any, *more: Any) -> Publisher:

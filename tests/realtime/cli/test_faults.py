@@ -20,6 +20,7 @@ from afx_live.realtime.audio.live_engine import LiveEngine
 from afx_live.realtime.audio.render import reference
 from afx_live.realtime.session import autosave
 from afx_live.realtime.session.session import Session
+from afx_live.realtime.session.state import SessionState
 from support.in_process import RATE, until
 from support.programs import Looper, Program, children
 
@@ -119,14 +120,10 @@ def test_a_server_that_comes_and_goes_is_found_again_and_nothing_is_lost(jack, m
     with LiveEngine(
         ChainSettings(), env=jack.env, on_event=lambda *event: events.append(event), standby=True
     ) as engine:
-        matched = Session(
-            engine,
-            model,
-            ChainSettings.default(model.chain.order),
-            [reference(presets.clip("guitar_reference"), model)],
-        )
-        matched.apply({"/afx/distortion/drive_db": 7.0, "/afx/distortion/bypass": 0.0, "/afx/amount": 0.5})
-        asked, took = matched.playing, []
+        found = reference(presets.clip("guitar_reference"), model)
+        matched = Session(engine, model, SessionState(ChainSettings.default(model.chain.order), references=(found,)))
+        matched.send({"distortion/drive_db": 7.0, "distortion/bypass": False, "amount": 0.5})
+        asked, took = matched.state.playing, []
         for away in (True, True, False):
             until(lambda: engine.standing_by, 120.0)
             jack.kill()
@@ -137,8 +134,8 @@ def test_a_server_that_comes_and_goes_is_found_again_and_nothing_is_lost(jack, m
             begin = time.monotonic()
             until(lambda: engine.running and engine.meters()["applied"] == engine.meters()["sequence"], 20.0)
             took.append(time.monotonic() - begin)
-            assert matched.playing == asked
-            assert matched.value("/afx/reference") == "guitar_reference.flac"
+            assert matched.state.playing == asked
+            assert matched.state.reference_name == "guitar_reference.flac"
         print("back after", *(f"{s:.2f}" for s in took), "s")
         assert max(took) < 3.0
         matched.close()

@@ -8,29 +8,15 @@ import sys
 import termios
 import threading
 from contextlib import contextmanager
+from itertools import chain
 
 import pytest
 
+from afx_live.realtime.session.controls import UNDO
 from afx_live.realtime.view import keyboard as keys
 from afx_live.realtime.view.console import Console, ConsoleLogHandler
+from support.fake_session import FakeSession
 from support.in_process import until
-
-
-class Knobs:
-    """Controls that keep what is set."""
-
-    def __init__(self):
-        self.calls, self.state = [], {"/afx/amount": 0.98}
-
-    def apply(self, values):
-        self.calls += values
-        for path, value in values.items():
-            if path == "/afx/ab":
-                self.state["/afx/bypass"] = 1.0 - self.state.get("/afx/bypass", 0.0)
-            self.state[{"/afx/panic/clear": "/afx/panic"}.get(path, path)] = 0.0 if "clear" in path else value
-
-    def value(self, path):
-        return self.state.get(path, 0.0)
 
 
 @contextmanager
@@ -51,11 +37,12 @@ def foreground(monkeypatch):
 
 
 def test_every_key_does_what_osc_does(foreground, monkeypatch):
-    controls, stop, said = Knobs(), threading.Event(), []
+    session, stop, said = FakeSession(), threading.Event(), []
+    session.write("/afx/amount", 0.98)
     with terminal() as (master, stdin):
         monkeypatch.setattr(sys, "stdin", stdin)
         before = termios.tcgetattr(stdin)
-        with keys.Keyboard(controls, stop.set, said.append) as keyboard:
+        with keys.Keyboard(session, stop.set, said.append) as keyboard:
             assert keyboard.listening
             assert not termios.tcgetattr(stdin)[3] & (termios.ECHO | termios.ICANON)
             os.write(master, b"\x1b[A")  # an arrow
@@ -64,7 +51,7 @@ def test_every_key_does_what_osc_does(foreground, monkeypatch):
                 os.write(master, bytes([key]))
             assert stop.wait(5.0)
         assert termios.tcgetattr(stdin) == before
-    assert controls.calls == [
+    assert [*chain(*session.calls)] == [
         "/afx/ab",
         "/afx/ab",
         "/afx/panic",
@@ -74,25 +61,25 @@ def test_every_key_does_what_osc_does(foreground, monkeypatch):
         "/afx/freeze",
         *["/afx/amount"] * 3,
     ]
-    assert controls.value("/afx/amount") == 0.95
+    assert session.state.amount == 0.95
     assert said[0] == "A/B: the dry input, equally loud"
     assert said[-4:] == ["amount 1.00", "amount 1.00", "amount 0.95", "ending"]
 
 
 def test_a_key_that_fails_leaves_the_others(foreground, monkeypatch):
-    class Broken(Knobs):
+    class Broken(FakeSession):
         def apply(self, values):
-            if "/afx/undo" in values:
+            if UNDO in values:
                 raise RuntimeError("a fault")
             super().apply(values)
 
-    controls, stop = Broken(), threading.Event()
+    session, stop = Broken(), threading.Event()
     with terminal() as (master, stdin), Console() as say, ConsoleLogHandler(say):
         monkeypatch.setattr(sys, "stdin", stdin)
-        with keys.Keyboard(controls, stop.set, say):
+        with keys.Keyboard(session, stop.set, say):
             os.write(master, b"ufq")
             assert stop.wait(5.0)
-    assert controls.calls == ["/afx/freeze"]
+    assert session.calls == [{"/afx/freeze": True}]
     assert "warning: the key 'u' failed: RuntimeError('a fault')" in [text for _, text in say.messages]
 
 
@@ -122,8 +109,8 @@ def test_the_terminal_is_restored_by_a_program_that_falls_over(end):
 def test_without_a_terminal_there_are_no_keys(monkeypatch):
     with open(os.devnull) as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
-        with keys.Keyboard(Knobs(), lambda: None, print) as keyboard:
+        with keys.Keyboard(FakeSession(), lambda: None, print) as keyboard:
             assert not keyboard.listening
     monkeypatch.setattr(sys, "stdin", None)
-    with keys.Keyboard(Knobs(), lambda: None, print) as keyboard:
+    with keys.Keyboard(FakeSession(), lambda: None, print) as keyboard:
         assert not keyboard.listening

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -39,7 +40,7 @@ def test_the_file_is_written_when_something_has_changed_and_whole(player):
     source = StatusReader(player.folder)
     old = source.state()
     assert source.state() is old
-    sitting.values["/afx/amount"] = 0.5
+    sitting.state = replace(sitting.state, amount=0.5)
     made.publish()
     after = os.stat(player.folder / status_reader.FILE)
     assert after.st_ino != before.st_ino  # replaced as a whole

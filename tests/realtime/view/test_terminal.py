@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -104,7 +105,7 @@ def test_it_costs_little_of_a_core(terminal, player, shown):
             before, begin, seen, drawing = cpu_s(child.pid), time.monotonic(), len(terminal.data), []
             for n in range(50):
                 if n % 10 == 0:
-                    sitting.values["/afx/amount"] = round(time.monotonic() % 1.0, 2)
+                    sitting.state = replace(sitting.state, amount=round(time.monotonic() % 1.0, 2))
                 time.sleep(0.1)
                 began = time.thread_time()
                 draw(shown[0], shown[1], *NARROW)
