@@ -34,7 +34,7 @@ def test_all_that_is_known_is_shown(shown, size):
     text = "\n".join(lines(shown[0], shown[1], size))
     for part in (
         "● playing",
-        "amount 75%",
+        "amount 100%",
         "like amp.wav",
         "-12.0 peak",
         "-23.4 LUFS",
