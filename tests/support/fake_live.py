@@ -14,6 +14,8 @@ class FakeLive:
 
     sample_rate = 48000.0
     closed = 0
+    read = 0
+    """How often its meters have been read."""
     running = True
     status: ClassVar = {
         "input": "a device",
@@ -49,6 +51,7 @@ class FakeLive:
         return False
 
     def meters(self):
+        FakeLive.read += 1
         self._engine.process(np.zeros((128, 2), np.float32))
         return self._engine.shared.read()
 

@@ -33,7 +33,10 @@ LATE_S = float(os.environ.get("AFX_LATE_SECONDS", "8"))
 WINDOW_S = 2 * TURN_S
 SOAK_S = 3600.0 * float(os.environ.get("AFX_SOAK_HOURS", "0.1667"))
 """Seconds of audio for the long run, which takes a hundredth of that."""
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="seccomp, /proc and LD_PRELOAD are Linux's")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="seccomp, /proc and LD_PRELOAD are Linux's"),
+]
 SCENES, CALLS = 300, 20
 BLOCK = 128
 
@@ -366,6 +369,7 @@ def urgent(jack, request, monkeypatch):
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 def test_a_busy_program_makes_no_callback_late(urgent):
     """At most as often as an empty callback, by turns in one stream, and once in 100,000."""
     jack, block = urgent

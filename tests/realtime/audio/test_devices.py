@@ -1,5 +1,7 @@
 """Audio devices: listed, chosen by number or words, and refused with a reason."""
 
+import os
+
 import pytest
 
 from afx_live.realtime.audio import devices
@@ -10,6 +12,7 @@ RATE = 48000
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 def test_devices_are_listed(jack):
     found = devices.query(jack.env, rates=True)
     assert [(d.name, d.api, d.inputs, d.outputs, d.rates) for d in found.devices] == [("system", "JACK", 2, 2, (RATE,))]
@@ -70,5 +73,6 @@ def test_no_device_at_all_says_what_was_looked_at():
 
 def test_missing_portaudio_says_what_to_install(tmp_path):
     (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
     with pytest.raises(DeviceError, match=r"E300 .*libportaudio2"):
-        devices.query({"PYTHONPATH": str(tmp_path)})
+        devices.query({"PYTHONPATH": path})

@@ -17,6 +17,7 @@ RATE = 48000
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 def test_stream_plays_the_samples_of_the_engine(jack, tmp_path):
     settings = full(input_gain_db=3.0, output_gain_db=-2.0)
     with LiveEngine(settings, env=jack.env) as engine:
@@ -27,6 +28,7 @@ def test_stream_plays_the_samples_of_the_engine(jack, tmp_path):
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 def test_one_input_channel_goes_to_both_ears(jack, tmp_path):
     with LiveEngine(ChainSettings(), StreamOptions(input_channels=[2]), env=jack.env) as engine:
         time.sleep(0.6)
@@ -37,6 +39,7 @@ def test_one_input_channel_goes_to_both_ears(jack, tmp_path):
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "code"),
     [

@@ -29,6 +29,7 @@ RATE = 48000
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 def test_comes_back_when_the_server_does(jack, tmp_path):
     events = []
     with LiveEngine(full(), env=jack.env, on_event=lambda *event: events.append(event), standby=True) as engine:
@@ -51,6 +52,7 @@ def test_comes_back_when_the_server_does(jack, tmp_path):
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 def test_stream_process_that_dies_is_replaced(jack):
     events = []
     with LiveEngine(ChainSettings(), env=jack.env, on_event=lambda *event: events.append(event)) as engine:
@@ -80,6 +82,7 @@ with LiveEngine(ChainSettings()) as engine:
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 def test_stream_process_does_not_outlive_its_parent(jack):
     command = [sys.executable, "-c", PARENT]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **jack.env}) as parent:
@@ -132,6 +135,7 @@ def test_a_watchdog_that_fails_is_told_and_watches_on(monkeypatch, tmp_path):
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 def test_a_stand_by_that_has_died_is_no_loss(jack):
     """Neither while it waits, nor is one left behind at the end."""
     with LiveEngine(ChainSettings(), env=jack.env, standby=True) as engine:

@@ -43,6 +43,7 @@ def afx(capsys):
 def fake(monkeypatch):
     monkeypatch.setattr(run, "LiveEngine", FakeLive)
     monkeypatch.setattr(FakeLive, "closed", 0)
+    monkeypatch.setattr(FakeLive, "read", 0)
     return FakeLive
 
 

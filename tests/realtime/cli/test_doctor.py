@@ -37,6 +37,7 @@ def test_nothing_there_ends_with_3_and_the_whole_list(module, tmp_path, monkeypa
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 def test_the_doctor_names_a_block(on_jack, monkeypatch, capsys):
     monkeypatch.setattr(dropouts, "BLOCKS", (256, 64))
     with pytest.raises(SystemExit) as end:
@@ -57,6 +58,7 @@ def test_the_doctor_names_a_block(on_jack, monkeypatch, capsys):
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 def test_no_loop_says_what_to_connect(on_jack, monkeypatch, capsys):
     monkeypatch.setattr(loopback, "PATIENCE_S", 0.0)
     with pytest.raises(SystemExit) as end:

@@ -79,6 +79,7 @@ TONE = 0.25 * np.sin(2 * np.pi * 200 * np.arange(480) / RATE)  # two whole perio
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_every_way_to_end_is_a_fade(jack, tmp_path, home, number):
     """The other programs of this machine tear holes into the sound, too; a take with such a hole is done again."""
@@ -96,6 +97,7 @@ def test_every_way_to_end_is_a_fade(jack, tmp_path, home, number):
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 def test_an_end_without_a_fade_would_be_noticed(jack, tmp_path, home):
     """The test above, of a stream process that is killed."""
     with live(jack, home, "--preset", flat(home)) as program, looping(jack, tmp_path, TONE) as looper:
@@ -111,6 +113,7 @@ def _words(pid):
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 def test_a_server_that_comes_and_goes_is_found_again_and_nothing_is_lost(jack, model):
     """Twice it is away for a while, once it is back at once: the next stream process stands by."""
     events = []
@@ -139,6 +142,7 @@ def test_a_server_that_comes_and_goes_is_found_again_and_nothing_is_lost(jack, m
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 def test_after_a_kill_it_resumes_with_what_was_set(jack, home):
     wanted = str(presets.clip("guitar_reference"))
     with live(jack, home, "--reference", wanted, "--amount", "0.8") as program:
@@ -155,6 +159,7 @@ def test_after_a_kill_it_resumes_with_what_was_set(jack, home):
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 def test_a_home_that_cannot_be_written_is_told_once_and_played_on(jack, tmp_path):
     no_folder = tmp_path / "file"
     no_folder.write_text("")
@@ -178,6 +183,7 @@ def played(jack, *words, **env):
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 def test_an_unsupported_rate_is_exit_code_3(jack):
     code, said = played(jack, "--preset", "warm", "--samplerate", "44100", "--osc", "off")
     assert code == 3
@@ -185,6 +191,7 @@ def test_an_unsupported_rate_is_exit_code_3(jack):
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 def test_a_busy_port_is_exit_code_6(jack, home):
     with live(jack, home, "--preset", "warm") as program:
         code, said = played(jack, "--preset", "warm", "--osc", f"127.0.0.1:{program.port}")
@@ -194,6 +201,7 @@ def test_a_busy_port_is_exit_code_6(jack, home):
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 def test_a_device_without_inputs_is_exit_code_3(jack):
     jack.kill()
     jack.start("-C", "0")

@@ -15,6 +15,7 @@ from support.programs import RATE, children, running
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 def test_a_voice_is_matched_and_osc_obeyed(jack, tmp_path):
     wanted = presets.clip("voice_reference")
     goal = integrated_loudness(soundfile.read(wanted)[0], RATE)
@@ -67,6 +68,7 @@ def test_a_voice_is_matched_and_osc_obeyed(jack, tmp_path):
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 def test_a_stream_process_that_dies_costs_no_setting(jack, tmp_path):
     with running(jack, tmp_path, "guitar", "--preset", "driven-guitar", "--amount", "0.5") as (program, looper):
         program.until("Chain      ", 10)

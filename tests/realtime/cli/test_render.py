@@ -116,6 +116,7 @@ def test_a_preset_file_that_could_not_be_written_is_refused_before_the_work(afx,
     assert not list(place.iterdir())
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_render_leaves_nothing_behind(place):
     x, rate = soundfile.read(VOICE)
     soundfile.write("long.wav", np.tile(x, 90), rate)

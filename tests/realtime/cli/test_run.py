@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import threading
 
 import pytest
@@ -13,18 +14,27 @@ from afx_live.realtime.audio import devices
 from afx_live.realtime.cli import run
 from support.fake_live import FakeLive
 from support.sounds import GUITAR_REFERENCE
+from support.waiting import until
 
 
-def interrupt_after(seconds, number=signal.SIGINT):
-    timer = threading.Timer(seconds, os.kill, (os.getpid(), number))
-    timer.daemon = True
-    timer.start()
+def interrupt_when(condition, number=signal.SIGINT):
+    """Send this process a signal once a condition holds."""
+
+    def send():
+        until(condition, 60.0)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=send, daemon=True).start()
+
+
+def has_said(text):
+    return lambda: text.encode() in sys.stderr.buffer.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_run_ends_with_a_signal_a_saved_preset_and_exit_code_0(afx, fake, place, number):
     before = signal.getsignal(number)
-    interrupt_after(4.0, number)  # loaded, playing, and settled, also on a busy machine
+    interrupt_when(has_said("Chain      "), number)
     code, out, err = afx("--preset", "telephone", "--osc", "off")
     assert (code, out) == (0, "")
     assert fake.closed == 1
@@ -39,7 +49,7 @@ def test_run_ends_with_a_signal_a_saved_preset_and_exit_code_0(afx, fake, place,
 
 
 def test_run_saves_where_it_is_told_and_tells_in_json(afx, fake, place):
-    interrupt_after(4.0)
+    interrupt_when(lambda: fake.read > 20)
     code, out, err = afx("--reference", GUITAR_REFERENCE, "--osc", "off", "--save-preset", "mine.json", "--json", "-q")
     assert (code, err) == (0, "")
     assert len(json.loads(out)["chain"]) == 4

@@ -1,15 +1,26 @@
 """The command line's words and failures: each with a message and its exit code."""
 
+import errno
+import inspect
 import os
 import re
 import subprocess
+from importlib import import_module
 
 import numpy as np
 import pytest
 import soundfile
 
+from afx_live import presets
+from afx_live.matching.model import ClipError
+from afx_live.matching.onnx_sandbox import ModelError
+from afx_live.realtime.audio.devices import DeviceError
 from afx_live.realtime.cli import osc
-from afx_live.realtime.cli.main import main
+from afx_live.realtime.cli.errors import ExitCode, UsageError, exit_code
+from afx_live.realtime.cli.main import call, main
+from afx_live.realtime.cli.parser import COMMANDS, parser
+from afx_live.realtime.cli.printer import Printer
+from afx_live.realtime.osc.udp import PortBusy
 from support.programs import PROGRAM
 from support.sounds import GUITAR_REFERENCE, VOICE
 
@@ -198,3 +209,48 @@ def test_a_reader_that_leaves_early_is_no_error():
     done = subprocess.run([*PROGRAM, "osc", "--list"], stdout=write, stderr=subprocess.PIPE, text=True)
     os.close(write)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# --- words and functions --------------------------------------------------------------------------
+
+LEAST = {
+    "run": ["--preset", "warm"],
+    "render": ["in.wav", "--preset", "warm", "-o", "out.wav"],
+    "preset": ["list"],
+}
+"""The fewest words with which a command makes sense."""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_is_a_function_of_its_words(command, monkeypatch):
+    """Every value that the parser gives is an argument of the function, whose others have defaults."""
+    module = import_module(f"afx_live.realtime.cli.{command}")
+    signature, seen = inspect.signature(getattr(module, command)), {}
+
+    def function(**given):
+        seen.update(signature.bind(**given).arguments)
+        return 0
+
+    monkeypatch.setattr(module, command, function)
+    assert call(parser().parse_args([command, *LEAST.get(command, []), "-q"])) == 0
+    assert set(seen) == set(signature.parameters)
+    assert seen["printer"] == Printer(quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RuntimeError("oh"), ExitCode.BUG),
+        (UsageError("these do not fit"), ExitCode.USAGE),
+        (FileExistsError("there"), ExitCode.USAGE),
+        (DeviceError("E300", "no PortAudio"), ExitCode.DEVICE),
+        (ClipError("silent"), ExitCode.CLIP),
+        (OSError(errno.ENOSPC, "full"), ExitCode.CLIP),
+        (presets.PresetError("range"), ExitCode.PRESET),
+        (ModelError("not a model"), ExitCode.PRESET),
+        (PortBusy("in use"), ExitCode.PORT),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_error_knows_its_exit_code(error, code):
+    assert exit_code(error) == code

@@ -106,6 +106,7 @@ main.main()
 """
 
 
+@pytest.mark.slow
 def test_a_whole_afx_live_shows_itself_obeys_keys_and_outlives_its_view(terminal, tmp_path):
     env = {**os.environ, "AFX_LIVE_HOME": str(tmp_path), "TERM": "xterm-256color"}
     words = [sys.executable, "-c", WHOLE, "--preset", "driven-guitar", "--osc", "off"]

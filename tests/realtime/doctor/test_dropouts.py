@@ -72,6 +72,7 @@ def test_an_audio_thread_without_priority_is_a_problem():
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 def test_a_stream_that_is_held_up_is_not_safe(jack, monkeypatch):
     """Stop the stream process for a tenth of a second: less than what the supervisor takes for a loss."""
     opened, held = [], []
@@ -96,6 +97,7 @@ def test_a_stream_that_is_held_up_is_not_safe(jack, monkeypatch):
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 def test_a_block_that_does_not_open_is_told(jack):
     row = dropouts.drop_outs(128, 0.5, StreamOptions(sample_rate=44100.0), lambda seconds: None, env=jack.env)
     assert row.error.startswith("E305")

@@ -76,6 +76,7 @@ def periods(jack):
 
 
 @pytest.mark.jack
+@pytest.mark.slow
 @pytest.mark.parametrize("period", [64, 128, 256])
 def test_the_round_trip_is_what_jack_makes_it(jack, periods, monkeypatch, period):
     """JACK delays a loop by a period, which its own meter confirms; PortAudio adds a block of ours."""

@@ -88,6 +88,7 @@ DRAW_S = 0.002
 """Processor time of one picture of NARROW, drawn ten times a second, on a quiet machine (Intel Xeon, model 207)."""
 
 
+@pytest.mark.slow
 def test_it_costs_little_of_a_core(terminal, player, shown):
     """2 % over 5 s of guitar with all that moves: levels, a spectrum every two seconds, new settings every second.
 
