@@ -8,12 +8,10 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from importlib import import_module
 
 from .errors import INTERRUPTED, ExitCode, exit_code, message
 from .parser import parser
-from .printer import Printer
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -41,6 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def call(parsed: argparse.Namespace) -> int:
     """Call the function of a command, `cli.COMMAND.COMMAND`, with the arguments of the same names; its exit code."""
+    from dataclasses import fields  # not for --help: it would take a tenth longer
+
+    from .printer import Printer
+
     given = vars(parsed).copy()
     command = given.pop("command")
     given["printer"] = Printer(given.pop("quiet"), given.pop("verbose"), given.pop("json"))
