@@ -64,8 +64,8 @@ class Stage:
     def meters(self):
         return self._engine.shared.read()
 
-    def heard(self, seconds):
-        return self._engine.shared.heard(seconds, RATE)
+    def recent_input(self, seconds):
+        return self._engine.shared.recent_input(seconds, RATE)
 
     def feed(self, x: np.ndarray) -> np.ndarray:
         """Play a mono sound into both inputs; gives both ears of what comes out, (frames, 2)."""

@@ -84,9 +84,9 @@ class LiveEngine:
         """Read every counter and meter; they go on counting when a stream process is replaced."""
         return self._open_shared.read()
 
-    def heard(self, seconds: float) -> np.ndarray:
+    def recent_input(self, seconds: float) -> np.ndarray:
         """Copy the last seconds of input (frames, 2), float32 at `sample_rate`, mono in both; shorter early on."""
-        return self._open_shared.heard(seconds, self.sample_rate)
+        return self._open_shared.recent_input(seconds, self.sample_rate)
 
     @property
     def status(self) -> Mapping[str, Any]:

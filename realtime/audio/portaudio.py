@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CLIENT = "afx-live"
 """Our name among JACK's clients."""
+_CLIENT = CLIENT.encode()  # PortAudio keeps the pointer: it must live as long as the process
 INVALID_RATE = -9997
 """PortAudio's paInvalidSampleRate."""
 
@@ -23,7 +24,7 @@ INVALID_RATE = -9997
 def set_client_name() -> None:
     """Tell PortAudio what to call us in JACK; before it starts, and only where it has JACK."""
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(ctypes.util.find_library("portaudio")).PaJack_SetClientName(CLIENT.encode())
+        ctypes.CDLL(ctypes.util.find_library("portaudio")).PaJack_SetClientName(_CLIENT)
 
 
 def relist(sd: Any) -> None:

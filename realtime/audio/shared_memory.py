@@ -138,7 +138,7 @@ class Shared:
         row = self.meters[0].copy()
         return {name: row[name].tolist() for name in METERS.names or ()}
 
-    def heard(self, seconds: float, sample_rate: float) -> np.ndarray:
+    def recent_input(self, seconds: float, sample_rate: float) -> np.ndarray:
         """Copy the last seconds of input (frames, 2), float32, oldest first; shorter early in a stream."""
         end, size = int(self.meters[0]["ring"]), len(self.ring)
         count = min(int(seconds * sample_rate), end, size - int(sample_rate))  # a second of margin to the writer

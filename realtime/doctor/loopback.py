@@ -97,7 +97,7 @@ def listen(engine: LiveEngine) -> np.ndarray:
         if not engine.running:
             raise DeviceError("E307", "The stream was lost during the measurement. Try again with a longer --blocksize")
         time.sleep(0.05)
-    return engine.heard((PERIOD + 1) / rate)
+    return engine.recent_input((PERIOD + 1) / rate)
 
 
 def _await_loop(engine: LiveEngine, cable: str, say: Callable[[str], None]) -> None:

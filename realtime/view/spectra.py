@@ -74,7 +74,7 @@ class Spectra:
             self._rate, self._count = rate, 0
         if not engine.meters()["in_lufs"] > SILENCE_LUFS:
             return
-        new = mean_power(engine.heard(INPUT_S), rate)
+        new = mean_power(engine.recent_input(INPUT_S), rate)
         if not 0.0 < new.sum() < np.inf:
             return
         self._count = min(self._count + 1, AVERAGED)

@@ -24,7 +24,7 @@ from support.view import DRIVEN, Player, Sitting, publishing
 
 
 @pytest.fixture(scope="module")
-def home():
+def engine_folder():
     """A folder as the engine's, where it would be."""
     folder = Path(tempfile.mkdtemp(prefix="afx-live-test-screen-"))
     yield folder
@@ -32,8 +32,8 @@ def home():
 
 
 @pytest.fixture(scope="module")
-def player(home):
-    made = Player(home, DRIVEN)
+def player(engine_folder):
+    made = Player(engine_folder, DRIVEN)
     made.feed(4.0)
     return made
 

@@ -55,5 +55,5 @@ class FakeLive:
         self._engine.process(np.zeros((128, 2), np.float32))
         return self._engine.shared.read()
 
-    def heard(self, seconds):
-        return self._engine.shared.heard(seconds, self.sample_rate)
+    def recent_input(self, seconds):
+        return self._engine.shared.recent_input(seconds, self.sample_rate)

@@ -30,8 +30,8 @@ class InProcess:
     def meters(self):
         return self._engine.shared.read()
 
-    def heard(self, seconds):
-        return self._engine.shared.heard(seconds, RATE)
+    def recent_input(self, seconds):
+        return self._engine.shared.recent_input(seconds, RATE)
 
     def feed(self, x):
         """Play a sound (frames,) into both inputs, or (frames, 2); returns what comes out."""

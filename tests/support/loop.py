@@ -23,7 +23,7 @@ def run_loop(way, level=LEVEL, periods=2, block=333):
         bound.call(x, y)
         assert not y[:, 0].any()
         sound[at : at + block] = y[:, 1]
-    return shared.heard(len(sound) / RATE, RATE)
+    return shared.recent_input(len(sound) / RATE, RATE)
 
 
 def delayed(delay, gain=1.0):

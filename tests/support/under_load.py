@@ -57,8 +57,8 @@ class Desk:
         self.shared = shared
         self.play, self.meters = shared.play, shared.read
 
-    def heard(self, seconds: float) -> np.ndarray:
-        return self.shared.heard(seconds, self.sample_rate)
+    def recent_input(self, seconds: float) -> np.ndarray:
+        return self.shared.recent_input(seconds, self.sample_rate)
 
 
 # --- the load -------------------------------------------------------------------------------------

@@ -52,8 +52,8 @@ class Player:
     def meters(self):
         return self.shared.read()
 
-    def heard(self, seconds):
-        return self.shared.heard(seconds, RATE)
+    def recent_input(self, seconds):
+        return self.shared.recent_input(seconds, RATE)
 
     def feed(self, seconds, gain=1.0):
         """Play so much of the guitar, as fast as it goes."""

@@ -24,7 +24,7 @@ def test_stream_plays_the_samples_of_the_engine(jack, tmp_path):
         assert engine.status["sample_rate"] == RATE
         time.sleep(0.6)  # the fade-in
         assert_same(jack, tmp_path, engine, settings, noise(1.0))
-        assert len(engine.heard(0.5)) == RATE // 2
+        assert len(engine.recent_input(0.5)) == RATE // 2
 
 
 @pytest.mark.jack

@@ -12,7 +12,7 @@ from afx_live.realtime.cli.main import main
 from support.fake_live import FakeLive
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def place(tmp_path, monkeypatch):
     """An empty folder to work in, a home of our own, and no sound card."""
     monkeypatch.setenv("AFX_LIVE_HOME", str(tmp_path / "home"))
@@ -26,7 +26,7 @@ def place(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def afx(capsys):
+def afx(capsys, place):
     """Run afx-live in this process; returns exit code, standard output, standard error."""
 
     def run(*words):

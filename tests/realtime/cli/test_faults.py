@@ -30,6 +30,12 @@ PROGRAM = [sys.executable, "-m", "afx_live.realtime.cli.main"]
 GUITAR = str(presets.clip("guitar"))
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("AFX_LIVE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
 @contextmanager
 def live(jack, home, *words):
     program = Program(jack, home, *words)

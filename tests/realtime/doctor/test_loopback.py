@@ -125,7 +125,7 @@ def test_takes_that_differ_are_told(played, monkeypatch):
             self.ring += PERIOD
             return {"ring": self.ring}
 
-        def heard(self, seconds):
+        def recent_input(self, seconds):
             return np.stack([came_back(played, self.delay, -0.5), played], 1)[-int(seconds * RATE) :]
 
     monkeypatch.setattr(loopback, "LiveEngine", Moody)

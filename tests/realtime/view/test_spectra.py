@@ -59,7 +59,7 @@ def test_the_reference_and_the_input_have_spectra(player):
     assert max(curves["equaliser_db"]) == pytest.approx(4.5, abs=0.3)
 
 
-def test_silence_keeps_the_last_spectrum_of(home, player):
+def test_silence_keeps_the_last_spectrum_of(player):
     made = publishing(player, Sitting(DRIVEN))
     made.publish()
     before = made.state()["curves"]["input_db"]
