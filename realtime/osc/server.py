@@ -9,15 +9,15 @@ import logging
 import math
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..session.controls import Control
 from ..threads import RestartableThread
-from .addresses import OSC_DROPPED, PANIC, Address, addresses, numbered
-from .messages import MESSAGE_RATE, Batch, Budget, Origin, Reader
+from .addresses import OSC_DROPPED, Address, addresses, numbered
+from .admission import Admission
+from .messages import Batch, Origin, Reader
 from .meters import Metered, readings
 from .packets import MAX_SIZE, BadPacket, Message, datagrams, decode
 from .subscribers import SENT_KINDS, Subscribers
@@ -37,7 +37,6 @@ PAUSE = 50.0  # tokens for what is applied on its own: the 2 ms that it takes, o
 MAX_CONFIGURED = 8
 COUNTERS: tuple[str, ...] = ("packets", "messages", "bad", "dropped", "lost", "unknown", "late")
 METER_AGE_S = 0.02
-_PANIC = PANIC.encode() + bytes(2)  # has a budget of its own: a flood must not keep anyone from muting
 
 log = logging.getLogger(__name__)
 
@@ -100,10 +99,9 @@ class OscServer:
         self.counters = dict.fromkeys(COUNTERS, 0)
         self.error: BaseException | None = None
         self._session = session
-        self._peers = frozenset() if local else peers
         self._table = {a.path: a for a in (*addresses(), *numbered())}
         self._sent = {a.control for a in self._table.values() if a.control and a.kind in SENT_KINDS}
-        self._budgets: defaultdict[tuple[str, bool], Budget] = defaultdict(Budget)
+        self._admission = Admission(frozenset() if local else peers, self._report)
         self._metered: tuple[float, dict[str, float]] = (-math.inf, {})
         self._reported: dict[str, float] = {}
         self._closing = threading.Event()
@@ -165,7 +163,7 @@ class OscServer:
     def _take(self, batch: Batch, datagram: bytes, peer: Any) -> Batch:
         """Add a datagram to the batch; commit the batch first if the order asks for it."""
         self.counters["packets"] += 1
-        budget = self._admit(peer[0], datagram)
+        budget = self._admission.budget(peer[0], datagram)
         if budget is None:
             self.counters["dropped"] += 1
             return batch
@@ -184,16 +182,6 @@ class OscServer:
             batch = Batch()
         batch.add(new)
         return batch
-
-    def _admit(self, host: str, datagram: bytes) -> Budget | None:
-        """Give the sender's budget, or None if it is a stranger or has spent it."""
-        name = peer_name(host) if self._peers else "local"
-        if self._peers and name not in self._peers:
-            return self._report("stranger", "OSC from %s ignored: it is not allowed to send", name)
-        budget = self._budgets[name, datagram.startswith(_PANIC)]
-        if not budget.left():
-            return self._report("flood", "OSC from %s dropped: over %g messages a second", host, MESSAGE_RATE)
-        return budget
 
     def _decode(self, datagram: bytes, peer: Any) -> list[Message]:
         try:

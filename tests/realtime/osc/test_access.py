@@ -5,6 +5,7 @@ import socket
 import sys
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -95,7 +96,7 @@ def test_no_address_opens_anything_outside_the_clip_and_preset_folders(places, m
     monkeypatch.setattr(matcher, "reference", listen)
     before = sorted(around.rglob("*"))
     engine: Any = InProcess()
-    model: Any = object()  # it is never asked
+    model: Any = SimpleNamespace(lufs=-23.0)  # it is never asked for more
     playing = Session(engine, model, SessionState(ChainSettings()), [clips])
     playing.start()
     OPENED.append("")
@@ -111,7 +112,7 @@ def test_no_address_opens_anything_outside_the_clip_and_preset_folders(places, m
             wait_until(lambda: playing.state.preset_name == "mine")
             attacker.socket.close()
     finally:
-        opened = {os.path.realpath(path) for path in OPENED}
+        opened = {os.path.realpath(path) for path in OPENED if path}
         OPENED.clear()
         playing.close()
     assert set(listened) == {clips / "good.wav", clips / "sub/deep.wav"}

@@ -26,10 +26,10 @@ from afx_live.chain import ChainSettings
 from afx_live.effects import names
 from afx_live.matching.match import Reference
 from afx_live.realtime.audio.safety import CEILING
-from afx_live.realtime.osc import messages
+from afx_live.realtime.osc import admission
 from afx_live.realtime.osc import server as osc
 from afx_live.realtime.osc.addresses import addresses
-from afx_live.realtime.osc.messages import BURST, MESSAGE_RATE, Budget
+from afx_live.realtime.osc.admission import BURST, MESSAGE_RATE, Budget
 from afx_live.realtime.osc.packets import MAX_MESSAGES, MAX_SIZE, BadPacket, decode
 from afx_live.realtime.session.session import Session
 from afx_live.realtime.session.state import SessionState
@@ -249,7 +249,7 @@ def test_a_flood_at_full_speed_is_counted_to_the_last_datagram(caplog):
         assert counters["messages"] + counters["bad"] == taken
         assert len(session.calls) <= 500 * (wall + 1.0)
         assert used < 1.1 * wall  # one thread, never more than a core
-        wait_until(lambda: server._budgets["local", False].left())
+        wait_until(lambda: server._admission.budget("127.0.0.1", b""))
         attacker = Attacker(server)
         attacker.send(message("/afx/panic", "T"))
         attacker.settle()
@@ -261,7 +261,7 @@ def test_a_flood_at_full_speed_is_counted_to_the_last_datagram(caplog):
 
 
 def test_what_is_slow_to_apply_does_not_keep_anyone_from_muting(monkeypatch):
-    monkeypatch.setattr(messages, "MESSAGE_RATE", 0.0)  # the burst alone, however slow this computer is just now
+    monkeypatch.setattr(admission, "MESSAGE_RATE", 0.0)  # the burst alone, however slow this computer is just now
     session = FakeSession()
     with osc.OscServer(session, port=0) as server, closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as client:
         slow = [message("/afx/preset/load", "s", "x"), message("/afx/amount", "f", 0.5)]
