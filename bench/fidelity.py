@@ -26,6 +26,7 @@ from common import machine, table
 
 from afx_live.chain import ChainSettings, play_clip
 from afx_live.dsp.loudness import integrated_loudness
+from afx_live.matching import match_clip, read_clip, read_reference
 from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.audio import render
 from afx_live.realtime.audio.engine import Engine
@@ -105,9 +106,9 @@ def ask(job: tuple[list[Recording], Path, str, str, int, int]) -> Outcome:
         written = [Path(folder, name) for name in ("reference.wav", "input.wav", "out.wav")]
         for path, sound in zip(written, (pair.reference, rounds), strict=False):
             soundfile.write(path, sound, RATE, "FLOAT")
-        reference = render.reference(written[0], predictor)
-        heard = render.listen(written[1])
-        found = render.match_file(heard, predictor, [reference])
+        reference = read_reference(written[0], predictor)
+        heard = read_clip(written[1])
+        found = match_clip(heard, predictor, [reference])
         _, reached_lufs = render.render(heard, found, written[2], lambda frames: None)
         file = soundfile.read(written[2])[0][judged]
 
@@ -229,7 +230,7 @@ def page(found: list[Outcome], look: float, model: Path, recordings: int) -> str
     octaves = np.quantile([o.moved_octaves for o in found], 0.95)
     return f"""# Fidelity on stage
 
-`{Path(__file__).name}` wrote this page, with the model {loaded(model).name} ({loaded(model).spec["parameters"]:,}
+`{Path(__file__).name}` wrote this page, with the model {loaded(model).name} ({loaded(model).description.data["parameters"]:,}
 parameters) on {recordings} recordings that training never heard, 5 s each, our own effects with random settings.
 
 **The streaming path.** Loudness-matched STFT error of the third 5 s of a stream, after {HEARD_S:g} s of input, against

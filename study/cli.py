@@ -113,7 +113,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         import lightning  # noqa: F401
 
-        from ..matching.model import ModelError
+        from ..matching import ModelError
     except ImportError as error:
         sys.exit(f"afx-study: {error.name} is missing. Install the training side: pip install 'afx-live[train]'")
     try:

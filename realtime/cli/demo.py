@@ -1,14 +1,14 @@
-"""`afx-live demo`: make a bundled clip sound like a bundled reference; write sound, preset and picture."""
+"""`afx-live demo`: make a bundled clip sound like a bundled reference; write sound and preset."""
 
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
 from ... import presets
-from ...matching.words import picture, sentences
-from ..audio.render import listen as read_clip
-from ..audio.render import match_file as match_clip
-from ..audio.render import reference as read_reference
+from ...matching.clips import read_clip as read_clip
+from ...matching.match import match_clip as match_clip
+from ...matching.reference import read_reference as read_reference
+from ...matching.words import sentences
 from ..audio.render import render as render_file
 from .errors import ExitCode
 from .files import settings_data
@@ -35,10 +35,9 @@ def demo(
     out = folder / "out.wav"
     settings, lufs = render_file(heard, found, out, lambda frames: None, force=True)
     took = perf_counter() - begin
-    made = presets.provenance({reference.path: reference.lufs}, matcher.name)
+    made = presets.provenance([reference], matcher.name)
     presets.save(presets.Preset("demo", settings, 1.0, found.target_lufs, made), folder / "preset.json", force=True)
-    (folder / "picture.svg").write_text(picture(source, out, reference.path, settings), encoding="utf-8")
-    files = [str(folder / name) for name in ("out.wav", "preset.json", "picture.svg")]
+    files = [str(folder / name) for name in ("out.wav", "preset.json")]
     lines = [
         f"Reference  {reference.path.name}  {reference.seconds:.1f} s  {reference.lufs:.1f} LUFS",
         f"Input      {source.name}  {heard.seconds:.1f} s  {heard.lufs:.1f} LUFS",

@@ -8,13 +8,13 @@ from typing import Any
 
 from ... import presets
 from ...chain import ChainSettings
-from ...matching.match import LOUDEST_LUFS, Match
-from ...matching.model import MatchModel
-from ...matching.words import OUT_OF_REACH, sentences
-from ..audio.render import Heard as Clip
-from ..audio.render import fixed as given_settings
-from ..audio.render import listen as read_clip
-from ..audio.render import match_file as match_clip
+from ...matching.clips import Clip as Clip
+from ...matching.clips import read_clip as read_clip
+from ...matching.level import MAX_LUFS
+from ...matching.match import Match
+from ...matching.match import given_settings as given_settings
+from ...matching.match import match_clip as match_clip
+from ...matching.words import OUT_OF_RANGE, sentences
 from ..audio.render import render as render_file
 from .errors import ExitCode, UsageError
 from .files import check_preset_path, refuse_existing, save_preset, settings_data
@@ -48,7 +48,7 @@ class Rendered:
         lines += [f"  {line}" for line in sentences(self.settings)]
         if self.probability is not None:
             heard = ", ".join(f"{effect} {p:.0%}" for effect, p in self.probability.items())
-            lines += [f"  heard      {heard}", *([] if self.reached else [f"  {OUT_OF_REACH}"])]
+            lines += [f"  heard      {heard}", *([] if self.reached else [f"  {OUT_OF_RANGE}"])]
         return "\n".join(lines)
 
 
@@ -138,20 +138,14 @@ def _render_one(
         lufs_before=round(clip.lufs, 2),
         lufs_after=round(lufs, 2),
         target_lufs=None if found.target_lufs is None else round(found.target_lufs, 2),
-        probability=_probabilities(sources.model, found),
-        reached=found.reached,
+        probability={e: round(p, 3) for e, p in found.probabilities.items()} or None,
+        reached=found.in_range,
         settings=settings,
     )
 
 
-def _probabilities(model: MatchModel | None, found: Match) -> dict[str, float] | None:
-    if model is None or found.prediction is None:
-        return None
-    return {e: round(float(p), 3) for e, p in zip(model.chain.order, found.prediction.probability, strict=True)}
-
-
 def _save(row: Rendered, sources: Sources, path: Path, force: bool) -> None:
-    files = {r.path: r.lufs for r in sources.references}
-    source = presets.provenance(files, sources.model.name if sources.model else "") if files else {}
-    target = None if row.target_lufs is None else min(row.target_lufs, LOUDEST_LUFS)
+    model = sources.model.name if sources.model else ""
+    source = presets.provenance(sources.references, model) if sources.references else {}
+    target = None if row.target_lufs is None else min(row.target_lufs, MAX_LUFS)
     save_preset(presets.Preset(path.stem, row.settings, 1.0, target, source), path, force)

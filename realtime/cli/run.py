@@ -11,9 +11,9 @@ from pathlib import Path
 from ... import presets
 from ...chain import ChainSettings
 from ...matching.model import MatchModel
+from ...matching.reference import read_reference as read_reference
 from ..audio.live_engine import LiveEngine
 from ..audio.options import StreamOptions
-from ..audio.render import reference as read_reference
 from ..osc.server import OscServer
 from ..session.autosave import Autosave, saved
 from ..session.session import Session

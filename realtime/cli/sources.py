@@ -6,10 +6,10 @@ from pathlib import Path
 
 from ... import effects, presets
 from ...dsp.compile_cache import first_start
-from ...matching.match import Reference
 from ...matching.model import MatchModel
+from ...matching.reference import ReferenceClip
+from ...matching.reference import read_reference as read_reference
 from .. import audio
-from ..audio.render import reference as read_reference
 from .errors import UsageError
 from .printer import Printer
 
@@ -19,7 +19,7 @@ class Sources:
     """References with the model that matches them, or a preset (with a model, if one was asked for)."""
 
     model: MatchModel | None
-    references: list[Reference]
+    references: list[ReferenceClip]
     preset: presets.Preset | None
 
 

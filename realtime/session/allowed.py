@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ... import presets
-from ...matching.model import ClipError
+from ...matching.clips import ClipError
 
 
 def allowed_clip(text: str, folders: Sequence[Path]) -> Path:

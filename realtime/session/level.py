@@ -7,7 +7,7 @@ import numpy as np
 
 from ...chain import ChainSettings
 from ...dsp.loudness import integrated_loudness
-from ...matching.match import solve_level
+from ...matching.level import solve_level
 
 if TYPE_CHECKING:
     from ..audio.live_engine import LiveEngine

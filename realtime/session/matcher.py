@@ -14,8 +14,9 @@ from pathlib import Path
 
 from ... import presets
 from ...chain import ChainSettings
-from ...matching.model import ClipError, MatchModel
-from ..audio.render import reference
+from ...matching.clips import ClipError
+from ...matching.model import MatchModel
+from ...matching.reference import read_reference
 from ..threads import RestartableThread
 from . import controls, undo
 from .allowed import allowed_clip, allowed_preset
@@ -126,7 +127,7 @@ class Matcher:
     def use_reference(self, path: Path) -> None:
         """Match this clip from now on. Raises ClipError, or ValueError without a model."""
         model = self._needed_model()
-        found = reference(path, model)
+        found = read_reference(path, model)
 
         def change(state: SessionState) -> SessionState:
             in_order = [e.effect for e in state.settings.effects] == list(model.chain.order)
@@ -160,7 +161,7 @@ class Matcher:
             side = Side.of_preset(presets.load(text))
         else:
             model, path = self._needed_model(), allowed_clip(text, self._folders)
-            side = Side.of_clip(path.name, reference(path, model))
+            side = Side.of_clip(path.name, read_reference(path, model))
             if (x := self._follower.input.recent()) is not None:
                 self._follower.input.analyse(x)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from ... import presets
 from ...chain import ChainSettings
-from ...matching.match import Reference, goal_of
 from ...matching.model import Prediction
+from ...matching.reference import ReferenceClip, mean_lufs
 from .hysteresis import within_deadband
 from .level import DEADBAND_DB, Levels
 from .morph import Morph
@@ -34,7 +34,7 @@ class SessionState:
     amount: float = 1.0
     target_lufs: float | None = None
     """What a preset asks for; None for the loudness of the input. See `goal_lufs`."""
-    references: tuple[Reference, ...] = field(default=(), compare=False)
+    references: tuple[ReferenceClip, ...] = field(default=(), compare=False)
     preset_name: str = ""
     """The preset that plays, or nothing."""
     morph: Morph = field(default_factory=Morph)
@@ -89,7 +89,7 @@ class SessionState:
         """Give the loudness to reach at amount 1, in LUFS; None for that of the input."""
         if self.morph.active:
             return self.morph.goal(lambda: input_lufs)
-        return goal_of(self.references) if self.references else self.target_lufs
+        return mean_lufs(self.references) if self.references else self.target_lufs
 
     @property
     def locked_input_gain_db(self) -> float | None:
@@ -98,7 +98,7 @@ class SessionState:
 
     def as_preset(self, name: str, goal_lufs: float | None, model: str = "", resumable: bool = False) -> presets.Preset:
         """Make a preset of it, with where it came from; a `resumable` one holds all that `--resume` needs."""
-        files = {r.path: r.lufs for r in self.references if r.path.is_file()}
+        files = [r for r in self.references if r.path.is_file()]
         source = presets.provenance(
             files, model if self.references else "", resumable, self.by_hand if resumable else ()
         )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from ...matching.words import OUT_OF_REACH, sentences
+from ...matching.words import OUT_OF_RANGE, sentences
 from ..audio.health import advice, drop_outs
 from ..session.controls import FREEZE
 
@@ -61,7 +61,7 @@ class SessionMonitor:
         if state.chosen:
             *chain, level = sentences(state.playing)
             if chain != self._reported and chain == self._seen:  # once stable; not for the level alone
-                doubt = () if state.in_range else (OUT_OF_REACH,)
+                doubt = () if state.in_range else (OUT_OF_RANGE,)
                 self._console("\n           ".join((f"Chain      {chain[0]}", *chain[1:], level, *doubt)))
                 self._reported = chain
             self._seen = chain

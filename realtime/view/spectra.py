@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from ...dsp.spectrum import band_powers, mean_power
-from ...matching.match import Reference
+from ...matching.reference import ReferenceClip
 
 if TYPE_CHECKING:
     from ..audio.live_engine import LiveEngine
@@ -81,7 +81,7 @@ class Spectra:
         self._power = new if self._count == 1 else self._power + (new - self._power) / self._count
         self.input = relative_levels(self._power, rate)
 
-    def update_reference(self, references: Sequence[Reference]) -> None:
+    def update_reference(self, references: Sequence[ReferenceClip]) -> None:
         """Take other references, if they have changed; several give their mean."""
         paths = tuple(r.path for r in references)
         if paths == self._paths:

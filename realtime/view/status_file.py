@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...effects import load
-from ...matching.equaliser_fit import of_settings
+from ...matching.equaliser_fit import settings_curve_db
 from ...matching.words import sentences
 from ..audio.health import advice
 from ..audio.latency import parts_ms
@@ -151,7 +151,7 @@ class Publisher:
         self._spectra.update_reference(state.references)
         equaliser = any(s.effect == "equaliser" and s.enabled for s in playing.effects)
         rate = self._engine.sample_rate
-        curve = np.where(rate / 2 > HZ, of_settings(playing, HZ, rate), np.nan) if equaliser else None
+        curve = np.where(rate / 2 > HZ, settings_curve_db(playing, HZ, rate), np.nan) if equaliser else None
         curves = {
             "hz": rounded(HZ),
             "equaliser_db": None if curve is None else rounded(curve),

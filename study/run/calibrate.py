@@ -5,7 +5,6 @@ several strengths; the thresholds and strengths that make the results nearest to
 model's description: for an input that is of the reference's own source, and for one that is not.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from ...chain import ChainSettings, play_clip
-from ...matching.match import solve_level
-from ...matching.model import THRESHOLDS, feature_distance
+from ...matching import feature_distance, solve_level
+from ...matching.format import write_calibration
 from ...training.features import LUFS, SAMPLE_RATE
 from ...training.recordings.recordings import Recording
 from ..metrics.audio import log_mel_error, matched_stft_error
@@ -37,7 +36,7 @@ GRID = np.linspace(0.3, 1.0, 36)
 STRENGTHS = (0.0, 0.5, 1.0)
 STARTS = ([0.85, 0.6], [0.95, 0.8], [0.7, 0.4])
 REACH = 0.95
-"""So many perfect results must not be called out of reach."""
+"""This share of perfect results must not be called out of reach."""
 SAFE, HARM, HARMED, WEIGHT = 0.02, 0.01, 0.06, 2.0
 """A row's mean may become so much worse; a pair that becomes worse by HARM is harmed; so many of a row may be for
 nothing, more cost WEIGHT times their share. Chosen by leaving recordings out: see docs/experiments.md."""
@@ -71,7 +70,7 @@ def _score(
     shape = (len(strengths),) * len(tried)
     return (
         prediction.probability.tolist(),
-        prediction.kin,
+        prediction.same_source,
         np.broadcast_to(np.reshape(errors, [len(t) for t in tried]), shape),
         _error(pair.input, pair.answer),
         feature_distance(predictor.analyse(pair.answer, SAMPLE_RATE), reference),
@@ -163,13 +162,8 @@ def calibrate(
     probability, kin, errors, nothing, distance = columns
     thresholds, levels = choose(probability, kin, errors, nothing, [job[2:4] for job in jobs], strengths)
     chosen = more_cautious(thresholds), levels
-    path = model / "model.json"
-    spec = json.loads(path.read_text())
-    for key, rows in zip(THRESHOLDS, chosen, strict=True):
-        spec[key] = dict(zip((s["effect"] for s in spec["chain"]), np.round(rows, 3).tolist(), strict=True))
     same = np.array([job[3] == "same" for job in jobs])
-    spec["reach"] = [round(float(np.quantile(distance[same == mode], REACH)), 3) for mode in (False, True)]
+    other_distance, same_distance = (float(np.quantile(distance[same == mode], REACH)) for mode in (False, True))
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    spec["calibration"] = {"pairs": len(jobs), "recordings": len(recordings), "seed": seed, "created": when}
-    path.write_text(json.dumps(spec, indent=2) + "\n")
-    return {key: spec[key] for key in THRESHOLDS}
+    about = {"pairs": len(jobs), "recordings": len(recordings), "seed": seed, "created": when}
+    return write_calibration(model, *chosen, (other_distance, same_distance), about)

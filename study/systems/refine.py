@@ -15,7 +15,7 @@ import soxr
 import torch
 
 from ...chain import ChainSettings
-from ...matching.model import MatchModel, Prediction
+from ...matching import MatchModel, Prediction
 from ...training.features import SAMPLE_RATE, WINDOW, FeatureExtractor, condense
 from ...training.response_losses import errors
 from ..metrics.audio import Audio, matched
@@ -105,7 +105,7 @@ def refine(
     player = Player(loud_window(x, sample_rate), SAMPLE_RATE, settings)
     if not player.chain.order:
         return settings
-    precision, start = shipped().precision(prediction.kin), player.values(player.start)
+    precision, start = shipped().precision(prediction.same_source), player.values(player.start)
     with torch.no_grad():
         there = torch.from_numpy(loud_window(reference, sample_rate).astype(np.float32))[None]
         wanted = condense(_front_end()(there)).double()

@@ -17,8 +17,8 @@ from ... import presets
 from ...chain import CANONICAL, ChainParameters, ChainSettings
 from ...dsp.loudness import integrated_loudness
 from ...effects import names
-from ...matching.match import QUIETEST_LUFS, Match, Reference, match, solve_level
-from ...matching.model import MatchModel
+from ...matching import Match, MatchModel, ReferenceClip, match_features, solve_level
+from ...matching.level import MIN_LUFS
 from ..pairs.case import Pair, Result, System
 from . import baselines, rb_dsp, rule_matcher
 
@@ -68,7 +68,7 @@ def system(name: str, models: Path) -> System:
 
 def _checked(name: str, play: System, pair: Pair) -> Result:
     x, rate = pair.input, pair.sample_rate
-    if min(integrated_loudness(clip, rate) for clip in (x, pair.reference)) < QUIETEST_LUFS:
+    if min(integrated_loudness(clip, rate) for clip in (x, pair.reference)) < MIN_LUFS:
         return Result(x.copy())
     result = play(pair)
     if result.audio.shape != x.shape or not np.isfinite(result.audio).all():
@@ -226,8 +226,8 @@ def _matched(pair: Pair, folder: Path, allowed: Collection[str] | None) -> Match
     """Match as live and files do."""
     predictor, rate = loaded(folder), pair.sample_rate
     loudness = integrated_loudness(pair.reference, rate)
-    known = Reference(Path("reference"), predictor.analyse(pair.reference, rate), loudness, 0.0)
-    found = match(predictor, predictor.analyse(pair.input, rate), pair.input, rate, [known])
+    known = ReferenceClip(Path("reference"), predictor.analyse(pair.reference, rate), loudness, 0.0)
+    found = match_features(predictor, predictor.analyse(pair.input, rate), pair.input, rate, [known])
     if allowed is None:
         return found
     from .gradient_fit import restricted

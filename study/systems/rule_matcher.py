@@ -15,8 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from ...chain import CANONICAL, ChainSettings, play_clip
 from ...dsp.loudness import integrated_loudness
 from ...effects import load
-from ...matching.equaliser_fit import fit
-from ...matching.match import solve_level
+from ...matching import fit_curve, solve_level
 from ..metrics.audio import MATCHED_LUFS, Audio, matched
 from .baselines import long_term_spectrum
 
@@ -72,7 +71,7 @@ def _toned(settings: ChainSettings, x: Audio, reference: Audio, sample_rate: flo
         return bare
     effect = load("equaliser")
     start = np.array([p.unit(p.default) for p in effect.params])
-    unit = fit(curve, hz, np.ones_like(hz), start, sample_rate)
+    unit = fit_curve(curve, hz, np.ones_like(hz), start, sample_rate)
     values = {p.name: p.clip(p.value(float(u))) for p, u in zip(effect.params, unit, strict=True)}
     return settings.with_effect("equaliser", enabled=True, **values)
 

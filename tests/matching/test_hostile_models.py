@@ -11,9 +11,10 @@ import pytest
 from onnx import helper
 
 from afx_live import presets
+from afx_live.matching import format as model_format
 from afx_live.matching import model as match_model
-from afx_live.matching.model import MatchModel, ModelError
-from afx_live.matching.onnx_sandbox import run_in_sandbox
+from afx_live.matching.model import MatchModel
+from afx_live.matching.onnx_sandbox import ModelError, run_in_sandbox
 from afx_live.presets import SHIPPED_MODEL
 from support.programs_here import exit_code
 
@@ -120,7 +121,7 @@ def test_a_graph_that_kills_its_process_kills_only_a_child(tmp_path, monkeypatch
     MatchModel(folder)  # the copy is fine
     with pytest.raises(ModelError, match="do not end within"):
         run_in_sandbox(
-            folder, {name: (folder / name).read_bytes() for name in ("encoder.onnx", "controller.onnx")}, 240000, 0.01
+            folder, model_format.GRAPHS, [(folder / g.file).read_bytes() for g in model_format.GRAPHS], 240000, 0.01
         )
     killer = tmp_path / "killer"
     killer.write_text("#!/bin/sh\nkill -SEGV $$\n")

@@ -12,8 +12,8 @@ import pytest
 from afx_live import presets
 from afx_live.chain import ChainSettings
 from afx_live.matching.model import MatchModel
+from afx_live.matching.reference import read_reference
 from afx_live.presets import SHIPPED_MODEL
-from afx_live.realtime.audio.render import reference
 from afx_live.realtime.session import matcher
 from afx_live.realtime.session.session import Session
 from afx_live.realtime.session.state import SessionState
@@ -56,7 +56,7 @@ def matching(model, monkeypatch):
     """A session that listens twenty times a second, and hears a guitar."""
     monkeypatch.setattr(matcher, "INTERVAL_S", 0.05)
     engine: Any = InProcess()
-    found = reference(presets.clip("guitar_reference"), model)
+    found = read_reference(presets.clip("guitar_reference"), model)
     made = Session(engine, model, SessionState(ChainSettings.default(model.chain.order), references=(found,)))
     engine.feed(clip("guitar"))
     yield made

@@ -216,12 +216,12 @@ def test_chance_is_learned_and_kept(tmp_path):
 
 
 def test_refinement_brings_a_rough_prediction_nearer_and_leaves_a_right_one():
-    from afx_live.matching.model import Prediction
+    from afx_live.matching import Prediction
     from afx_live.presets import SHIPPED_MODEL
     from afx_live.study.systems.registry import loaded
 
     asked = pair(seconds=5.0)
-    prediction = Prediction(np.zeros(1), np.ones(4), np.zeros(64), kin=1.0)
+    prediction = Prediction(np.zeros(1), np.ones(4), np.zeros(64), same_source=1.0)
     rough = TONE.with_effect("equaliser", low_shelf_db=3.0, peak_2_db=-3.0, peak_4_db=2.0, high_shelf_db=-2.0)
 
     def refined(settings, steps):

@@ -12,8 +12,8 @@ import numpy as np
 import soundfile
 
 from afx_live import presets
-from afx_live.matching.match import Reference
 from afx_live.matching.model import Features, Prediction
+from afx_live.matching.reference import ReferenceClip
 from afx_live.realtime.audio.callback import callback
 from afx_live.realtime.audio.engine import memory
 from afx_live.realtime.audio.shared_memory import Shared
@@ -80,7 +80,7 @@ class Player:
             thread.join()
 
 
-AMP = Reference(Path("amp.wav"), Features(np.zeros(1), np.zeros(1), 1.0), -16.0, 7.0)
+AMP = ReferenceClip(Path("amp.wav"), Features(np.zeros(1), np.zeros(1), 1.0), -16.0, 7.0)
 
 
 class Sitting:

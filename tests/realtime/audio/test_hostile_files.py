@@ -10,8 +10,9 @@ import soundfile
 
 from afx_live import presets
 from afx_live.chain import ChainSettings
-from afx_live.matching.model import ClipError
-from afx_live.realtime.audio.render import fixed, listen, render
+from afx_live.matching.clips import ClipError, read_clip
+from afx_live.matching.match import given_settings
+from afx_live.realtime.audio.render import render
 from support.memory import memory_mb, most_memory
 from support.programs_here import exit_code
 
@@ -126,7 +127,7 @@ SOUNDS = {
 
 @pytest.fixture(scope="module")
 def compiled():
-    listen(presets.clip("drums"))
+    read_clip(presets.clip("drums"))
 
 
 @pytest.mark.usefixtures("compiled")
@@ -136,7 +137,7 @@ def test_a_hostile_sound_is_a_clip_error(tmp_path, name, capsys):
     path.write_bytes(SOUNDS[name])
     begin = time.thread_time()
     with most_memory(20.0), pytest.raises(ClipError) as error:
-        listen(path)
+        read_clip(path)
     assert time.thread_time() - begin < 5.0
     assert len(str(error.value)) < 1000
     words = "render", path, "--preset", "warm", "-o", tmp_path / "out.wav", "-q"
@@ -149,7 +150,7 @@ def test_a_thousand_channels_take_no_more_memory_than_two(tmp_path):
     noise = np.resize(NOISE, (8000, 1000)) * np.linspace(0.5, 1.0, 1000)
     soundfile.write(tmp_path / "wide.wav", noise, 8000, "PCM_16")
     with most_memory(10.0):
-        heard = listen(tmp_path / "wide.wav")
-    assert heard.stretches.shape == (8000, 1)
+        heard = read_clip(tmp_path / "wide.wav")
+    assert heard.excerpts.shape == (8000, 1)
     with pytest.raises(ClipError, match="1000 channels"):
-        render(heard, fixed(heard, ChainSettings(), None), tmp_path / "out.wav", lambda frames: None)
+        render(heard, given_settings(heard, ChainSettings(), None), tmp_path / "out.wav", lambda frames: None)

@@ -16,8 +16,8 @@ import pytest
 
 from afx_live import presets
 from afx_live.chain import ChainSettings, EffectSettings
+from afx_live.matching.reference import read_reference
 from afx_live.realtime.audio.live_engine import LiveEngine
-from afx_live.realtime.audio.render import reference
 from afx_live.realtime.session import autosave
 from afx_live.realtime.session.session import Session
 from afx_live.realtime.session.state import SessionState
@@ -108,7 +108,7 @@ def test_an_end_without_a_fade_would_be_noticed(jack, tmp_path, home):
     """The test above, of a stream process that is killed."""
     with live(jack, home, "--preset", flat(home)) as program, looping(jack, tmp_path, TONE) as looper:
         time.sleep(0.7)
-        stream = next(p for p in children(program.process.pid) if "realtime.stream" in _words(p))
+        stream = next(p for p in children(program.process.pid) if "realtime.audio.stream_process" in _words(p))
         os.kill(program.process.pid, signal.SIGSTOP)  # nobody is to bring it back
         last, click = ending(looper, lambda: os.kill(stream, signal.SIGKILL))
     assert last > 0.01 or click > 30.0
@@ -126,7 +126,7 @@ def test_a_server_that_comes_and_goes_is_found_again_and_nothing_is_lost(jack, m
     with LiveEngine(
         ChainSettings(), env=jack.env, on_event=lambda *event: events.append(event), standby=True
     ) as engine:
-        found = reference(presets.clip("guitar_reference"), model)
+        found = read_reference(presets.clip("guitar_reference"), model)
         matched = Session(engine, model, SessionState(ChainSettings.default(model.chain.order), references=(found,)))
         matched.send({"distortion/drive_db": 7.0, "distortion/bypass": False, "amount": 0.5})
         asked, took = matched.state.playing, []

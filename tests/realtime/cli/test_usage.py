@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from afx_live import presets
-from afx_live.matching.model import ClipError
+from afx_live.matching.clips import ClipError
 from afx_live.matching.onnx_sandbox import ModelError
 from afx_live.realtime.audio.devices import DeviceError
 from afx_live.realtime.cli import osc

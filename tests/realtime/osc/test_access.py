@@ -12,7 +12,7 @@ import pytest
 
 from afx_live import presets
 from afx_live.chain import ChainSettings
-from afx_live.matching.model import ClipError
+from afx_live.matching.clips import ClipError
 from afx_live.realtime.osc import server as osc
 from afx_live.realtime.osc.addresses import addresses
 from afx_live.realtime.session import matcher

@@ -24,7 +24,7 @@ import pytest
 
 from afx_live.chain import ChainSettings
 from afx_live.effects import names
-from afx_live.matching.match import Reference
+from afx_live.matching.reference import ReferenceClip
 from afx_live.realtime.audio.safety import CEILING
 from afx_live.realtime.osc import admission
 from afx_live.realtime.osc import server as osc
@@ -192,7 +192,7 @@ def test_no_reply_is_larger_than_twice_its_question_and_64_bytes(live):
     attacker = Attacker(server)
     answered = 0
     features: Any = None
-    long = Reference(Path("ä" * 300), features, -20.0, 1.0)
+    long = ReferenceClip(Path("ä" * 300), features, -20.0, 1.0)
     session.edit(lambda state: replace(state, references=(long,), frozen=True))
     questions = [message(a.path) for a in addresses()]
     questions += [bundle(*[message("/afx/reference")] * n, message("/afx/compressor/ratio/n")) for n in (1, 9, 60)]

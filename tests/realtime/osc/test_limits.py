@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from afx_live.matching.match import Reference
+from afx_live.matching.reference import ReferenceClip
 from afx_live.realtime.osc.addresses import addresses
 from afx_live.realtime.osc.packets import datagrams, decode
 from afx_live.realtime.osc.server import OscServer, PortBusy, PortError
@@ -25,7 +25,7 @@ from support.osc_client import (
 def named(name):
     """A reference of which only the name matters."""
     features: Any = None
-    return Reference(Path(name), features, -20.0, 1.0)
+    return ReferenceClip(Path(name), features, -20.0, 1.0)
 
 
 def test_the_server_survives_them_all(server, client, session):

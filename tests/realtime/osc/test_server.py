@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from afx_live import effects, realtime
-from afx_live.matching.match import Reference
+from afx_live.matching.reference import ReferenceClip
 from afx_live.realtime.osc.addresses import NUMBERED, addresses, numbered, table, table_markdown
 from afx_live.realtime.osc.packets import decode
 from afx_live.realtime.osc.server import OscServer
@@ -30,7 +30,7 @@ from support.osc_client import (
 def named(name):
     """A reference of which only the name matters."""
     features: Any = None
-    return Reference(Path(name), features, -20.0, 1.0)
+    return ReferenceClip(Path(name), features, -20.0, 1.0)
 
 
 @pytest.fixture

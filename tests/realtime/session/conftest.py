@@ -6,7 +6,7 @@ import pytest
 
 from afx_live import presets
 from afx_live.chain import ChainSettings
-from afx_live.realtime.audio.render import reference
+from afx_live.matching.reference import read_reference
 from afx_live.realtime.session.session import Session
 from afx_live.realtime.session.state import SessionState
 from support.in_process import InProcess, clip
@@ -14,7 +14,7 @@ from support.in_process import InProcess, clip
 
 @pytest.fixture(scope="session")
 def references(model):
-    return {n: reference(presets.clip(n), model) for n in ("voice_reference", "guitar_reference")}
+    return {n: read_reference(presets.clip(n), model) for n in ("voice_reference", "guitar_reference")}
 
 
 @pytest.fixture(autouse=True)

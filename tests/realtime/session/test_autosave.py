@@ -11,7 +11,7 @@ import pytest
 
 from afx_live import presets
 from afx_live.chain import ChainSettings
-from afx_live.realtime.audio.render import reference
+from afx_live.matching.reference import read_reference
 from afx_live.realtime.session import autosave
 from afx_live.realtime.session.session import Session
 from afx_live.realtime.session.state import SessionState
@@ -151,7 +151,7 @@ def test_an_autosave_resumes_what_was_matched_set_and_frozen(matching, model):
     keeper.save()
     preset, files, by_hand = autosave.saved()
     assert by_hand == ["distortion/drive_db", "reverb/bypass"]
-    state = SessionState(preset.settings, preset.amount, references=tuple(reference(f, model) for f in files))
+    state = SessionState(preset.settings, preset.amount, references=tuple(read_reference(f, model) for f in files))
     again = Session(engine, model, state.with_by_hand([*by_hand, "no/such"]))
     assert again.state.amount == 0.6
     assert [s.enabled for s in again.state.playing.effects] == [s.enabled for s in matching.state.playing.effects]

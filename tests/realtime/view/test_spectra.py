@@ -5,8 +5,8 @@ import pytest
 import soundfile
 
 from afx_live import presets
-from afx_live.matching.match import Reference
 from afx_live.matching.model import Features
+from afx_live.matching.reference import ReferenceClip
 from afx_live.realtime.view import status_file
 from afx_live.realtime.view.spectra import HZ, spectrum_of
 from support.view import DRIVEN, Sitting, publishing
@@ -47,7 +47,7 @@ def test_spectra_end_where_the_rate_ends(tmp_path):
 
 def test_the_reference_and_the_input_have_spectra(player):
     path = presets.clip("guitar_reference")
-    sitting = Sitting(DRIVEN, references=[Reference(path, Features(np.zeros(1), np.zeros(1), 1.0), -16.0, 7.0)])
+    sitting = Sitting(DRIVEN, references=[ReferenceClip(path, Features(np.zeros(1), np.zeros(1), 1.0), -16.0, 7.0)])
     made = publishing(player, sitting)
     made.publish()
     curves = made.state()["curves"]
