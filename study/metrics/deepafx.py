@@ -1,8 +1,8 @@
-"""The two of the paper's metrics that `metrics` has not, as DeepAFx-ST computes them: PESQ and the mel distance.
+"""Two metrics as DeepAFx-ST computes them, for comparison with its tables: PESQ and the mel distance.
 
-All audio is mono, shape (frames,), full scale 1, `result` and `truth` of one length. Both are for
-comparing with the paper's tables; by themselves they say less than `matched_stft_error` does: PESQ
-was made for telephone speech, and the mel distance hears three frames a clip.
+All audio is mono, shape (frames,), full scale 1, `result` and `truth` of one length. By
+themselves they say less than `matched_stft_error` does: PESQ was made for telephone speech, and the mel
+distance takes three frames of a clip.
 C. J. Steinmetz, N. J. Bryan, J. D. Reiss, Style Transfer of Audio Effects with Differentiable Signal
 Processing, JAES 70(9), 2022.
 """
@@ -13,7 +13,7 @@ import numpy as np
 import soxr
 from numpy.typing import ArrayLike
 
-from .audio import Audio, _hann, _pair, remembered
+from .audio import Audio, hann, memoised, of_one_length
 
 MSD_WINDOW = 65536
 """Frames of a window of the mel distance, and of its hop."""
@@ -22,21 +22,21 @@ PESQ_RATE = 16000
 _POWER_FLOOR = 1e-8  # auraloss' eps
 
 
-class Missing(RuntimeError):
+class MissingPackage(RuntimeError):
     """A package that a metric needs is not installed; the message says which and how to get it."""
 
 
 def pesq(result: ArrayLike, truth: ArrayLike, sample_rate: float) -> float:
     """Measure PESQ, wide band (ITU-T P.862.2): 1 bad to 4.64 equal. For speech only.
 
-    Both are resampled to 16 kHz. Raises Missing without the package `pesq`, and ValueError where
+    Both are resampled to 16 kHz. Raises MissingPackage without the package `pesq`, and ValueError where
     PESQ finds no speech in the truth.
     """
     try:
         import pesq as package  # pyright: ignore[reportMissingImports]
     except ImportError:
-        raise Missing("PESQ needs the package pesq (pip install pesq, or 'afx-live[dev]')") from None
-    result, truth = (soxr.resample(x, sample_rate, PESQ_RATE, quality="HQ") for x in _pair(result, truth))
+        raise MissingPackage("PESQ needs the package pesq (pip install pesq, or 'afx-live[dev]')") from None
+    result, truth = (soxr.resample(x, sample_rate, PESQ_RATE, quality="HQ") for x in of_one_length(result, truth))
     try:
         return float(package.pesq(PESQ_RATE, truth, result, "wb"))
     except package.PesqError as error:
@@ -51,18 +51,18 @@ def mel_distance(result: ArrayLike, truth: ArrayLike, sample_rate: float) -> flo
     three frames of a clip of 131072. Raises ValueError for 32768 frames or fewer, which reflection
     needs.
     """
-    result, truth = _pair(result, truth)
+    result, truth = of_one_length(result, truth)
     if len(result) <= MSD_WINDOW // 2:
         raise ValueError(f"the mel distance needs more than {MSD_WINDOW // 2} frames, not {len(result)}")
     ours, theirs = (_mel_magnitudes(x, sample_rate) for x in (result, truth))
     return float(np.abs(np.log(ours / theirs)).mean() + np.abs(ours - theirs).mean())
 
 
-@remembered
+@memoised
 def _mel_magnitudes(x: Audio, sample_rate: float) -> Audio:
     padded = np.pad(x, MSD_WINDOW // 2, "reflect")
     frames = padded[: len(padded) // MSD_WINDOW * MSD_WINDOW].reshape(-1, MSD_WINDOW)
-    spectrum = np.fft.rfft(frames * _hann(MSD_WINDOW))
+    spectrum = np.fft.rfft(frames * hann(MSD_WINDOW))
     power = np.square(spectrum.real) + np.square(spectrum.imag)
     # einsum: BLAS starts threads for so small a product, which stall on a busy machine.
     return np.einsum("fb,bm->fm", np.sqrt(np.maximum(power, _POWER_FLOOR)), _slaney_bands(float(sample_rate)))

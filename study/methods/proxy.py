@@ -1,4 +1,4 @@
-"""Neural proxies: a network that learns to sound like one effect at any setting, to be trained through."""
+"""Neural proxies: a network that learns to imitate one effect at any setting, to pass gradients through."""
 
 from pathlib import Path
 
@@ -12,15 +12,15 @@ from .tcn import Tcn
 from .unit_parameters import learned
 
 PROXIED = ("equaliser", "compressor")
-"""Effects that 146 ms of memory can hold, more or less; a reverb's tail lasts seconds."""
+"""Effects that a network with 146 ms of memory can more or less imitate; a reverb's tail lasts seconds."""
 
 
 class Proxy(lightning.LightningModule):
-    """Learns an effect from random knobs on random stretches of recordings, which it hears at any level.
+    """Learns an effect from random settings on random stretches of recordings, at random levels.
 
-    Its error is taken at one level of the answer: else loud clips would be all that counts.
+    Errors are taken with the answers at one level; otherwise loud clips would dominate.
 
-    frames: of the audio in each example; level_db: how far from -23 LUFS the level is drawn.
+    frames: length of each example; level_db: largest deviation of its level from -23 LUFS.
     """
 
     def __init__(
@@ -40,8 +40,8 @@ class Proxy(lightning.LightningModule):
         self.tcn = Tcn(len(learned(self.effect)), channels)
         self.loss = AudioLoss(l1)
 
-    def question(self, x: torch.Tensor, rng: torch.Generator | None) -> tuple[torch.Tensor, ...]:
-        """Draw a stretch, level and knobs for clips (batch, frames): input, learned units, and the answer."""
+    def example(self, x: torch.Tensor, rng: torch.Generator | None) -> tuple[torch.Tensor, ...]:
+        """Draw stretch, level and settings for clips (batch, frames): input, learned unit parameters, answer."""
         first = int(torch.randint(x.shape[1] - self.frames + 1, (), generator=rng))
         level_db = self.level_db * (2.0 * torch.rand(len(x), 1, generator=rng) - 1.0)
         x = x[:, first : first + self.frames] * 10 ** (level_db / 20.0)
@@ -53,13 +53,13 @@ class Proxy(lightning.LightningModule):
             return x, unit[:, places], self.effect.process(x[:, None], SAMPLE_RATE, *values)[:, 0]
 
     def training_step(self, batch: tuple[torch.Tensor, ...], index: int) -> torch.Tensor:
-        x, unit, answer = self.question(batch[4], None)
+        x, unit, answer = self.example(batch[4], None)
         loss = self.loss(*at_one_level(self.tcn(x, unit), answer))
         self.log("loss", loss, prog_bar=True, logger=False)
         return loss
 
     def validation_step(self, batch: tuple[torch.Tensor, ...], index: int) -> None:
-        x, unit, answer = self.question(batch[4], torch.Generator().manual_seed(index))
+        x, unit, answer = self.example(batch[4], torch.Generator().manual_seed(index))
         found = {"untouched": self.loss.stft(*at_one_level(x, answer))}
         y, answer = at_one_level(self.tcn(x, unit), answer)
         found |= {"loss": self.loss(y, answer), "stft": self.loss.stft(y, answer)}
@@ -70,9 +70,11 @@ class Proxy(lightning.LightningModule):
 
 
 def trained_proxy(path: str | Path, effect: str, channels: int) -> dict[str, torch.Tensor]:
-    """Read the weights of a pre-trained proxy; FileNotFoundError, or ValueError if it is of something else."""
+    """Read a trained proxy's weights; FileNotFoundError if missing, ValueError if they are of something else."""
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such checkpoint; train it with proxy_{effect}.yaml first")
+        raise FileNotFoundError(
+            f"{path}: no such checkpoint; train it first: afx-study train fit --config proxy_{effect}.yaml"
+        )
     stored = torch.load(path, map_location="cpu", weights_only=True)
     found = stored["hyper_parameters"]
     if (found["effect"], found["channels"]) != (effect, channels):

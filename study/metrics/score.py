@@ -1,9 +1,9 @@
-"""All that is measured of one result, under one name each."""
+"""All metrics of one result, by name."""
 
 from collections.abc import Callable, Collection
 
-from ..pairs.case import Pair, Result
-from . import audio, paper
+from ..pairs.condition import Pair, Result
+from . import audio, deepafx
 from . import per_effect as effects
 
 METRICS = (
@@ -27,58 +27,58 @@ METRICS = (
     "response_distortion",
     "response_reverb",
 )
-"""The names in a row of scores; a response of another effect comes beside them where a chain has one."""
-ABOUT = {
+"""The names of all scores; the response error of a further effect is added where a chain has one."""
+ONLY_FOR = {
     "eq_curve_db": "equaliser",
     "gain_reduction_r": "compressor",
     "nonlinear_db": "distortion",
     "rt60_blind_share": "reverb",
 }
-"""What is only asked where f holds that effect, or where nobody knows what f holds."""
+"""Metrics that are taken only where the effect chain holds that effect, or is unknown."""
 
 
-def measure(
+def score(
     result: Result,
     pair: Pair,
     speech: bool = False,
     failures: dict[str, str] | None = None,
     only: Collection[str] = (),
 ) -> dict[str, float | None]:
-    """Score a result against the pair's answer: every name in METRICS, None where it does not apply, or not in `only`.
+    """Score a result against the pair's answer: every name in METRICS, None where it does not apply or not in `only`.
 
-    speech: whether PESQ is asked for. A metric that fails gives None and is named in `failures`, with
-    why; without `failures`, its error is raised.
+    speech: whether to compute PESQ. A metric that fails is None, with the reason in `failures`; without
+    `failures`, its error is raised.
     """
     scores: dict[str, float | None] = dict.fromkeys(METRICS)
-    for name, question in _questions(result, pair, speech).items():
+    for name, metric in _metrics(result, pair, speech).items():
         if only and name not in only:
             continue
         try:
-            answer = question()
-            scores.update(answer if isinstance(answer, dict) else {name: answer})
-        except (ValueError, ArithmeticError, paper.Missing) as error:
+            value = metric()
+            scores.update(value if isinstance(value, dict) else {name: value})
+        except (ValueError, ArithmeticError, deepafx.MissingPackage) as error:
             if failures is None:
                 raise
             failures[name] = str(error)
     return scores
 
 
-Question = Callable[[], float | dict[str, float] | None]
+Metric = Callable[[], float | dict[str, float] | None]
 
 
-def _questions(result: Result, pair: Pair, speech: bool) -> dict[str, Question]:
+def _metrics(result: Result, pair: Pair, speech: bool) -> dict[str, Metric]:
     y, truth, x, rate = result.audio, pair.answer, pair.input, pair.sample_rate
     ours, theirs = result.settings, pair.settings
     plain = {
         "stft": audio.stft_error,
         "matched_stft": audio.matched_stft_error,
         "log_mel_db": audio.log_mel_error,
-        "msd": paper.mel_distance,
+        "msd": deepafx.mel_distance,
         "centroid_hz": audio.centroid_error_hz,
         "rms_db": audio.rms_error_db,
         "crest_db": audio.crest_error_db,
         "loudness_lu": audio.loudness_error_lu,
-        **({"pesq": paper.pesq} if speech else {}),
+        **({"pesq": deepafx.pesq} if speech else {}),
     }
     against_input = {
         "eq_curve_db": effects.eq_curve_error_db,
@@ -95,18 +95,18 @@ def _questions(result: Result, pair: Pair, speech: bool) -> dict[str, Question]:
         found = effects.response_errors(ours, theirs, x, rate)
         return {f"response_{effect}": error for effect, error in found.items()}
 
-    asked: dict[str, Question] = {
+    metrics: dict[str, Metric] = {
         **{name: lambda f=f: f(y, truth, rate) for name, f in plain.items()},
         **{name: lambda f=f: f(y, truth, x, rate) for name, f in against_input.items()},
         "rt60_blind_share": blind,
     }
     if ours is not None and theirs is not None:
-        asked["thd_db"] = lambda: effects.thd_error_db(ours, theirs, rate)
-        asked["rt60_share"] = lambda: effects.rt60_share(
+        metrics["thd_db"] = lambda: effects.thd_error_db(ours, theirs, rate)
+        metrics["rt60_share"] = lambda: effects.rt60_share(
             effects.chain_rt60(ours, rate), effects.chain_rt60(theirs, rate)
         )
-        asked["responses"] = responses
+        metrics["responses"] = responses
     if theirs is not None:
-        there = {step.effect for step in theirs.effects if step.enabled}
-        asked = {name: question for name, question in asked.items() if ABOUT.get(name) in {None, *there}}
-    return asked
+        enabled = {step.effect for step in theirs.effects if step.enabled}
+        metrics = {name: metric for name, metric in metrics.items() if ONLY_FOR.get(name) in {None, *enabled}}
+    return metrics
