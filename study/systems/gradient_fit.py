@@ -6,13 +6,12 @@ solved inside the loss, so that no step of the descent is spent on them.
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from itertools import takewhile
 
 import numpy as np
 import torch
 
 from ...chain import CANONICAL, ChainParameters, ChainSettings, EffectSettings, play_clip
-from ...dsp.loudness import ABSOLUTE_GATE, OFFSET, RELATIVE_GATE, k_weighting
+from ...dsp.loudness import ABSOLUTE_GATE, OFFSET, RELATIVE_GATE, k_weighting_response
 from ...training.audio_losses import mr_stft_error
 from ...training.priors import NOT_LEARNED
 from ..metrics.audio import MATCHED_LUFS, Audio, matched, matched_stft_error
@@ -42,10 +41,8 @@ class Loudness:
 
     def __init__(self, x: Audio, sample_rate: float) -> None:
         self._size, self._hop = 1 << (len(x) + 4096).bit_length(), round(sample_rate / 10)
-        b0, b1, b2, a1, a2, b, c1, c2 = k_weighting(float(sample_rate))
-        z = np.exp(-2j * np.pi * np.arange(self._size // 2 + 1) / self._size)
-        response = (b0 + b1 * z + b2 * z * z) / (1 + a1 * z + a2 * z * z) * b * (1 - z) ** 2 / (1 + c1 * z + c2 * z * z)
-        self._k = torch.from_numpy(np.abs(response).astype(np.float32))
+        hz = np.fft.rfftfreq(self._size, 1 / sample_rate)
+        self._k = torch.from_numpy(k_weighting_response(hz, sample_rate).astype(np.float32))
         hops = self._hops(torch.from_numpy(x.astype(np.float32))[None])[0].double().numpy()
         blocks = np.lib.stride_tricks.sliding_window_view(hops, 4).mean(1) if len(hops) >= 4 else hops
         level = OFFSET + 10 * np.log10(blocks + 1e-20)
@@ -70,7 +67,7 @@ class FittedChain:
     def __init__(self, x: Audio, sample_rate: float, settings: ChainSettings) -> None:
         self._settings, self._rate = settings, float(sample_rate)
         enabled = [s for s in settings.effects if s.enabled]
-        first = tuple(s.effect for s in takewhile(lambda s: s.effect == "equaliser", enabled))
+        first = tuple(s.effect for s in settings.linear_front if s.enabled)
         self.chain = ChainParameters(tuple(s.effect for s in enabled))
         self._latency = settings.latency
         self._equaliser, self._rest = ChainParameters(first), ChainParameters(self.chain.order[len(first) :])
