@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..chain import ChainPlayer, ChainSettings, play_clip
+from ..chain import Chain, ChainPlayer, ChainSettings, play_clip
 from ..presets import SHIPPED_MODEL, Preset, provenance
 from .clips import MAX_CHANNELS, Clip, ClipError
 from .level import MAX_LUFS, TRAINED_LUFS, loudness, solve_level
@@ -38,6 +38,11 @@ class Match:
     probabilities: Mapping[str, float] = field(default_factory=dict)
     prediction: Prediction | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def chain(self) -> Chain:
+        """The settings as a chain to call from Python."""
+        return Chain.from_settings(self.settings)
 
     def play(self, x: np.ndarray) -> np.ndarray:
         """Play a sound (frames,) or (frames, channels) of the match's sample rate, in time; the same shape, float64."""
