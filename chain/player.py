@@ -85,7 +85,7 @@ def compiled_effects(sample_rate: float, channels: int) -> CompiledEffects:
         np.array([(e.design_c.address, e.kernel_c.address) for e in effects], np.int64),
         log,
         np.array([len(e.params) for e in effects], np.int64),
-        np.array([e.state_size(sample_rate, channels) for e in effects], np.int64),
+        np.array([e.state_for(sample_rate, channels) for e in effects], np.int64),
         np.array([-1 if e.meter is None else e.meter for e in effects], np.int64),
     )
 

@@ -85,7 +85,8 @@ def _moves(step, count):
     return False
 
 
-def state_size(channels: int) -> int:
+@jit
+def state_size(channels):
     """Count the numbers of state that `run` and `run_adjoint` need."""
     return 2 * LANES * channels
 

@@ -67,9 +67,16 @@ def meter_state(sample_rate: float, channels: int, hops: int = SHORT_TERM) -> ND
     if channels < 1 or hops < 1:
         raise ValueError(f"a meter needs a channel and a hop: channels = {channels}, hops = {hops}")
     state = np.zeros(_LANES + _LANE * channels + hops)
-    state[_HOP], state[_CHANNELS] = round(sample_rate / 10), channels
-    state[_COEF : _COEF + 8] = k_weighting(float(sample_rate))
+    start_meter(state, float(sample_rate), channels)
     return state
+
+
+@jit
+def start_meter(state, sample_rate, channels):
+    """Begin to listen: write what a meter is into zeros. Compiled code may call it."""
+    state[_HOP], state[_CHANNELS] = round(sample_rate / 10), channels
+    for i, c in enumerate(k_weighting(sample_rate)):
+        state[_COEF + i] = c
 
 
 @jit

@@ -96,6 +96,12 @@ class Effect:
         Where in `state` a gain reduction in dB can be read, for effects that have one.
     latency
         Whole frames by which the sound comes late. Files are played without it; live it is not heard.
+    state_size(sample_rate, channels)
+        Counts the float64 numbers of state; compiled too, so that a plug-in can ask at any rate.
+    tail(*values)
+        Seconds until the effect has fallen by 120 dB after its input ended; takes every parameter by name.
+    max_rate
+        The highest sample rate in Hz that the effect can play at.
 
     Kernels allocate nothing, raise nothing and call no Python: they run in the audio callback, and
     the same compiled code runs in training.
@@ -109,6 +115,8 @@ class Effect:
     tape_size: Callable[[int], int]
     meter: int | None = None
     latency: int = 0
+    tail: Callable[..., float] | None = None
+    max_rate: float = 384_000.0
 
     def __post_init__(self) -> None:
         wanted = ["sample_rate", *(p.name for p in self.params)]
@@ -117,6 +125,8 @@ class Effect:
         for function, arguments in ((self.kernel, KERNEL), (self.adjoint, ADJOINT)):
             if (found := list(inspect.signature(function).parameters)) != arguments:
                 raise TypeError(f"{self.name}: {function.__name__} takes {found}, it must take {arguments}")
+        if self.tail and (found := list(inspect.signature(self.tail).parameters)) != wanted[1:]:
+            raise TypeError(f"{self.name}: tail takes {found}, its spec says {wanted[1:]}")
         if len(self.params) > MAX_PARAMS:
             raise TypeError(f"{self.name} has {len(self.params)} parameters; there is room for {MAX_PARAMS}")
 
@@ -133,6 +143,12 @@ class Effect:
     def defaults(self) -> dict[str, float]:
         """Give every parameter's default by name."""
         return {p.name: p.default for p in self.params}
+
+    def state_for(self, sample_rate: float, channels: int) -> int:
+        """Count the numbers of state at a sample rate in Hz; ValueError if that is over `max_rate`."""
+        if sample_rate > self.max_rate:
+            raise ValueError(f"{self.name}: {sample_rate:g} Hz is over {self.max_rate:g} Hz")
+        return int(self.state_size(float(sample_rate), channels))
 
     @cached_property
     def _design(self) -> Any:

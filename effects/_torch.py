@@ -56,7 +56,7 @@ class _Process(torch.autograd.Function):
         values = table.detach().cpu().contiguous().numpy()
         sound = _numbers(x)
         y = torch.empty(x.shape, dtype=sound.dtype)
-        size = effect.state_size(sample_rate, channels)
+        size = effect.state_for(sample_rate, channels)
         needed = x.requires_grad or table.requires_grad
         starts = np.empty((batch, -(-frames // CHUNK) if needed else 0, size))
         coef = np.zeros((batch, values.shape[1], MAX_COEFS))

@@ -427,11 +427,17 @@ def adjoint(g, state, start, coef, step, tape, gcoef, gstep):
     state[PREDELAY_AT], state[TAPS_AT] = now, tap
 
 
-def state_size(sample_rate: float, channels: int) -> int:
-    if sample_rate > MAX_RATE:
-        raise ValueError(f"reverb: {sample_rate:g} Hz is over {MAX_RATE} Hz")
-    rings = sum(_ring_sizes(float(sample_rate))) * channels
-    return RINGS + rings + int(sum(_lines(float(sample_rate), 1.0, 1.0)[0])) + ROWS * SLICE
+@loop
+def state_size(sample_rate, channels):
+    predelay, taps = _ring_sizes(sample_rate)
+    lines = 0.0
+    for length in _lines(sample_rate, 1.0, 1.0)[0]:
+        lines += length
+    return RINGS + (predelay + taps) * channels + int(lines) + ROWS * SLICE
+
+
+def tail(rt60_s, hf_ratio, predelay_ms, low_cut_hz, width, mix):
+    return predelay_ms * 1e-3 + RIGHT_S[-1] + 2.0 * rt60_s if mix > 0.0 else 0.0
 
 
 effect = Effect(
@@ -448,4 +454,6 @@ effect = Effect(
     adjoint=adjoint,
     state_size=state_size,
     tape_size=lambda channels: T_CHANNEL + 3 * channels,
+    max_rate=MAX_RATE,
+    tail=tail,
 )

@@ -63,6 +63,17 @@ Memory = namedtuple(
 
 
 @jit
+def begin(core, fade_in):
+    """Make the audio thread's own variables of zeros: nothing played yet, the limiter at rest."""
+    core.seen = -1
+    core.open = core.env = core.dry_gain = 1.0
+    core.level = 0.0 if fade_in else 1.0
+    core.sum = CONTROL_BLOCK
+    core.envs[:] = 1.0
+    core.need[:] = 1.0
+
+
+@jit
 def _latch(m, rate):
     """Take the latest command, whole; if Python writes just now, take it in the next block."""
     sequence = m.meters[0].sequence
@@ -306,11 +317,7 @@ def memory(
     """Allocate all that the audio thread will ever need at this rate."""
     t = compiled_effects(float(sample_rate), 2)
     core = np.zeros(1, CORE)
-    core["seen"] = -1
-    core["open"] = core["env"] = core["dry_gain"] = 1.0
-    core["level"] = 0.0 if fade_in else 1.0
-    core["sum"] = CONTROL_BLOCK
-    core["envs"] = core["need"] = 1.0
+    begin(core[0], fade_in)
     return Memory(
         shared.meters,
         shared.commands,
