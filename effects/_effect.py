@@ -154,13 +154,17 @@ class Effect:
     def _design(self) -> Any:
         return native.jit(self.design, fastmath=False)
 
+    @property
+    def design_text(self) -> Callable[..., None]:
+        """The design as a function of arrays, to be compiled."""
+        return native.specialise(
+            native.design_wrapper, f"{self.name}_design", inner=self._design, COUNT=len(self.params)
+        )
+
     @cached_property
     def design_c(self) -> Any:
         """The compiled design; `.address` is the C function."""
-        text = native.specialise(
-            native.design_wrapper, f"{self.name}_design", inner=self._design, COUNT=len(self.params)
-        )
-        return native.c_function(native.DESIGN, text)
+        return native.c_function(native.DESIGN, self.design_text)
 
     @cached_property
     def jacobian_c(self) -> Any:

@@ -427,7 +427,6 @@ def adjoint(g, state, start, coef, step, tape, gcoef, gstep):
     state[PREDELAY_AT], state[TAPS_AT] = now, tap
 
 
-@loop
 def state_size(sample_rate, channels):
     predelay, taps = _ring_sizes(sample_rate)
     lines = 0.0

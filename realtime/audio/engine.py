@@ -120,6 +120,13 @@ def _level(x, count, peak, rms, rate):
 
 
 @jit
+def _copy(x, y, count):
+    """Copy a piece; an assignment of slices would be compiled with an allocation, for arrays that overlap."""
+    for n in range(count):
+        y[n, 0], y[n, 1] = x[n, 0], x[n, 1]
+
+
+@jit
 def _finite(x, count):
     for n in range(count):
         if not abs(x[n, 0]) + abs(x[n, 1]) < np.inf:
@@ -251,9 +258,9 @@ def play(m, indata, outdata, rate):
     while done < frames:
         count = min(frames - done, CONTROL_BLOCK - (clock + done) % CONTROL_BLOCK)
         _take(indata[done : done + count], m.source[0], m.source[1], core.dry)
-        core.wet[:count] = core.dry[:count]
+        _copy(core.dry, core.wet, count)
         if core.crossing > 0:
-            core.other[:count] = core.dry[:count]
+            _copy(core.dry, core.other, count)
         _remember(m.ring, meters.ring, core.dry, count)
         meters.ring += count
         meters.in_peak, meters.in_rms = _level(core.wet, count, meters.in_peak, meters.in_rms, rate)

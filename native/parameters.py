@@ -1,0 +1,69 @@
+"""The numbered parameters of the library and of plug-ins, derived from the effects' own.
+
+In order: both gains, the amount, bypass, then for each effect its switch and its parameters. Numbers
+may change when an effect is added; `path`, which is the OSC address without its root, does not.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+from ..chain import CANONICAL
+from ..effects import Param, load, names
+
+_GAIN = load("gain").params[0]
+GAINS = (
+    replace(_GAIN, name="input_gain_db", doc="level into the chain", neutral=None),
+    replace(_GAIN, name="output_gain_db", doc="level out of the chain", neutral=None),
+)
+AMOUNT = Param("amount", 0.0, 1.0, 1.0, "from nothing done to the settings as they are")
+BYPASS = Param("bypass", 0.0, 1.0, 0.0, "the sound as it came in")
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """One parameter with its number; `effect` is None for what concerns the whole chain."""
+
+    number: int
+    param: Param
+    effect: str | None = None
+    switch: bool = False
+
+    @property
+    def path(self) -> str:
+        """Name it over all effects, as in OSC: "compressor/ratio", "amount"."""
+        return f"{self.effect}/{self.param.name}" if self.effect else self.param.name
+
+    @property
+    def symbol(self) -> str:
+        """Name it as an identifier, for LV2."""
+        return self.path.replace("/", "_")
+
+    @property
+    def unit(self) -> str:
+        """The unit that its name ends in: db, hz, ms, s, or nothing."""
+        end = self.param.name.rpartition("_")[2]
+        return end if end in ("db", "hz", "ms", "s") else ""
+
+    @property
+    def label(self) -> str:
+        """Name it for people: "Compressor ratio", "Input gain"."""
+        words = self.param.name.removesuffix(f"_{self.unit}") if self.unit else self.param.name
+        words = f"{self.effect} {words}" if self.effect else words
+        words = words.replace("_", " ").replace(" q", " Q").replace("rt60", "decay time").replace("hf ratio", "HF ratio")
+        return words[0].upper() + words[1:]
+
+
+@cache
+def order() -> tuple[str, ...]:
+    """List every effect: those of the shipped model in its order, then the others."""
+    return (*CANONICAL, *(name for name in names() if name not in CANONICAL))
+
+
+@cache
+def parameters() -> tuple[Numbered, ...]:
+    """List every parameter by number."""
+    listed: list[tuple[Param, str | None, bool]] = [(p, None, p is BYPASS) for p in (*GAINS, AMOUNT, BYPASS)]
+    for name in order():
+        listed.append((Param("on", 0.0, 1.0, 0.0, f"whether the {name} is played"), name, True))
+        listed.extend((p, name, False) for p in load(name).params)
+    return tuple(Numbered(i, *entry) for i, entry in enumerate(listed))
