@@ -37,7 +37,7 @@ def first_start(files: Iterable[Path]) -> bool:
     place = folder()
     if place is None:
         return True
-    mark = place / f"{_stamp(frozenset(files))[:16]}.compiled"
+    mark = place / f"{sources_stamp(frozenset(files))[:16]}.compiled"
     if mark.exists():
         return False
     mark.touch()
@@ -60,7 +60,7 @@ class _Locator(caching._CacheLocator):  # pyright: ignore[reportPrivateUsage]
         return str(FOLDER)
 
     def get_source_stamp(self) -> str:
-        return _stamp(frozenset({self._file.resolve(), *getattr(self._py_func, "sources", ())}))
+        return sources_stamp(frozenset({self._file.resolve(), *getattr(self._py_func, "sources", ())}))
 
     def get_disambiguator(self) -> str:
         return hashlib.sha256(f"{self._py_func.__module__}.{self._py_func.__qualname__}".encode()).hexdigest()[:10]
@@ -88,7 +88,7 @@ class _Cache(caching.FunctionCache):
 
 
 @cache
-def _stamp(files: frozenset[Path]) -> str:
+def sources_stamp(files: frozenset[Path]) -> str:
     """Hash files and all the files of the package that they import, directly or not."""
     found, new = set(files), set(files)
     while new:

@@ -304,15 +304,13 @@ uint64_t afx_tail(const afx *a) {
 
 /* --- meters ------------------------------------------------------------------------------------- */
 
-int afx_meter_count(void) { return REDUCTIONS + AFX_EFFECTS; }
+int afx_meter_count(void) { return REDUCTIONS + AFX_METERED; }
 
 const char *afx_meter_name(int meter) {
     static const char *const names[] = {"in_lufs", "out_lufs", "in_peak_db", "out_peak_db", "ceiling_db"};
     if (meter < 0 || meter >= afx_meter_count())
         return NULL;
-    if (meter < REDUCTIONS)
-        return names[meter];
-    return afx_effects[meter - REDUCTIONS].metered ? afx_effects[meter - REDUCTIONS].name : "";
+    return meter < REDUCTIONS ? names[meter] : afx_metered[meter - REDUCTIONS].name;
 }
 
 static double decibels(double level) { return level > 1e-6 ? 20.0 * log10(level) : -120.0; }
@@ -330,12 +328,12 @@ double afx_meter(const afx *a, int meter) {
         return decibels(m->out_peak);
     case CEILING:
         return m->clock ? decibels(m->ceiling_gain) : 0.0;
-    default:
-        for (int i = 0; i < AFX_EFFECTS; i++)
-            if (a->order[i] == meter - REDUCTIONS)
-                return m->gain_reduction_db[i + 1];
-        return 0.0;
     }
+    if (meter >= REDUCTIONS && meter < afx_meter_count())
+        for (int i = 0; i < AFX_EFFECTS; i++)
+            if (a->order[i] == afx_metered[meter - REDUCTIONS].effect)
+                return m->gain_reduction_db[i + 1];
+    return 0.0;
 }
 
 /* --- states ------------------------------------------------------------------------------------- */

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import platformdirs
 
+from ..dsp.compile_cache import sources_stamp
+
 HERE = Path(__file__).resolve().parent
 SOURCES = (HERE / "afx.c", HERE / "runtime.c")
 FLAGS = ("-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-Wall", "-Wextra", "-Wno-unused-parameter")
@@ -109,15 +111,12 @@ def kit() -> Path:
 
 @cache
 def _stamp() -> str:
-    """Hash what a kit is made of: the sources of the rooms that are compiled, and the versions of the compilers."""
+    """Name what a kit is made of: all that is compiled or described, and the versions of who compiles."""
     import numba
 
-    digest = hashlib.sha256(f"{numba.__version__} {platform.machine()} {' '.join(levels())}".encode())
-    for room in ("effects", "realtime", "native"):
-        for file in sorted((HERE.parent / room).glob("*.py")):
-            if room == "effects" or b"_native import" in (text := file.read_bytes()) or room == "native":
-                digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
+    files = (HERE / "entries.py", HERE / "compile.py", HERE / "describe.py", *(HERE.parent / "effects").glob("*.py"))
+    words = f"{sources_stamp(frozenset(files))} {numba.__version__} {platform.machine()} {' '.join(levels())}"
+    return hashlib.sha256(words.encode()).hexdigest()
 
 
 def make_library(out: Path, kit_folder: Path | None = None, flags: Sequence[str] = ()) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 
+from ..chain.numbered import order, parameters
 from ..chain.player import PARAMS, RACK, SLOTS
 from ..chain.settings import kinds
 from ..effects import load, names
@@ -10,7 +11,6 @@ from ..realtime.audio.engine import CORE, LATENCY, SEGMENT
 from ..realtime.audio.shared_memory import COMMAND, METERS
 from .compile import symbol
 from .entries import INSTANCE, KINDS, METER, RING
-from .parameters import order, parameters
 
 C_TYPES = {"int64": "int64_t", "float64": "double"}
 MIN_RATE, MAX_RATE = 8000.0, 192_000.0
@@ -71,12 +71,17 @@ def _parameters() -> Iterator[str]:
 
 def _effects() -> Iterator[str]:
     """In the order of parameters: where they begin, how many there are, the kind that the engine calls it, latency."""
-    yield "static const struct afx_effect { const char *name; int first, count, kind, latency, metered; }"
+    yield "static const struct afx_effect { const char *name; int first, count, kind, latency; }"
     yield "afx_effects[AFX_EFFECTS] = {"
     for name in order():
         first = next(q.number for q in parameters() if q.effect == name)
         e = load(name)
-        yield f'    {{"{name}", {first}, {len(e.params)}, {kinds()[name]}, {e.latency}, {int(e.meter is not None)}}},'
+        yield f'    {{"{name}", {first}, {len(e.params)}, {kinds()[name]}, {e.latency}}},'
+    yield "};"
+    metered = [(i, name) for i, name in enumerate(order()) if load(name).meter is not None]
+    yield f"#define AFX_METERED {len(metered)}"
+    yield "static const struct { int effect; const char *name; } afx_metered[AFX_METERED] = {"
+    yield from (f'    {{{i}, "{name}_reduction_db"}},' for i, name in metered)
     yield "};"
     effects = [load(name) for name in names()]  # the engine's tables are in the order of kinds
     gauges = (str(-1 if e.meter is None else e.meter) for e in effects)

@@ -147,8 +147,8 @@ class Instance:
 
     def meters(self) -> dict[str, float]:
         """Read every meter by its name."""
-        names = [self._library.meter_name(i).decode() for i in range(self._library.meter_count())]
-        return {name: self._library.meter(self._own, i) for i, name in enumerate(names) if name}
+        numbers = range(self._library.meter_count())
+        return {self._library.meter_name(i).decode(): self._library.meter(self._own, i) for i in numbers}
 
     def save(self) -> bytes:
         """Give values and order as bytes."""

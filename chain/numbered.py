@@ -1,14 +1,15 @@
-"""The numbered parameters of the library and of plug-ins, derived from the effects' own.
+"""Every parameter that there is, by number, as the C library and plug-ins have them: derived from the effects' own.
 
 In order: both gains, the amount, bypass, then for each effect its switch and its parameters. Numbers
 may change when an effect is added; `path`, which is the OSC address without its root, does not.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from ..chain import CANONICAL
 from ..effects import Param, load, names
+from .settings import CANONICAL, Settings, Step
 
 _GAIN = load("gain").params[0]
 GAINS = (
@@ -67,3 +68,31 @@ def parameters() -> tuple[Numbered, ...]:
         listed.append((Param("on", 0.0, 1.0, 0.0, f"whether the {name} is played"), name, True))
         listed.extend((p, name, False) for p in load(name).params)
     return tuple(Numbered(i, *entry) for i, entry in enumerate(listed))
+
+
+def path_values(settings: Settings, amount: float = 1.0) -> dict[str, float]:
+    """Give the value of every parameter, by path, that makes a plug-in play these settings at an amount."""
+    values = {q.path: q.param.default for q in parameters()}
+    values |= {"input_gain_db": settings.input_gain_db, "output_gain_db": settings.output_gain_db, "amount": amount}
+    for step in settings.steps:
+        values[f"{step.effect}/on"] = float(step.on)
+        values |= {f"{step.effect}/{name}": value for name, value in step.values.items()}
+    return values
+
+
+def playing_order(settings: Settings) -> tuple[str, ...]:
+    """List every effect as a plug-in plays them: those of the settings, then the others, which are off."""
+    there = tuple(step.effect for step in settings.steps)
+    return (*there, *(name for name in order() if name not in there))
+
+
+def settings_of(values: Mapping[str, float], playing: Sequence[str]) -> Settings:
+    """Make settings of values by path and a playing order; effects that are off and at their defaults are left out."""
+    steps = []
+    for name in playing:
+        mine = {p.name: p.clip(values.get(f"{name}/{p.name}", p.default)) for p in load(name).params}
+        on = values.get(f"{name}/on", 0.0) >= 0.5
+        if on or mine != load(name).defaults:
+            steps.append(Step(name, mine, on))
+    gains = {p.name: p.clip(values.get(p.name, p.default)) for p in GAINS}
+    return Settings(tuple(steps), **gains)
