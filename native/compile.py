@@ -8,8 +8,17 @@ but the entries made internal, and written as one object file.
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 ARGUMENTS = 3
+LIBM = frozenset(f"{prefix}{name}" for name in ("exp", "log", "log10", "pow", "sin", "cos", "tan", "sincos", "tanh")
+                 for prefix in ("", "llvm."))  # fmt: skip
+"""A kernel that called these would have other samples with another C library; a design may."""
+ALLOCATES = frozenset({"NRT_Allocate", "NRT_MemInfo_alloc_aligned", "malloc", "calloc"})
+
+
+class UnfitError(RuntimeError):
+    """Compiled code that calls what it must not."""
 
 
 def symbol(level: str, entry: str) -> str:
@@ -30,6 +39,7 @@ def compile_level(level: str) -> bytes:
         compiled = numba.cfunc(signature, error_model="numpy", fastmath=CONTRACT)(function)
         library = compiled._library  # pyright: ignore  numba has no public way to its LLVM module
         module = llvm.parse_assembly(str(library._final_module))
+        _check(name, module)
         module.get_function(compiled._wrapper_name).name = symbol(level, name)  # pyright: ignore
         kept.add(symbol(level, name))
         codegen = library.codegen
@@ -52,6 +62,14 @@ def compile_level(level: str) -> bytes:
     passes.add_global_dead_code_eliminate_pass()
     passes.run(whole, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=0)))
     return machine.emit_object(whole)
+
+
+def _check(name: str, module: Any) -> None:
+    """Raise UnfitError if an entry allocates, or a kernel calls the C library's mathematics."""
+    called = {f.name for f in module.functions if f.is_declaration}
+    called |= {c.removesuffix(end) for c in called for end in (".f64", ".v2f64", ".v4f64", ".v8f64")}
+    if found := called & (ALLOCATES | (LIBM if name.startswith("kernel_") else set())):
+        raise UnfitError(f"{name} calls {', '.join(sorted(found))}: what runs in the audio thread must not")
 
 
 def main() -> None:

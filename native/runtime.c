@@ -8,7 +8,6 @@
 
 #define NEVER(name) void name(void) { abort(); }
 
-NEVER(NRT_Allocate)
 NEVER(NRT_Free)
 NEVER(NRT_MemInfo_call_dtor)
 NEVER(PyBytes_FromStringAndSize)
