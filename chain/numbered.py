@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from ..effects import Param, load, names
-from .settings import CANONICAL, Settings, Step
+from .settings import CANONICAL, ChainSettings, EffectSettings
 
 _GAIN = load("gain").params[0]
 GAINS = (
@@ -70,29 +70,29 @@ def parameters() -> tuple[Numbered, ...]:
     return tuple(Numbered(i, *entry) for i, entry in enumerate(listed))
 
 
-def path_values(settings: Settings, amount: float = 1.0) -> dict[str, float]:
+def path_values(settings: ChainSettings, amount: float = 1.0) -> dict[str, float]:
     """Give the value of every parameter, by path, that makes a plug-in play these settings at an amount."""
     values = {q.path: q.param.default for q in parameters()}
     values |= {"input_gain_db": settings.input_gain_db, "output_gain_db": settings.output_gain_db, "amount": amount}
-    for step in settings.steps:
-        values[f"{step.effect}/on"] = float(step.on)
+    for step in settings.effects:
+        values[f"{step.effect}/on"] = float(step.enabled)
         values |= {f"{step.effect}/{name}": value for name, value in step.values.items()}
     return values
 
 
-def playing_order(settings: Settings) -> tuple[str, ...]:
+def playing_order(settings: ChainSettings) -> tuple[str, ...]:
     """List every effect as a plug-in plays them: those of the settings, then the others, which are off."""
-    there = tuple(step.effect for step in settings.steps)
+    there = tuple(step.effect for step in settings.effects)
     return (*there, *(name for name in order() if name not in there))
 
 
-def settings_of(values: Mapping[str, float], playing: Sequence[str]) -> Settings:
+def settings_of(values: Mapping[str, float], playing: Sequence[str]) -> ChainSettings:
     """Make settings of values by path and a playing order; effects that are off and at their defaults are left out."""
     steps = []
     for name in playing:
         mine = {p.name: p.clip(values.get(f"{name}/{p.name}", p.default)) for p in load(name).params}
         on = values.get(f"{name}/on", 0.0) >= 0.5
         if on or mine != load(name).defaults:
-            steps.append(Step(name, mine, on))
+            steps.append(EffectSettings(name, mine, on))
     gains = {p.name: p.clip(values.get(p.name, p.default)) for p in GAINS}
-    return Settings(tuple(steps), **gains)
+    return ChainSettings(tuple(steps), **gains)

@@ -16,6 +16,8 @@ _Static_assert(AFX_EFFECTS <= 16, "an order is kept in 4 bits for each effect");
 enum { INPUT_GAIN, OUTPUT_GAIN, AMOUNT, BYPASS };
 enum { IN_LUFS, OUT_LUFS, IN_PEAK, OUT_PEAK, CEILING, REDUCTIONS };
 
+enum { PIECE = 512 };
+
 struct afx {
     struct afx_instance engine;
     const struct afx_level *level;
@@ -24,11 +26,11 @@ struct afx {
     int64_t address[AFX_EFFECTS][2], size[AFX_EFFECTS], place[2];
     double values[AFX_PARAMS];
     int order[AFX_EFFECTS];
-    int64_t generation;
+    int64_t generation, busy_until; /* the frame at which a cross-over under way ends */
     bool changed, crossing;
     char *fresh; /* what afx_reset clears */
     size_t fresh_size;
-    float in[AFX_SEGMENT * 2], out[AFX_SEGMENT * 2];
+    float in[PIECE * 2], out[PIECE * 2];
 };
 
 /* --- what there is ------------------------------------------------------------------------------ */
@@ -184,6 +186,7 @@ void afx_reset(afx *a) {
     memset(a->fresh, 0, a->fresh_size);
     a->level->begin((intptr_t)&a->engine);
     a->generation = 1; /* the engine begins with these values, not from others */
+    a->busy_until = 0;
     a->changed = true;
     a->crossing = false;
 }
@@ -226,7 +229,7 @@ void afx_order(const afx *a, int *effects) { memcpy(effects, a->order, sizeof a-
 
 void afx_cross_over(afx *a) { a->changed = a->crossing = true; }
 
-/* A value as the amount leaves it: Step.at_amount. */
+/* A value as the amount leaves it: EffectSettings.scaled. */
 static double scaled(const afx *a, int param) {
     const struct afx_param *p = &afx_params[param];
     double amount = a->values[AMOUNT];
@@ -240,7 +243,10 @@ static double scaled(const afx *a, int param) {
 static void publish(afx *a) {
     struct afx_command *c = &a->commands[(a->meters->sequence + 1) % 2];
     const int last = AFX_EFFECTS + 1;
-    a->generation += a->crossing;
+    if (a->crossing && a->meters->sequence > 0) {
+        a->generation++;
+        a->busy_until = a->meters->clock + (int64_t)(AFX_CROSS_S * a->engine.rate);
+    }
     memset(c, 0, sizeof *c);
     c->generation = a->generation;
     c->bypass = a->values[BYPASS];
@@ -263,20 +269,21 @@ static void publish(afx *a) {
 
 void afx_process(afx *a, const float *const *in, float *const *out, size_t frames) {
     const int channels = (int)a->engine.channels;
-    if (a->changed && frames > 0)
-        publish(a);
     for (size_t done = 0; done < frames;) {
-        /* Up to an edge of the stream's clock, so that a cross-over ends at the same frame in blocks of any size. */
-        size_t count = AFX_SEGMENT - (size_t)(a->meters->clock % AFX_SEGMENT);
-        if (count > frames - done)
-            count = frames - done;
+        /* One cross-over after the other: the next begins at the frame at which this one ends, in blocks of any size. */
+        int64_t wait = a->crossing ? a->busy_until - a->meters->clock : 0;
+        size_t count = frames - done < PIECE ? frames - done : PIECE;
+        if (a->changed && wait <= 0)
+            publish(a);
+        else if (a->changed && (size_t)wait < count)
+            count = (size_t)wait;
         for (int c = 0; c < channels; c++)
             for (size_t n = 0; n < count; n++)
-                a->in[channels * n + c] = in[c][done + n];
+                a->in[(size_t)channels * n + (size_t)c] = in[c][done + n];
         a->level->play((intptr_t)a->in, (intptr_t)a->out, (int64_t)count, (intptr_t)&a->engine);
         for (int c = 0; c < channels; c++)
             for (size_t n = 0; n < count; n++)
-                out[c][done + n] = a->out[channels * n + c];
+                out[c][done + n] = a->out[(size_t)channels * n + (size_t)c];
         done += count;
     }
 }

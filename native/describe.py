@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator, Sequence
 
 from ..chain.numbered import order, parameters
-from ..chain.player import PARAMS, RACK, SLOTS
-from ..chain.settings import kinds
-from ..effects import load, names
-from ..realtime.audio.engine import CORE, LATENCY, SEGMENT
+from ..chain.player import PLAYER_STATE, SLOTS
+from ..chain.parameters import kinds
+from ..effects import MAX_PARAMS, load, names
+from ..realtime.audio.engine import CORE, CROSS_S, LATENCY
 from ..realtime.audio.shared_memory import COMMAND, METERS
 from .compile import symbol
 from .entries import INSTANCE, KINDS, METER, RING
@@ -40,13 +40,13 @@ def _records() -> Iterator[str]:
 def _numbers() -> Iterator[str]:
     constants = {
         "AFX_CORE_SIZE": CORE.itemsize,
-        "AFX_RACK_SIZE": RACK.itemsize,
+        "AFX_RACK_SIZE": PLAYER_STATE.itemsize,
         "AFX_METER_NUMBERS": METER,
         "AFX_RING": RING,
-        "AFX_SEGMENT": SEGMENT,
+        "AFX_CROSS_S": CROSS_S,
         "AFX_ENGINE_LATENCY": LATENCY,
         "AFX_SLOTS": SLOTS,
-        "AFX_PLACES": PARAMS,
+        "AFX_PLACES": MAX_PARAMS,
         "AFX_EFFECTS": KINDS,
         "AFX_PARAMS": len(parameters()),
         "AFX_GAIN_KIND": kinds()["gain"],

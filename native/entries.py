@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ..chain.player import PARAMS, RACK, SLOTS
+from ..chain.player import PLAYER_STATE, SLOTS
 from ..dsp.compiler import DESIGN, KERNEL, at_address, carray, jit, specialise, to_fixed_tuple
 from ..dsp.loudness import meter_state, start_meter
-from ..effects import Effect, load, names
-from ..realtime.audio.engine import CORE, SEGMENT, Memory, begin, play
+from ..effects import CONTROL_BLOCK, MAX_PARAMS, Effect, load, names
+from ..realtime.audio.engine import CORE, Memory, begin, play
 from ..realtime.audio.shared_memory import COMMAND, METERS
 
-RING = SEGMENT
+RING = CONTROL_BLOCK
 """Frames of input that an instance keeps: the engine writes them, and nobody listens."""
 METER = len(meter_state(48000.0, 2))
 """Numbers of state of a loudness meter, which are as many at every rate."""
@@ -41,12 +41,12 @@ def _memory(i):
         ring=carray(at_address(i.ring), (RING, 2), np.float32),
         command=carray(at_address(i.command), (1,), COMMAND),
         core=carray(at_address(i.core), (1,), CORE),
-        racks=carray(at_address(i.racks), (2,), RACK),
+        racks=carray(at_address(i.racks), (2,), PLAYER_STATE),
         state=carray(at_address(i.state), (2, SLOTS, i.room), np.float64),
         loud_in=carray(at_address(i.loud_in), (METER,), np.float64),
         loud_out=carray(at_address(i.loud_out), (METER,), np.float64),
         address=carray(at_address(i.address), (KINDS, 2), np.int64),
-        log=carray(at_address(i.log), (KINDS, PARAMS), np.bool_),
+        log=carray(at_address(i.log), (KINDS, MAX_PARAMS), np.bool_),
         params=carray(at_address(i.params), (KINDS,), np.int64),
         size=carray(at_address(i.size), (KINDS,), np.int64),
         gauge=carray(at_address(i.gauge), (KINDS,), np.int64),

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..chain import Settings
+from ..chain import ChainSettings
 from ..chain.numbered import parameters, path_values, playing_order, settings_of
 from ..effects import names
 
@@ -55,7 +55,7 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "preset"
 
 
-def to_state(settings: Settings, amount: float = 1.0) -> bytes:
+def to_state(settings: ChainSettings, amount: float = 1.0) -> bytes:
     """Write settings and amount as the state of a plug-in."""
     playing, values = playing_order(settings), path_values(settings, amount)
     parts = [MARK, struct.pack("<I", len(playing)), *map(_named, playing), struct.pack("<I", len(values))]
@@ -67,7 +67,7 @@ def _named(text: str) -> bytes:
     return struct.pack("<I", len(text.encode())) + text.encode()
 
 
-def from_state(state: bytes) -> tuple[Settings, float]:
+def from_state(state: bytes) -> tuple[ChainSettings, float]:
     """Read settings and amount from the state of a plug-in. Raises StateError."""
     try:
         return _read(state)
@@ -75,7 +75,7 @@ def from_state(state: bytes) -> tuple[Settings, float]:
         raise StateError(f"is not the state of an afx-live plug-in: {error}") from None
 
 
-def _read(state: bytes) -> tuple[Settings, float]:
+def _read(state: bytes) -> tuple[ChainSettings, float]:
     if not state.startswith(MARK):
         raise StateError("is not the state of an afx-live plug-in: it begins with other bytes")
     at = len(MARK)
@@ -120,7 +120,7 @@ def text(words: str) -> str:
     return f'"{escaped}"'
 
 
-def lv2_preset(name: str, settings: Settings, amount: float, preset_uri: str, plugins: Iterable[str]) -> str:
+def lv2_preset(name: str, settings: ChainSettings, amount: float, preset_uri: str, plugins: Iterable[str]) -> str:
     """Describe a preset in Turtle, for the plug-ins of these URIs; needs `prefixes`."""
     ports = [("enabled", 1.0)]  # hosts know the opposite of bypass
     values = path_values(settings, amount)
@@ -134,7 +134,7 @@ def lv2_preset(name: str, settings: Settings, amount: float, preset_uri: str, pl
     )
 
 
-def write_lv2(name: str, settings: Settings, amount: float, folder: Path, plugin: str = PLAYER) -> None:
+def write_lv2(name: str, settings: ChainSettings, amount: float, folder: Path, plugin: str = PLAYER) -> None:
     """Write a bundle that holds one preset for a plug-in, mono and stereo. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     here, targets = f"urn:afx-live:preset:{slug(plugin)}:{slug(name)}", [uri(plugin), uri(plugin, 1)]

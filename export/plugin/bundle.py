@@ -6,7 +6,7 @@ import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ...chain import Settings
+from ...chain import ChainSettings
 from ...chain.numbered import order, parameters, path_values, playing_order
 from ...native.build import SOURCES, kit, link
 from ...presets import Preset
@@ -101,5 +101,5 @@ def _version() -> str:
         return "0"
 
 
-PLAYER = Preset("afx-live", Settings())
+PLAYER = Preset("afx-live", ChainSettings())
 """What a plug-in opens with that is made without a preset: nothing is done to the sound."""

@@ -13,7 +13,7 @@ from support import native_cases
 from support.native_cases import CASES, by_engine, by_library, put, settings_at_random
 
 from afx_live import presets
-from afx_live.chain import Settings, Step
+from afx_live.chain import ChainSettings, EffectSettings
 from afx_live.chain.numbered import order, parameters, path_values
 from afx_live.effects import load, names
 from afx_live.native import build
@@ -138,7 +138,7 @@ def test_the_amount_is_the_chains(library, noise, amount):
     settings = settings_at_random(np.random.default_rng(5), order())
     instance = Instance(library, 48000.0)
     put(instance, settings, amount)
-    theirs = Engine(settings.at_amount(amount), 48000.0).process(noise)
+    theirs = Engine(settings.scaled(amount), 48000.0).process(noise)
     np.testing.assert_allclose(instance.process(noise), theirs, rtol=0, atol=1e-6)
 
 
@@ -156,7 +156,7 @@ def test_values_are_held_in_their_ranges(library, path):
 def test_latency_is_that_of_the_sound(library):
     for effects in ((), ("equaliser",), ("distortion",)):
         instance = Instance(library, 48000.0)
-        put(instance, Settings(tuple(Step(e) for e in effects)))
+        put(instance, ChainSettings(tuple(EffectSettings(e) for e in effects)))
         x = np.zeros((600, 2), np.float32)
         x[100] = 0.5
         y = instance.process(x)
@@ -168,7 +168,7 @@ def test_latency_is_that_of_the_sound(library):
 @pytest.mark.parametrize("values", [{}, {"rt60_s": 0.2, "predelay_ms": 90.0}, {"hf_ratio": 1.0, "rt60_s": 0.5}])
 def test_after_the_tail_there_is_nothing(library, values):
     instance = Instance(library, 48000.0)
-    put(instance, Settings((Step("reverb", {**values, "mix": 1.0}),)))
+    put(instance, ChainSettings((EffectSettings("reverb", {**values, "mix": 1.0}),)))
     x = np.zeros((instance.tail + 20000, 2), np.float32)
     x[:1000] = np.random.default_rng(0).uniform(-0.3, 0.3, (1000, 2))
     y = np.abs(instance.process(x))
@@ -186,7 +186,7 @@ def test_meters_read_what_the_engine_measures(library, noise):
     mine, theirs = instance.meters(), engine.shared.read()
     assert mine["out_lufs"] == pytest.approx(theirs["out_lufs"], abs=1e-6)
     assert mine["in_peak_db"] == pytest.approx(20 * np.log10(theirs["in_peak"]), abs=1e-6)
-    place = 1 + [step.effect for step in settings.steps].index("compressor")
+    place = 1 + [step.effect for step in settings.effects].index("compressor")
     assert mine["compressor_reduction_db"] == pytest.approx(theirs["gain_reduction_db"][place], abs=1e-6)
     assert mine["compressor_reduction_db"] < -0.5
     assert mine["limiter_reduction_db"] == 0.0
@@ -194,7 +194,7 @@ def test_meters_read_what_the_engine_measures(library, noise):
 
 def test_nothing_passes_the_ceiling(library):
     instance = Instance(library, 48000.0)
-    put(instance, Settings((), 40.0, 40.0))
+    put(instance, ChainSettings((), 40.0, 40.0))
     wild = np.random.default_rng(0).uniform(-1e6, 1e6, (5000, 2)).astype(np.float32)
     wild[1000:1100], wild[2000:2100], wild[3000:3100] = np.nan, np.inf, -np.inf
     assert np.abs(instance.process(wild)).max() <= np.float32(CEILING)

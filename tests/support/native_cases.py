@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from afx_live.chain import Settings, Step
+from afx_live.chain import ChainSettings, EffectSettings
 from afx_live.chain.numbered import order, path_values, playing_order
 from afx_live.effects import load
 
@@ -22,7 +22,7 @@ class Turn:
     """A block to play after settings are asked for (None: no change)."""
 
     block: np.ndarray
-    settings: Settings | None
+    settings: ChainSettings | None
     bypass: bool
 
 
@@ -30,8 +30,8 @@ def settings_at_random(rng, playing, on=0.6):
     steps = []
     for name in playing:
         values = {p.name: p.clip(p.value(rng.uniform())) for p in load(name).params}
-        steps.append(Step(name, values, bool(rng.uniform() < on)))
-    return Settings(tuple(steps), float(rng.uniform(-12, 6)), float(rng.uniform(-12, 6)))
+        steps.append(EffectSettings(name, values, bool(rng.uniform() < on)))
+    return ChainSettings(tuple(steps), float(rng.uniform(-12, 6)), float(rng.uniform(-12, 6)))
 
 
 def story(number):
