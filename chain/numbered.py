@@ -20,6 +20,10 @@ AMOUNT = Param("amount", 0.0, 1.0, 1.0, "from nothing done to the settings as th
 BYPASS = Param("bypass", 0.0, 1.0, 0.0, "the sound as it came in")
 
 
+WORDS = {" q": " Q", "rt60": "decay time", "hf ratio": "HF ratio", "predelay": "pre-delay", "gain gain": "gain"}
+"""How people write what a name has to abbreviate."""
+
+
 @dataclass(frozen=True)
 class Numbered:
     """One parameter with its number; `effect` is None for what concerns the whole chain."""
@@ -47,11 +51,18 @@ class Numbered:
 
     @property
     def label(self) -> str:
-        """Name it for people: "Compressor ratio", "Input gain"."""
-        words = self.param.name.removesuffix(f"_{self.unit}") if self.unit else self.param.name
+        """Name it for people: "Compressor ratio", "Equaliser peak 1 frequency"."""
+        words = self._bare
+        if self.effect and sum(Numbered(0, p, self.effect)._bare == words for p in load(self.effect).params) > 1:
+            words += {"hz": " frequency", "db": " gain"}[self.unit]
         words = f"{self.effect} {words}" if self.effect else words
-        words = words.replace("_", " ").replace(" q", " Q").replace("rt60", "decay time").replace("hf ratio", "HF ratio")
+        for name, told in WORDS.items():
+            words = words.replace(name, told)
         return words[0].upper() + words[1:]
+
+    @property
+    def _bare(self) -> str:
+        return self.param.name.removesuffix(f"_{self.unit}" if self.unit else "").replace("_", " ")
 
 
 @cache
