@@ -144,4 +144,4 @@ def write_lv2(name: str, settings: ChainSettings, amount: float, folder: Path, p
         + f"<{here}>\n    a pset:Preset ;\n    lv2:appliesTo {applies} ;\n    rdfs:label {text(name)} ;\n"
         + "    rdfs:seeAlso <preset.ttl> .\n"
     )
-    (folder / "preset.ttl").write_text(prefixes() + lv2_preset(name, settings, amount, here, targets))
+    (folder / "preset.ttl").write_text(prefixes() + ORDER_TURTLE + lv2_preset(name, settings, amount, here, targets))
