@@ -27,6 +27,7 @@ import platformdirs
 
 from .. import effects
 from ..chain import ChainSettings, EffectSettings
+from . import plugin_state
 
 __all__ = [
     "Preset",
@@ -183,13 +184,15 @@ def _read(path: Path) -> bytes:
 
 
 def from_json(text: str | bytes, file: str = "preset", name: str = "preset") -> Preset:
-    """Make a preset of JSON text; `name` is for a text that has none, `file` is for messages.
+    """Make a preset of JSON text or of a plug-in's state; `name` is for one that has none, `file` is for messages.
 
     Raises PresetError, and nothing else, for whatever is not a preset.
     """
     try:
+        if isinstance(text, bytes) and text.startswith(plugin_state.MARK):
+            return Preset(name, *plugin_state.from_state(text))
         return _preset(_migrated(_parse(text)), name)
-    except PresetError as error:
+    except (PresetError, plugin_state.StateError) as error:
         raise PresetError(f"{file}: {error}") from None
 
 

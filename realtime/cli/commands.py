@@ -14,6 +14,7 @@ from ...chain import ChainSettings
 from ...dsp.compile_cache import first_start
 from ...matching.match import LOUDEST_LUFS, Match, Reference
 from ...matching.model import MatchModel
+from ...presets import other_programs
 from ...matching.words import OUT_OF_REACH, picture, sentences
 from .. import audio
 from ..audio.render import Heard, fixed, listen, match_file, reference
@@ -47,7 +48,10 @@ def check_new(path: Path | None, a: argparse.Namespace) -> None:
 def keep(preset: presets.Preset, path: Path, force: bool) -> None:
     """Save a preset; what the system says against it becomes a PresetError, for its exit code is 5."""
     try:
-        presets.save(preset, path, force=force)
+        if path.suffix in other_programs.SAVED_AS:
+            other_programs.write(preset, other_programs.SAVED_AS[path.suffix], path, force=force)
+        else:
+            presets.save(preset, path, force=force)
     except FileExistsError:
         raise
     except OSError as error:
@@ -267,18 +271,35 @@ def devices(a: argparse.Namespace) -> int:
 
 
 def preset(a: argparse.Namespace) -> int:
-    """List, show or check presets."""
+    """List, show, check or export presets."""
     if a.action == "list":
         all_of_them = {name: presets.load(name) for name in presets.names()}
         result(a, sorted(all_of_them), "\n".join(f"{n:<16}{p.notes}" for n, p in all_of_them.items()))
         return 0
     if not a.name:
         raise UsageError(f"preset {a.action} needs a name or a file; there are {', '.join(presets.names())}")
+    if a.action == "export":
+        return _export(a)
     texts = {name: presets.to_json(presets.load(name)).rstrip() for name in a.name}
     if a.action == "show":
         result(a, [json.loads(text) for text in texts.values()], "\n".join(texts.values()))
     else:
         result(a, dict.fromkeys(texts, "fits"), "\n".join(f"{name}: fits" for name in texts))
+    return 0
+
+
+def _export(a: argparse.Namespace) -> int:
+    """Write a preset for another program, and tell what became of each effect."""
+    if not a.to:
+        raise UsageError("preset export needs --to PROGRAM; see afx-live preset --help")
+    if len(a.name) > 1:
+        raise UsageError("preset export takes one preset at a time")
+    files, lines = other_programs.write(
+        presets.load(a.name[0]), a.to, a.output, sample_rate=a.samplerate, install=a.install, force=a.force,
+        pipeline="input" if a.microphone else "output", plugin=a.plugin,
+    )  # fmt: skip
+    told = [{"effect": line.effect, "fidelity": line.grade, "note": line.note} for line in lines]
+    result(a, {"files": [str(path) for path in files], "effects": told}, "\n".join(map(str, [*files, *lines])))
     return 0
 
 

@@ -230,9 +230,21 @@ def parser() -> argparse.ArgumentParser:
     )
     _devices(doctor)  # --blocksize is for --loopback alone
 
-    preset = add("preset", "list, show or check presets", words)
-    preset.add_argument("action", choices=("list", "show", "check"))
+    preset = add("preset", "list, show, check or export presets", words)
+    preset.add_argument("action", choices=("list", "show", "check", "export"))
     preset.add_argument("name", nargs="*", help="name or file")
+    g = preset.add_argument_group("export: a preset for another program")
+    programs = ("camilladsp", "easyeffects", "equalizer-apo", "pipewire", "lv2", "clap")
+    g.add_argument("--to", choices=programs, help="the program, or the kind of our plug-ins that is to load it")
+    g.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: NAME with the program's ending")
+    g.add_argument(
+        "--samplerate", type=_above(0.0), default=48000.0, metavar="HZ",
+        help="of a reverb's impulse responses (default: 48000)",
+    )  # fmt: skip
+    g.add_argument("--microphone", action="store_true", help="for EasyEffects' input, not its output")
+    g.add_argument("--install", action="store_true", help="put it where EasyEffects looks for it")
+    g.add_argument("--plugin", metavar="NAME", default="afx-live", help="the LV2 plug-in it is for (default: afx-live)")
+    g.add_argument("--force", action="store_true", help="replace files that exist")
 
     osc = add("osc", "the OSC addresses, made from the effects' own specs", words)
     osc.add_argument("--list", action="store_true", help="print the table (as does afx-live osc alone)")
@@ -296,6 +308,7 @@ def _code(error: Exception) -> int:
         "DeviceError": "device",
         "ClipError": "clip",
         "PresetError": "preset",
+        "ExportError": "preset",
         "ModelError": "preset",
         "PortError": "port",
         "PortBusy": "port",
