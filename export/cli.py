@@ -11,7 +11,8 @@ def parser() -> argparse.ArgumentParser:
         prog="afx-export",
         allow_abbrev=False,
         description="Write a trained model as ONNX with its chain's spec and proof clips, or prove one again.",
-        epilog="afx-export plugin --help: a preset as an LV2 or CLAP plug-in. Exit codes: 0 done, 1 the proof failed, 2 usage, 5 the checkpoint or folder is not what it must be.",
+        epilog="afx-export plugin --help: a preset as an LV2 or CLAP plug-in. "
+        "Exit codes: 0 done, 1 the proof failed, 2 usage, 5 the checkpoint or folder is not what it must be.",
     )
     p.add_argument("--checkpoint", type=Path, metavar="FILE", help="what afx-train wrote (runs/…/best.ckpt)")
     p.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="model folder to write")

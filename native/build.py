@@ -22,7 +22,16 @@ from ..dsp.compile_cache import sources_stamp
 
 HERE = Path(__file__).resolve().parent
 SOURCES = (HERE / "afx.c", HERE / "runtime.c")
-FLAGS = ("-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-Wall", "-Wextra", "-Wno-unused-parameter")
+FLAGS = (
+    "-std=c11",
+    "-O2",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-ffp-contract=off",
+    "-Wall",
+    "-Wextra",
+    "-Wno-unused-parameter",
+)
 """Not contracted: the arithmetic of C is that of Python."""
 HIDDEN = "-Wl,--version-script="
 
@@ -121,4 +130,4 @@ def _stamp() -> str:
 
 def make_library(out: Path, kit_folder: Path | None = None, flags: Sequence[str] = ()) -> None:
     """Link the library itself: a shared object that shows the functions of afx.h. Raises ToolError."""
-    link(SOURCES, kit_folder or kit(), out, ["afx_*"], ["-DAFX_API=__attribute__((visibility(\"default\")))", *flags])
+    link(SOURCES, kit_folder or kit(), out, ["afx_*"], ['-DAFX_API=__attribute__((visibility("default")))', *flags])

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator, Sequence
 
 from ..chain.numbered import order, parameters
-from ..chain.player import PLAYER_STATE, SLOTS
 from ..chain.parameters import kinds
+from ..chain.player import PLAYER_STATE, SLOTS
 from ..effects import MAX_PARAMS, load, names
 from ..realtime.audio.engine import CORE, CROSS_S, LATENCY
 from ..realtime.audio.shared_memory import COMMAND, METERS
@@ -31,10 +31,10 @@ def _records() -> Iterator[str]:
             length = "".join(f"[{n}]" for n in kind.shape)
             yield f"    {C_TYPES[kind.base.name]} {field}{length};"
         yield "};"
-        yield f"_Static_assert(sizeof(struct {name}) == {record.itemsize}, \"{name}\");"
+        yield f'_Static_assert(sizeof(struct {name}) == {record.itemsize}, "{name}");'
         for field in record.names or ():
             offset = (record.fields or {})[field][1]
-            yield f"_Static_assert(offsetof(struct {name}, {field}) == {offset}, \"{name}.{field}\");"
+            yield f'_Static_assert(offsetof(struct {name}, {field}) == {offset}, "{name}.{field}");'
 
 
 def _numbers() -> Iterator[str]:

@@ -125,7 +125,9 @@ def lv2_preset(name: str, settings: ChainSettings, amount: float, preset_uri: st
     ports = [("enabled", 1.0)]  # hosts know the opposite of bypass
     values = path_values(settings, amount)
     ports += [(q.symbol, values[q.path]) for q in parameters() if q.path != "bypass"]
-    rows = " , ".join(f'[\n        lv2:symbol "{symbol}" ;\n        pset:value {value!r}\n    ]' for symbol, value in ports)
+    rows = " , ".join(
+        f'[\n        lv2:symbol "{symbol}" ;\n        pset:value {value!r}\n    ]' for symbol, value in ports
+    )
     applies = " , ".join(f"<{u}>" for u in plugins)
     state = f"state:state [ <{ORDER}> {text(' '.join(playing_order(settings)))} ]"
     return (

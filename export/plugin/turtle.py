@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from ... import presets
 from ...chain.numbered import Numbered, order, parameters, path_values
 from ...effects import load
-from ... import presets
 from ...presets import Preset
 from ...presets.plugin_state import ORDER_TURTLE, PREFIXES, lv2_preset, slug, text, uri
 

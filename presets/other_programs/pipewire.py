@@ -45,7 +45,7 @@ class _Graph:
     def reverb(self, files: list[str]) -> None:
         self.each_side("reverb_in", "copy", "")
         for path, file in zip(PATHS, files, strict=True):
-            self.node(f"reverb_{path}", "convolver", f'config = {{ filename = {quoted(file)} }}')
+            self.node(f"reverb_{path}", "convolver", f"config = {{ filename = {quoted(file)} }}")
             self.link(self.ends[SIDES.index(path[0])], f"reverb_{path}:In")
         for side in SIDES:
             self.node(f"reverb_out_{side}", "mixer", "")

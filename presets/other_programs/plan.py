@@ -30,7 +30,7 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class Band:
-    """One filter of an equaliser, as R. Bristow-Johnson's cookbook defines it: kind is low_shelf, peak or high_shelf."""
+    """One filter of an equaliser, as the Audio EQ Cookbook defines it: kind is low_shelf, peak or high_shelf."""
 
     name: str
     kind: str

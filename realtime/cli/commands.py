@@ -14,8 +14,8 @@ from ...chain import ChainSettings
 from ...dsp.compile_cache import first_start
 from ...matching.match import LOUDEST_LUFS, Match, Reference
 from ...matching.model import MatchModel
-from ...presets import other_programs
 from ...matching.words import OUT_OF_REACH, picture, sentences
+from ...presets import other_programs
 from .. import audio
 from ..audio.render import Heard, fixed, listen, match_file, reference
 from ..audio.render import render as play_file

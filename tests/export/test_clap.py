@@ -6,13 +6,13 @@ import zlib
 
 import numpy as np
 import pytest
-from support.clap_host import Bundle, Number, Port, Ports
 
 from afx_live import presets
 from afx_live.chain.numbered import parameters
 from afx_live.export.plugin import make_plugin
 from afx_live.presets.plugin_state import from_state, to_state
 from afx_live.realtime.audio.engine import Engine
+from support.clap_host import Bundle, Number, Port, Ports
 
 RATES = (44100.0, 48000.0, 96000.0)
 

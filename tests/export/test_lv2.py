@@ -75,7 +75,7 @@ LV2APPLY = ["lv2apply", "-i", "IN", "-o", "OUT"]
 def test_lv2apply_plays_what_afx_live_renders(sound, tmp_path, name):
     clip = presets.clip("guitar" if "guitar" in name else "drums" if "drum" in name else "voice")
     x, rate = soundfile.read(clip, dtype="float32", always_2d=True)
-    x = np.repeat(x[: 6 * rate], 2, 1) * np.float32([1.0, 0.7])
+    x = np.repeat(x[: 6 * rate], 2, 1) * np.array([1.0, 0.7], np.float32)
     soundfile.write(tmp_path / "dry.wav", x, rate, subtype="FLOAT")
     words = [str(tmp_path / "dry.wav"), "--preset", name, "-o", str(tmp_path / "wet.wav"), "-q"]
     with pytest.raises(SystemExit) as end:
@@ -204,20 +204,29 @@ def test_interfaces_that_we_declare_are_those_of_the_packaged_headers(tmp_path):
     if not Path("/usr/include/lv2/core/lv2.h").exists():
         pytest.skip("no LV2 headers; Debian: lv2-dev")
     pairs = {
-        "struct lv2_descriptor": ("LV2_Descriptor", "uri URI,instantiate,connect_port,activate,run,deactivate,cleanup,extension_data"),  # noqa: E501
+        "struct lv2_descriptor": (
+            "LV2_Descriptor",
+            "uri URI,instantiate,connect_port,activate,run,deactivate,cleanup,extension_data",
+        ),
         "struct lv2_feature": ("LV2_Feature", "uri URI,data"),
         "struct lv2_urid_map": ("LV2_URID_Map", "handle,map"),
         "struct lv2_state": ("LV2_State_Interface", "save,restore"),
     }
     checks = []
     for ours, (theirs, fields) in pairs.items():
-        checks.append(f"_Static_assert(sizeof({ours}) == sizeof({theirs}), \"\");")
+        checks.append(f'_Static_assert(sizeof({ours}) == sizeof({theirs}), "");')
         for field in fields.split(","):
             a, b = (field.split() * 2)[:2]
-            checks.append(f"_Static_assert(offsetof({ours}, {a}) == offsetof({theirs}, {b}), \"\");")
-    names = re.findall(r"#define (\w+) (\".*\")", (Path(export.__code__.co_filename).parent / "plugin/lv2_abi.h").read_text())
-    theirs = {"LV2_URID_MAP": "LV2_URID__map", "LV2_ATOM_STRING": "LV2_ATOM__String", "LV2_STATE_INTERFACE": "LV2_STATE__interface"}  # noqa: E501
-    checks += [f"_Static_assert(__builtin_strcmp({text}, {theirs[name]}) == 0, \"\");" for name, text in names]
+            checks.append(f'_Static_assert(offsetof({ours}, {a}) == offsetof({theirs}, {b}), "");')
+    names = re.findall(
+        r"#define (\w+) (\".*\")", (Path(export.__code__.co_filename).parent / "plugin/lv2_abi.h").read_text()
+    )
+    theirs = {
+        "LV2_URID_MAP": "LV2_URID__map",
+        "LV2_ATOM_STRING": "LV2_ATOM__String",
+        "LV2_STATE_INTERFACE": "LV2_STATE__interface",
+    }
+    checks += [f'_Static_assert(__builtin_strcmp({text}, {theirs[name]}) == 0, "");' for name, text in names]
     source = tmp_path / "check.c"
     heads = "".join(f"#include <lv2/{h}.h>\n" for h in ("core/lv2", "urid/urid", "atom/atom", "state/state"))
     ours = (Path(export.__code__.co_filename).parent / "plugin/lv2_abi.h").read_text()

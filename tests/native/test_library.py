@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import native_cases
-from support.native_cases import CASES, by_engine, by_library, put, settings_at_random
 
 from afx_live import presets
 from afx_live.chain import ChainSettings, EffectSettings
@@ -20,6 +18,8 @@ from afx_live.native import build
 from afx_live.native.library import Instance
 from afx_live.presets.plugin_state import from_state, to_state
 from afx_live.realtime.audio.engine import CEILING, LATENCY, Engine
+from support import native_cases
+from support.native_cases import CASES, by_engine, by_library, put, settings_at_random
 
 EACH_LEVEL = pytest.mark.parametrize("level", build.levels())
 EACH_CASE = pytest.mark.parametrize("case", range(len(CASES)))

@@ -82,8 +82,9 @@ def walk(config, side="L"):
     return [name.removesuffix(f"_{side}") for name in order]
 
 
-def cookbook_db(kind, hz, gain_db, q, frequencies):
+def cookbook_db(filter_, frequencies):
     """The magnitude of one filter, from the cookbook's analogue prototypes through the bilinear transform."""
+    kind, hz, gain_db, q = filter_
     a = 10 ** (gain_db / 40)
     s = 1j * np.tan(np.pi * frequencies / RATE) / np.tan(np.pi * hz / RATE)
     root = np.sqrt(a)
@@ -114,7 +115,7 @@ def test_the_equaliser_is_the_same_everywhere(program, seed):
     effect = equaliser(seed)
     found = filters(made(Preset("x", ChainSettings((effect,))), program), program)
     assert len(found) == len(bands(effect.values)) == 6
-    theirs = sum(cookbook_db(*each, FREQUENCIES) for each in found)
+    theirs = sum(cookbook_db(each, FREQUENCIES) for each in found)
     np.testing.assert_allclose(theirs, ours_db(effect), rtol=0, atol=TOLERANCE_DB)
 
 
@@ -139,10 +140,12 @@ def test_gains_and_the_amount_are_in_it(program):
         plugins = json.loads(text(half))["output"]
         found = sum(plugins[name]["input-gain"] + plugins[name]["output-gain"] for name in plugins["plugins_order"])
     else:
-        factors = [float(v) for v in re.findall(r'name = \w+_L label = mixer control = \{ "Gain 1" = (\S+) \}', text(half))]  # noqa: E501
+        factors = [
+            float(v) for v in re.findall(r'name = \w+_L label = mixer control = \{ "Gain 1" = (\S+) \}', text(half))
+        ]
         found = 20 * np.log10(np.prod(factors))
     assert found == pytest.approx(total, abs=1e-4)
-    theirs = sum(cookbook_db(*each, FREQUENCIES) for each in filters(half, program))
+    theirs = sum(cookbook_db(each, FREQUENCIES) for each in filters(half, program))
     np.testing.assert_allclose(theirs, ours_db(settings.effects[1].scaled(0.5)), rtol=0, atol=TOLERANCE_DB)
 
 
@@ -157,7 +160,9 @@ def test_more_gain_than_easyeffects_takes_is_told():
 
 def responses(export, program):
     """The impulse responses (frames, 4), by the names that the file gives them."""
-    waves = {n: soundfile.read(io.BytesIO(data), always_2d=True) for n, data in export.files.items() if n.endswith("wav")}  # noqa: E501
+    waves = {
+        n: soundfile.read(io.BytesIO(data), always_2d=True) for n, data in export.files.items() if n.endswith("wav")
+    }
     assert {rate for _, rate in waves.values()} == {RATE}
     if program == "easyeffects":
         ((x, _),) = waves.values()
@@ -218,7 +223,15 @@ def lsp(name, controls, x, folder):
     """Play a sound through one of the LSP plug-ins, which are EasyEffects' own."""
     soundfile.write(folder / "in.wav", x, RATE, subtype="FLOAT")
     words = [part for symbol, value in controls.items() for part in ("-c", symbol, repr(float(value)))]
-    words = ["lv2apply", "-i", folder / "in.wav", "-o", folder / "out.wav", *words, f"http://lsp-plug.in/plugins/lv2/{name}"]  # noqa: E501
+    words = [
+        "lv2apply",
+        "-i",
+        folder / "in.wav",
+        "-o",
+        folder / "out.wav",
+        *words,
+        f"http://lsp-plug.in/plugins/lv2/{name}",
+    ]
     subprocess.run(words, check=True, capture_output=True, env={**os.environ, "LV2_PATH": "/usr/lib/lv2"})
     return soundfile.read(folder / "out.wav", always_2d=True)[0]
 
@@ -255,9 +268,13 @@ def test_the_filters_that_easyeffects_runs_are_ours(seed, tmp_path):
     assert error.max() < 0.05, "its float32 moves the lowest filters by up to this"
 
 
-@pytest.mark.parametrize("values", [
-    {"threshold_db": -30.0, "ratio": 4.0, "knee_db": 0.1}, {"threshold_db": -24.0, "ratio": 8.0, "knee_db": 12.0, "makeup_db": 6.0},
-])  # fmt: skip  # noqa: E501
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"threshold_db": -30.0, "ratio": 4.0, "knee_db": 0.1},
+        {"threshold_db": -24.0, "ratio": 8.0, "knee_db": 12.0, "makeup_db": 6.0},
+    ],
+)
 def test_the_compressor_that_easyeffects_runs_has_our_static_curve(values, tmp_path):
     need("lv2apply", LSP)
     effect, plugin = EffectSettings("compressor", {"attack_ms": 1.0, "release_ms": 20.0, **values}), "compressor_stereo"
@@ -354,7 +371,9 @@ def test_a_plug_ins_state_is_a_preset(tmp_path):
         back = presets.load(tmp_path / "x.state")
         assert (back.name, back.amount) == ("x", 0.5)
         assert path_values(back.settings) == path_values(settings)
-        assert [e.effect for e in back.settings.effects if e.enabled] == [e.effect for e in settings.effects if e.enabled]
+        assert [e.effect for e in back.settings.effects if e.enabled] == [
+            e.effect for e in settings.effects if e.enabled
+        ]
     for broken in (b"AFX1", b"AFX1\x01\x00\x00\x00\xff\xff\xff\xff", to_state(settings)[:-3]):
         with pytest.raises(presets.PresetError, match="state"):
             from_json(broken)

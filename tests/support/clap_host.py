@@ -18,8 +18,14 @@ from ctypes import (
     c_uint64,
     c_void_p,
 )
+from typing import Any
 
 import numpy as np
+
+
+def kinds(structure) -> Any:
+    """The types of a structure's fields, by name."""
+    return dict(structure._fields_)
 
 
 class Version(Structure):
@@ -39,10 +45,13 @@ Host._fields_ = (
 )
 
 
+DESCRIPTIONS = ("id", "name", "vendor", "url", "manual_url", "support_url", "plugin_version", "text")
+
+
 class Descriptor(Structure):
     _fields_ = (
         ("version", Version),
-        *((n, c_char_p) for n in ("id", "name", "vendor", "url", "manual_url", "support_url", "plugin_version", "text")),
+        *((n, c_char_p) for n in DESCRIPTIONS),
         ("features", POINTER(c_char_p)),
     )
 
@@ -209,7 +218,7 @@ class Number(Structure):
 def _events(changes):
     """Make a list of events of (time, id, value)."""
     rows = [ParamValue(Event(ctypes.sizeof(ParamValue), t, 0, 5, 0), i, None, -1, -1, -1, -1, v) for t, i, v in changes]
-    types = dict(InputEvents._fields_)
+    types = kinds(InputEvents)
     made = InputEvents(None, types["size"](lambda _: len(rows)), types["get"](lambda _, n: ctypes.addressof(rows[n])))
     made.rows = rows
     return made
@@ -224,14 +233,14 @@ class Bundle:
         self.factory = self.entry.get_factory(b"clap.plugin-factory")
         assert not self.entry.get_factory(b"clap.no-such-factory")
         self.restarts = self.rescans = 0
-        kinds = dict(HostParams._fields_)
-        self._params = HostParams(kinds["rescan"](self._rescan), kinds["clear"](lambda *_: None), kinds["request_flush"](lambda _: None))  # fmt: skip
-        kinds = dict(Host._fields_)
-        nothing = kinds["request_process"](lambda _: None)
-        self.host = Host(
-            Version(1, 2, 0), None, b"afx-live tests", b"", b"", b"1", kinds["get_extension"](self._extension),
-            kinds["request_restart"](self._restart), nothing, nothing,
-        )  # fmt: skip
+        of = kinds(HostParams)
+        ignored = of["clear"](lambda *_: None), of["request_flush"](lambda _: None)
+        self._params = HostParams(of["rescan"](self._rescan), *ignored)
+        of = kinds(Host)
+        nothing = of["request_process"](lambda _: None)
+        words = (b"afx-live tests", b"", b"", b"1")
+        extension, restart = of["get_extension"](self._extension), of["request_restart"](self._restart)
+        self.host = Host(Version(1, 2, 0), None, *words, extension, restart, nothing, nothing)
 
     def _rescan(self, host, flags):
         self.rescans += 1
@@ -243,7 +252,8 @@ class Bundle:
         return ctypes.addressof(self._params) if name == b"clap.params" else None
 
     def descriptors(self):
-        return [self.factory.contents.descriptor(self.factory, i).contents for i in range(self.factory.contents.count(self.factory))]  # fmt: skip
+        factory = self.factory.contents
+        return [factory.descriptor(self.factory, i).contents for i in range(factory.count(self.factory))]
 
     def create(self, channels=2):
         return Plugin(self, self.descriptors()[2 - channels].id, channels)
@@ -270,7 +280,7 @@ class Plugin:
     def call(self, name, *arguments):
         return getattr(self.own.contents, name)(self.own, *arguments)
 
-    def extension(self, name, kind):
+    def extension(self, name, kind) -> Any:
         address = self.call("get_extension", name.encode())
         return kind.from_address(address) if address else None
 
@@ -315,7 +325,7 @@ class Plugin:
             return made
 
         inputs, outputs, events = buffer(x), buffer(y), _events(changes)
-        pushed = OutputEvents(None, dict(OutputEvents._fields_)["try_push"](lambda *_: True))
+        pushed = OutputEvents(None, kinds(OutputEvents)["try_push"](lambda *_: True))
         block = Process(
             -1, x.shape[1], None, ctypes.pointer(inputs), ctypes.pointer(outputs), 1, 1, ctypes.pointer(events),
             ctypes.pointer(pushed),
@@ -330,7 +340,7 @@ class Plugin:
             parts.append(ctypes.string_at(data, min(size, most)))
             return len(parts[-1])
 
-        stream = Stream(None, dict(Stream._fields_)["call"](write))
+        stream = Stream(None, kinds(Stream)["call"](write))
         assert self.extension("clap.state", State).save(self.own, ctypes.byref(stream))
         return b"".join(parts)
 
@@ -342,5 +352,5 @@ class Plugin:
             ctypes.memmove(data, part, len(part))
             return len(part)
 
-        stream = Stream(None, dict(Stream._fields_)["call"](read))
+        stream = Stream(None, kinds(Stream)["call"](read))
         return self.extension("clap.state", State).load(self.own, ctypes.byref(stream))
