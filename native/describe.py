@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ..chain.numbered import order, parameters
 from ..chain.parameters import kinds
@@ -25,15 +26,14 @@ def header(levels: Sequence[str]) -> str:
 def _records() -> Iterator[str]:
     yield "/* Written by afx_live.native.describe: do not edit. */"
     for name, record in (("afx_meters", METERS), ("afx_command", COMMAND), ("afx_instance", INSTANCE)):
-        yield "struct " + name + " {"
-        for field in record.names or ():
-            kind, _ = (record.fields or {})[field][:2]
+        fields: dict[str, Any] = dict(record.fields or {})
+        yield f"struct {name} {{"
+        for field, (kind, *_) in fields.items():
             length = "".join(f"[{n}]" for n in kind.shape)
             yield f"    {C_TYPES[kind.base.name]} {field}{length};"
         yield "};"
         yield f'_Static_assert(sizeof(struct {name}) == {record.itemsize}, "{name}");'
-        for field in record.names or ():
-            offset = (record.fields or {})[field][1]
+        for field, (_, offset, *_) in fields.items():
             yield f'_Static_assert(offsetof(struct {name}, {field}) == {offset}, "{name}.{field}");'
 
 
