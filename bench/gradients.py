@@ -33,15 +33,15 @@ TEXT = """\
 
 Forward and backward of {batch} sounds of {frames} frames (mono, 48 kHz, float32): milliseconds, median of {rounds}
 rounds in turns, {threads} threads. Ratios are medians over rounds with their 95 % intervals: how many times as long the
-peer takes. The reverbs take {few} rounds only, as dasp-pytorch's is so slow: what is told of them is median, least and
-most.
+peer takes. The reverbs take {few} rounds only, as dasp-pytorch's is slow: median, minimum and maximum are
+shown for them.
 
 {speed}
 
 {verdict}
 
-Largest error relative to the RMS of what is right, in dB, of output and of the gradients of a random projection
-of it, in the input and in the parameters (each relative to its own size; the worst is told):
+Largest error relative to the RMS of the reference, in dB, of the output and of the gradients of a random projection of
+it, in the input and in the parameters (each relative to its own size; the worst is shown):
 
 {errors}
 
@@ -49,8 +49,8 @@ of it, in the input and in the parameters (each relative to its own size; the wo
 
 - dasp-pytorch approximates the recursions by sampling in frequency. Its compressor has no release (the parameter does
   nothing) and its attack is a 10 to 90 % time: "as built" is its error against itself in float64, "as meant" against
-  what both are written after. Its distortion is `tanh` of a driven input: no oversampling, tone or mix;
-  its reverb convolves with new noise at each call, so that no error can be told.
+  the published design of both. Its distortion is `tanh` of a driven input, without oversampling, tone or mix; its
+  reverb convolves with new noise at each call, so that there is no error to state.
 - torchaudio has the recursion (`lfilter`), not the effects: its column is the same six filters, coefficients included.
 - References: equaliser, `lfilter` in float64 on cookbook coefficients; compressor, a loop over the first {loop} frames;
   distortion, the half-bands as `lfilter` polynomials; reverb, the network's transfer function on a grid so fine

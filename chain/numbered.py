@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from ..effects import Param, load, names
+from ..effects import Param, built_in, load
 from .settings import CANONICAL, ChainSettings, EffectSettings
 
 _GAIN = load("gain").params[0]
@@ -68,7 +68,7 @@ class Numbered:
 @cache
 def order() -> tuple[str, ...]:
     """List every effect: those of the shipped model in its order, then the others."""
-    return (*CANONICAL, *(name for name in names() if name not in CANONICAL))
+    return (*CANONICAL, *(name for name in built_in() if name not in CANONICAL))
 
 
 @cache
@@ -82,7 +82,13 @@ def parameters() -> tuple[Numbered, ...]:
 
 
 def path_values(settings: ChainSettings, amount: float = 1.0) -> dict[str, float]:
-    """Give the value of every parameter, by path, that makes a plug-in play these settings at an amount."""
+    """Give the value of every parameter, by path, that makes a plug-in play these settings at an amount.
+
+    Raises ValueError for an effect that is not built in.
+    """
+    for each in settings.effects:
+        if each.effect not in order():
+            raise ValueError(f"{each.effect} is no built-in effect; a plug-in holds {', '.join(order())}")
     values = {q.path: q.param.default for q in parameters()}
     values |= {"input_gain_db": settings.input_gain_db, "output_gain_db": settings.output_gain_db, "amount": amount}
     for step in settings.effects:

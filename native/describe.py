@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..chain.numbered import order, parameters
-from ..chain.parameters import kinds
 from ..chain.player import PLAYER_STATE, SLOTS
-from ..effects import MAX_PARAMS, load, names
+from ..effects import MAX_PARAMS, built_in, load, number_of
 from ..realtime.audio.engine import CORE, CROSS_S, LATENCY
 from ..realtime.audio.shared_memory import COMMAND, METERS
 from .compile import symbol
@@ -26,7 +25,7 @@ def header(levels: Sequence[str]) -> str:
 def _records() -> Iterator[str]:
     yield "/* Written by afx_live.native.describe: do not edit. */"
     for name, record in (("afx_meters", METERS), ("afx_command", COMMAND), ("afx_instance", INSTANCE)):
-        fields: dict[str, Any] = dict(record.fields or {})
+        fields: Any = dict(record.fields or {})
         yield f"struct {name} {{"
         for field, (kind, *_) in fields.items():
             length = "".join(f"[{n}]" for n in kind.shape)
@@ -49,9 +48,9 @@ def _numbers() -> Iterator[str]:
         "AFX_PLACES": MAX_PARAMS,
         "AFX_EFFECTS": KINDS,
         "AFX_PARAMS": len(parameters()),
-        "AFX_GAIN_KIND": kinds()["gain"],
+        "AFX_GAIN_KIND": number_of("gain"),
         "AFX_MIN_RATE": MIN_RATE,
-        "AFX_MAX_RATE": min(MAX_RATE, *(load(name).max_rate for name in names())),
+        "AFX_MAX_RATE": min(MAX_RATE, *(load(name).max_rate for name in built_in())),
     }
     for name, value in constants.items():
         yield f"#define {name} {value}"
@@ -76,14 +75,14 @@ def _effects() -> Iterator[str]:
     for name in order():
         first = next(q.number for q in parameters() if q.effect == name)
         e = load(name)
-        yield f'    {{"{name}", {first}, {len(e.params)}, {kinds()[name]}, {e.latency}}},'
+        yield f'    {{"{name}", {first}, {len(e.params)}, {number_of(name)}, {e.latency}}},'
     yield "};"
     metered = [(i, name) for i, name in enumerate(order()) if load(name).meter is not None]
     yield f"#define AFX_METERED {len(metered)}"
     yield "static const struct { int effect; const char *name; } afx_metered[AFX_METERED] = {"
     yield from (f'    {{{i}, "{name}_reduction_db"}},' for i, name in metered)
     yield "};"
-    effects = [load(name) for name in names()]  # the engine's tables are in the order of kinds
+    effects = [load(name) for name in built_in()]  # the engine's tables are in the order of kinds
     gauges = (str(-1 if e.meter is None else e.meter) for e in effects)
     yield "static const int64_t afx_gauge[AFX_EFFECTS] = {" + ", ".join(gauges) + "};"
     yield "static const int64_t afx_counts[AFX_EFFECTS] = {" + ", ".join(str(len(e.params)) for e in effects) + "};"
@@ -107,7 +106,7 @@ def _levels(levels: Sequence[str]) -> Iterator[str]:
     for level in levels:
         yield f"void {symbol(level, 'play')}(int64_t, int64_t, int64_t, int64_t);"
         yield f"void {symbol(level, 'begin')}(int64_t);"
-        for name in names():
+        for name in built_in():
             yield f"void {symbol(level, f'design_{name}')}(void);"
             yield f"void {symbol(level, f'kernel_{name}')}(void);"
             yield f"int64_t {symbol(level, f'size_{name}')}(double, int64_t);"
@@ -117,8 +116,8 @@ def _levels(levels: Sequence[str]) -> Iterator[str]:
     for level in levels:
         yield f'    {{"{level}", {symbol(level, "play")}, {symbol(level, "begin")},'
         for entry in ("design", "kernel", "size"):
-            yield "     {" + ", ".join(symbol(level, f"{entry}_{name}") for name in names()) + "},"
-        tails = (symbol(level, f"tail_{name}") if load(name).tail else "0" for name in names())
+            yield "     {" + ", ".join(symbol(level, f"{entry}_{name}") for name in built_in()) + "},"
+        tails = (symbol(level, f"tail_{name}") if load(name).tail else "0" for name in built_in())
         yield "     {" + ", ".join(tails) + "}},"
     yield "};"
     yield f"#define AFX_LEVELS {len(levels)}"

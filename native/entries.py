@@ -9,7 +9,7 @@ from numba import types
 from ..chain.player import PLAYER_STATE, SLOTS
 from ..dsp.compiler import DESIGN, KERNEL, at_address, carray, jit, specialise, to_fixed_tuple
 from ..dsp.loudness import meter_state, start_meter
-from ..effects import CONTROL_BLOCK, MAX_PARAMS, Effect, load, names
+from ..effects import CONTROL_BLOCK, MAX_PARAMS, Effect, built_in, load
 from ..realtime.audio.engine import CORE, Memory, begin, play
 from ..realtime.audio.shared_memory import COMMAND, METERS
 
@@ -17,7 +17,7 @@ RING = CONTROL_BLOCK
 """Frames of input that an instance keeps: the engine writes them, and nobody listens."""
 METER = len(meter_state(48000.0, 2))
 """Numbers of state of a loudness meter, which are as many at every rate."""
-KINDS = len(names())
+KINDS = len(built_in())
 
 INSTANCE = np.dtype(
     [*((field, "i8") for field in Memory._fields), ("rate", "f8"), ("channels", "i8"), ("room", "i8")], align=True
@@ -88,7 +88,7 @@ def entries() -> Iterator[tuple[str, Any, Callable[..., Any]]]:
     """Give the name, the signature and the function of everything that C calls."""
     yield "play", PLAY, _play
     yield "begin", BEGIN, _begin
-    for name in names():
+    for name in built_in():
         yield from _of_effect(name, load(name))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..chain import ChainSettings
 from ..chain.numbered import parameters, path_values, playing_order, settings_of
-from ..effects import names
+from ..effects import built_in
 
 MARK = b"AFX1"
 PREFIXES = {
@@ -99,7 +99,7 @@ def _read(state: bytes) -> tuple[ChainSettings, float]:
         path = name()
         (values[path],) = struct.unpack_from("<d", state, at)
         at += 8
-    known = [effect for effect in playing if effect in names()]
+    known = [effect for effect in playing if effect in built_in()]
     if len(set(known)) != len(known) or any(v != v for v in values.values()):
         raise StateError("is not the state of an afx-live plug-in: an effect twice, or a value that is no number")
     amount = next(q.param for q in parameters() if q.path == "amount")

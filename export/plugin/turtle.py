@@ -25,7 +25,7 @@ def turtle(preset: Preset, name: str, library: str) -> dict[str, str]:
     """Write every file of the bundle but the library; returns text by file name."""
     head = "".join(f"@prefix {p}: <{u}> .\n" for p, u in MORE_PREFIXES.items()) + "\n"
     both = [uri(name), uri(name, 1)]
-    bank = {f"{uri(name)}:preset:{slug(n)}": presets.load(n) for n in presets.names()}
+    bank = {f"{uri(name)}:preset:{slug(n)}": presets.load(n) for n in presets.factory_names()}
     plugins = "".join(
         f"<{u}>\n    a lv2:Plugin ;\n    lv2:binary <{library}> ;\n    rdfs:seeAlso <plugin.ttl> .\n\n" for u in both
     )

@@ -1,10 +1,10 @@
 """One door to every program: make the files, and put them where they belong."""
 
-import os
 from pathlib import Path
 
-from .. import Preset
+from ..atomic_write import atomic_write
 from ..plugin_state import PLAYER, to_state, write_lv2
+from ..preset import Preset
 from . import camilladsp, easyeffects, equalizer_apo, pipewire
 from .plan import EXACT, Export, Fidelity, played
 
@@ -24,6 +24,8 @@ RATES = (8000.0, 192_000.0)
 
 class ExportError(ValueError):
     """A preset that cannot be written for a program."""
+
+    exit_code = 5
 
 
 def export(preset: Preset, target: str, out: Path, sample_rate: float = 48000.0, pipeline: str = "output") -> Export:
@@ -89,12 +91,7 @@ def write(
     for path, data in there.items():
         if install:
             path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            part.write_bytes(data)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        atomic_write(path, data)
     return list(there), made.lines
 
 

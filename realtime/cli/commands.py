@@ -12,19 +12,28 @@ from typing import Any
 from ... import effects, presets
 from ...chain import ChainSettings
 from ...dsp.compile_cache import first_start
-from ...matching.match import LOUDEST_LUFS, Match, Reference
-from ...matching.model import MatchModel
-from ...matching.words import OUT_OF_REACH, picture, sentences
+from ...matching import (
+    OUT_OF_RANGE,
+    Clip,
+    Match,
+    MatchModel,
+    ReferenceClip,
+    given_settings,
+    match_clip,
+    read_clip,
+    read_reference,
+    sentences,
+)
+from ...matching.level import MAX_LUFS
 from ...presets import other_programs
 from .. import audio
-from ..audio.render import Heard, fixed, listen, match_file, reference
 from ..audio.render import render as play_file
 from .main import UsageError, result
 
 SHIPPED = Path(presets.__file__).parent / "models" / "afx-1"
 
 
-def predictor(a: argparse.Namespace) -> MatchModel:
+def load_model(a: argparse.Namespace) -> MatchModel:
     """Load the model that was asked for, or the shipped one."""
     return MatchModel(a.model or SHIPPED)
 
@@ -61,7 +70,7 @@ def keep(preset: presets.Preset, path: Path, force: bool) -> None:
 
 def sources(
     a: argparse.Namespace, always_model: bool = False
-) -> tuple[MatchModel | None, list[Reference], presets.Preset | None]:
+) -> tuple[MatchModel | None, list[ReferenceClip], presets.Preset | None]:
     """Load what a sound is made from: references with a model, or a preset; exactly one of the two.
 
     `always_model` loads a model beside a preset, too: a reference may be asked for later.
@@ -70,24 +79,24 @@ def sources(
         raise UsageError("give --reference FILE (one or more) or --preset NAME")
     prepare(a)
     preset = presets.load(a.preset) if a.preset else None
-    model = predictor(a) if a.reference or always_model else None
-    return model, [reference(path, model) for path in a.reference if model], preset
+    model = load_model(a) if a.reference or always_model else None
+    return model, [read_reference(path, model) for path in a.reference if model], preset
 
 
 def found_for(
-    heard: Heard,
+    clip: Clip,
     model: MatchModel | None,
-    references: list[Reference],
+    references: list[ReferenceClip],
     preset: presets.Preset | None,
     amount: float | None,
 ) -> Match:
     """Match a file to references, or put a preset on it."""
     if preset is not None:
         share = preset.amount if amount is None else amount
-        goal = heard.lufs if preset.target_lufs is None else heard.lufs + share * (preset.target_lufs - heard.lufs)
-        return fixed(heard, preset.settings.scaled(share), goal)
+        goal = clip.lufs if preset.target_lufs is None else clip.lufs + share * (preset.target_lufs - clip.lufs)
+        return given_settings(clip, preset.settings.scaled(share), goal)
     assert model is not None
-    return match_file(heard, model, references, 1.0 if amount is None else amount)
+    return match_clip(clip, model, references, 1.0 if amount is None else amount)
 
 
 def render(a: argparse.Namespace) -> int:
@@ -109,9 +118,8 @@ def render(a: argparse.Namespace) -> int:
             result(a, shown, "\n".join(_said(row) for row in rows))
     if a.save_preset:
         name, settings, goal = a.save_preset.stem, rows[-1]["settings"], rows[-1]["target_lufs"]
-        files = {r.path: r.lufs for r in references}
-        made = presets.provenance(files, model.name if model else "") if references else {}
-        keep(presets.Preset(name, settings, 1.0, min(goal, LOUDEST_LUFS), made), a.save_preset, a.force)
+        made = presets.provenance(references, model.name if model else "") if references else {}
+        keep(presets.Preset(name, settings, 1.0, min(goal, MAX_LUFS), made), a.save_preset, a.force)
     return 0
 
 
@@ -132,7 +140,7 @@ def _render_one(
     path: Path,
     out: Path,
     model: MatchModel | None,
-    references: list[Reference],
+    references: list[ReferenceClip],
     preset: presets.Preset | None,
     a: argparse.Namespace,
     step: Callable[[int, int], None],
@@ -142,32 +150,30 @@ def _render_one(
     def on(frames: int) -> None:
         nonlocal done
         done += frames
-        step(min(done, heard.frames), 0)
+        step(min(done, clip.frames), 0)
 
-    heard = listen(path)
-    step(0, heard.frames)
+    clip = read_clip(path)
+    step(0, clip.frames)
     begin = perf_counter()
-    found = found_for(heard, model, references, preset, a.amount)
-    settings, lufs = play_file(heard, found, out, on, a.force)
+    found = found_for(clip, model, references, preset, a.amount)
+    settings, lufs = play_file(clip, found, out, on, a.force)
     took = perf_counter() - begin
     return {
         "input": str(path),
         "output": str(out),
-        "seconds": round(heard.seconds, 3),
-        "x_real_time": round(heard.seconds / took, 1),
-        "lufs_before": round(heard.lufs, 2),
+        "seconds": round(clip.seconds, 3),
+        "x_real_time": round(clip.seconds / took, 1),
+        "lufs_before": round(clip.lufs, 2),
         "lufs_after": round(lufs, 2),
         "target_lufs": None if found.target_lufs is None else round(found.target_lufs, 2),
-        "probability": _probabilities(model, found),
-        "reached": found.reached,
+        "probability": _probabilities(found),
+        "reached": found.in_range,
         "settings": settings,
     }
 
 
-def _probabilities(model: MatchModel | None, found: Match) -> dict[str, float] | None:
-    if model is None or found.prediction is None:
-        return None
-    return {e: round(float(p), 3) for e, p in zip(model.chain.order, found.prediction.probability, strict=True)}
+def _probabilities(found: Match) -> dict[str, float] | None:
+    return {effect: round(p, 3) for effect, p in found.probabilities.items()} or None
 
 
 def plain(settings: ChainSettings) -> dict[str, Any]:
@@ -196,7 +202,7 @@ def _doubts(row: dict[str, Any]) -> list[str]:
     if row["probability"] is None:
         return []
     sure = ", ".join(f"{effect} {p:.0%}" for effect, p in row["probability"].items())
-    return [f"  heard      {sure}", *([] if row["reached"] else [f"  {OUT_OF_REACH}"])]
+    return [f"  heard      {sure}", *([] if row["reached"] else [f"  {OUT_OF_RANGE}"])]
 
 
 @contextmanager
@@ -222,35 +228,34 @@ def progress(a: argparse.Namespace, path: Path) -> Iterator[Callable[[int, int],
 
 
 def demo(a: argparse.Namespace) -> int:
-    """Render a bundled clip towards a bundled reference; write sound, preset and picture."""
+    """Render a bundled clip towards a bundled reference; write sound and preset."""
     prepare(a)
-    model = predictor(a)
+    model = load_model(a)
     a.folder.mkdir(parents=True, exist_ok=True)
     source = presets.clip(a.clip)
-    ref = reference(presets.clip("guitar_reference" if a.clip == "guitar" else "voice_reference"), model)
-    heard = listen(source)
-    found = match_file(heard, model, [ref])
+    ref = read_reference(presets.clip("guitar_reference" if a.clip == "guitar" else "voice_reference"), model)
+    clip = read_clip(source)
+    found = match_clip(clip, model, [ref])
     begin = perf_counter()
     out = a.folder / "out.wav"
-    settings, lufs = play_file(heard, found, out, lambda frames: None, force=True)
+    settings, lufs = play_file(clip, found, out, lambda frames: None, force=True)
     took = perf_counter() - begin
-    made = presets.provenance({ref.path: ref.lufs}, model.name)
+    made = presets.provenance([ref], model.name)
     presets.save(presets.Preset("demo", settings, 1.0, found.target_lufs, made), a.folder / "preset.json", force=True)
-    (a.folder / "picture.svg").write_text(picture(source, out, ref.path, settings), encoding="utf-8")
-    files = [str(a.folder / name) for name in ("out.wav", "preset.json", "picture.svg")]
+    files = [str(a.folder / name) for name in ("out.wav", "preset.json")]
     text = "\n".join(
         [
             f"Reference  {ref.path.name}  {ref.seconds:.1f} s  {ref.lufs:.1f} LUFS",
-            f"Input      {source.name}  {heard.seconds:.1f} s  {heard.lufs:.1f} LUFS",
+            f"Input      {source.name}  {clip.seconds:.1f} s  {clip.lufs:.1f} LUFS",
             *(f"{'Chain' if i == 0 else '':<11}{line}" for i, line in enumerate(sentences(settings))),
-            f"Loudness   {heard.lufs:.1f} → {lufs:.1f} LUFS   rendered at {heard.seconds / took:.0f} × real time",
+            f"Loudness   {clip.lufs:.1f} → {lufs:.1f} LUFS   rendered at {clip.seconds / took:.0f} × real time",
             f"Wrote      {'  '.join(files)}",
             "Next       afx-live devices      then      afx-live --reference YOUR.wav",
         ]
     )
     data = {
         "files": files,
-        "lufs_before": heard.lufs,
+        "lufs_before": clip.lufs,
         "lufs_after": lufs,
         "reference_lufs": ref.lufs,
         "settings": plain(settings),

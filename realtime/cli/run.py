@@ -10,10 +10,8 @@ from pathlib import Path
 
 from ... import presets
 from ...chain import ChainSettings
-from ...matching.match import Reference
-from ...matching.model import MatchModel
+from ...matching import MatchModel, ReferenceClip, read_reference
 from ..audio.live_engine import LiveEngine
-from ..audio.render import reference
 from ..osc.server import OscServer
 from ..session.autosave import Autosave, saved
 from ..session.session import Session
@@ -22,7 +20,7 @@ from ..view.console import Console, ConsoleLogHandler
 from ..view.keyboard import HELP, Keyboard
 from ..view.monitor import PERIOD_S, SessionMonitor
 from ..view.status_file import Publisher
-from .commands import check_new, keep, plain, predictor, prepare, sources
+from .commands import check_new, keep, load_model, plain, prepare, sources
 from .commands import devices as list_devices
 from .main import UsageError, result
 
@@ -55,7 +53,7 @@ class _Plan:
 
     model: MatchModel | None
     settings: ChainSettings
-    references: list[Reference]
+    references: list[ReferenceClip]
     amount: float
     target_lufs: float | None = None
     preset: str = ""
@@ -85,7 +83,7 @@ def _resumed(a: argparse.Namespace, say: Console) -> _Plan:
         raise UsageError("--resume plays on from what was played last: leave out --reference and --preset")
     prepare(a)
     preset, files, by_hand = saved()
-    model = predictor(a)
+    model = load_model(a)
     there = [path for path in files if path.is_file()]
     for path in files:
         if path not in there:
@@ -95,7 +93,7 @@ def _resumed(a: argparse.Namespace, say: Console) -> _Plan:
         return _Plan(model, settings, [], amount, preset.target_lufs, preset.name, tuple(by_hand))
     if [s.effect for s in settings.effects] != list(model.chain.order):
         settings = ChainSettings.default(model.chain.order)
-    return _Plan(model, settings, [reference(path, model) for path in there], amount, None, "", tuple(by_hand))
+    return _Plan(model, settings, [read_reference(path, model) for path in there], amount, None, "", tuple(by_hand))
 
 
 def _play(a: argparse.Namespace, plan: _Plan, say: Console) -> tuple[presets.Preset, Autosave]:

@@ -206,14 +206,14 @@ def _model() -> Check:
     """Load the shipped model, and listen to 5 s of noise with it."""
     import numpy as np
 
-    from ...matching.model import MatchModel, ModelError
-    from ..cli.commands import SHIPPED
+    from ...matching import MatchModel, ModelError
+    from ...presets import SHIPPED_MODEL
 
     begin = perf_counter()
     try:
-        model = MatchModel(SHIPPED)
+        model = MatchModel(SHIPPED_MODEL)
         loaded = perf_counter()
-        model.analyse(np.random.default_rng(0).normal(0, 0.1, 5 * model.rate), model.rate)
+        model.analyse(np.random.default_rng(0).normal(0, 0.1, 5 * model.sample_rate), model.sample_rate)
     except ModelError as error:
         fix = "in the folder of afx-live: pip install --force-reinstall --no-deps ."
         return Check("model", "problem", str(error), fix)

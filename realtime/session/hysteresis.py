@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...chain import ChainSettings
-from ...matching.model import MatchModel, Prediction
+from ...matching import MatchModel, Prediction
 
 MARGIN = 0.3
 """An effect is switched only when its log-odds have passed the threshold's by this much: 0.92 becomes 0.94 or 0.89."""
@@ -34,7 +34,7 @@ def with_hysteresis(new: Prediction, old: Prediction | None) -> Prediction:
         new,
         unit=np.asarray(within_deadband(new.unit, old.unit, DEADBAND)),
         curve_db=old.curve_db + share * change_db,
-        kin=float(within_deadband(new.kin, old.kin, KIN_PLAY)),
+        same_source=float(within_deadband(new.same_source, old.same_source, KIN_PLAY)),
     )
 
 

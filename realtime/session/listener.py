@@ -10,8 +10,7 @@ import numpy as np
 from ... import presets
 from ...chain import ChainSettings
 from ...dsp.loudness import integrated_loudness
-from ...matching.match import solve_level
-from ...matching.model import ClipError, Features, MatchModel
+from ...matching import ClipError, Features, MatchModel, solve_level
 
 if TYPE_CHECKING:
     from ..audio.live_engine import LiveEngine

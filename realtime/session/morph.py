@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from ... import presets
 from ...chain import ChainSettings, EffectSettings
 from ...effects import load
-from ...matching.match import Reference, goal_of
-from ...matching.model import Features, MatchModel, Prediction
+from ...matching import Features, MatchModel, Prediction, ReferenceClip, mean_lufs
 from .hysteresis import keep_locked, switched, with_hysteresis
 
 _GAIN = load("gain").param("gain_db")
@@ -105,7 +104,7 @@ class Side:
     settings: ChainSettings | None
     goal_lufs: float | None
     pull: float = 1.0
-    reference: Reference | None = None
+    reference: ReferenceClip | None = None
     prediction: Prediction | None = None
     level_known: bool = False
 
@@ -115,15 +114,15 @@ class Side:
         return cls(preset.name, preset.settings.scaled(preset.amount), preset.target_lufs, preset.amount)
 
     @classmethod
-    def of_clip(cls, name: str, reference: Reference) -> "Side":
+    def of_clip(cls, name: str, reference: ReferenceClip) -> "Side":
         """Make an end of a reference clip."""
-        return cls(name, None, goal_of([reference]), reference=reference)
+        return cls(name, None, mean_lufs([reference]), reference=reference)
 
     def anew(self, predictor: MatchModel, heard: Features) -> "Side":
         """Match a clip again to what has been heard by now; a preset stays as it is."""
         if self.reference is None:
             return self
-        prediction = with_hysteresis(predictor.predict(heard, [self.reference.description]), self.prediction)
+        prediction = with_hysteresis(predictor.predict(heard, [self.reference.features]), self.prediction)
         settings = predictor.settings(prediction, switched(prediction, predictor, self.settings))
         if self.settings is not None:
             settings = keep_locked(settings, self.settings, ())  # but for the gains

@@ -19,9 +19,7 @@ import numpy as np
 
 from ... import presets
 from ...chain import ChainSettings
-from ...matching.match import Reference, goal_of, reaches
-from ...matching.model import ClipError, MatchModel, Prediction
-from ..audio.render import reference
+from ...matching import ClipError, MatchModel, Prediction, ReferenceClip, mean_lufs, read_reference, result_in_range
 from ..osc import paths
 from ..osc.subscribers import readings
 from ..threads import RestartableThread
@@ -51,7 +49,7 @@ class Session:
         engine: "LiveEngine",
         predictor: MatchModel | None,
         settings: ChainSettings,
-        references: Sequence[Reference] = (),
+        references: Sequence[ReferenceClip] = (),
         amount: float = 1.0,
         target_lufs: float | None = None,
         clip_folders: Sequence[Path] = (),
@@ -120,7 +118,7 @@ class Session:
             return self._prediction is None or self._reached
 
     @property
-    def references(self) -> tuple[Reference, ...]:
+    def references(self) -> tuple[ReferenceClip, ...]:
         """The clips that the sound is matched to."""
         with self._lock:
             return tuple(self._references)
@@ -148,7 +146,7 @@ class Session:
         with self._lock:
             references, by_hand = self._references, self.by_hand if resumable else ()
             what = self._base, self._amount, self._goal_lufs()
-        files = {r.path: r.lufs for r in references if r.path.is_file()}
+        files = [r for r in references if r.path.is_file()]
         model = self._predictor.name if self._predictor and references else ""
         return presets.Preset(name, *what, presets.provenance(files, model, resumable, by_hand))
 
@@ -282,7 +280,7 @@ class Session:
         """Match this clip from now on. Raises ClipError."""
         if self._predictor is None:
             raise ValueError("no model is loaded, so a reference cannot be matched")
-        found = reference(path, self._predictor)
+        found = read_reference(path, self._predictor)
         with self._lock:
             self._history.note(State.of(self), paths.REFERENCE)
             self._references, self._reference_name, self._preset_name = [found], path.name, ""
@@ -318,7 +316,7 @@ class Session:
             raise ValueError("no model is loaded, so a reference cannot be matched")
         else:
             path = allowed_clip(text, self._clip_folders)
-            side = Side.of_clip(path.name, reference(path, self._predictor))
+            side = Side.of_clip(path.name, read_reference(path, self._predictor))
             if (x := self._listener.sounding()) is not None:
                 self._listener.hear(x)
         with self._lock:
@@ -349,22 +347,22 @@ class Session:
             self._follow_level()
         return True
 
-    def _follow(self, x: np.ndarray, references: list[Reference]) -> None:
+    def _follow(self, x: np.ndarray, references: list[ReferenceClip]) -> None:
         """Predict, and solve the level, without the lock: a mute must not wait for either."""
         assert self._predictor is not None
-        prediction = self._predictor.predict(self._listener.hear(x), [r.description for r in references])
+        prediction = self._predictor.predict(self._listener.hear(x), [r.features for r in references])
         with self._lock:
             first, steps = self._prediction is None, self._history.effects
             steady = with_hysteresis(prediction, self._prediction)
             found = self._predictor.settings(steady, switched(steady, self._predictor, None if first else self._base))
             planned, amount = keep_locked(found, self._base, self._locked), self._amount
-        level = self._listener.solved(planned, amount, goal_of(references), self._input_gain())
+        level = self._listener.solved(planned, amount, mean_lufs(references), self._input_gain())
         near = self._reached
         if (
             amount == 1.0 and level and (first or planned.effects != self._base.effects)
         ):  # at rest, nothing new is heard
             ready = replace(planned, input_gain_db=level["input"], output_gain_db=level["output"])
-            near = reaches(self._predictor, ready, x, self._engine.sample_rate, references, steady.kin)
+            near = result_in_range(self._predictor, ready, x, self._engine.sample_rate, references, steady.same_source)
         with self._lock:
             if self._frozen or self._references is not references or self._history.effects != steps:  # meanwhile
                 return
@@ -398,7 +396,7 @@ class Session:
     def _goal_lufs(self) -> float | None:
         if self._morph.active:
             return self._morph.goal(lambda: self._listener.lufs)
-        return goal_of(self._references) if self._references else self._target
+        return mean_lufs(self._references) if self._references else self._target
 
     def _input_gain(self) -> float | None:
         """Give the input gain if it was set by hand."""

@@ -12,8 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 from ...chain import ChainSettings
-from ...matching.match import Reference
-from ...matching.model import Prediction
+from ...matching import Prediction, ReferenceClip
 from .morph import Morph
 
 MOST = 50
@@ -30,7 +29,7 @@ class State:
     base: ChainSettings
     amount: float
     target: float | None
-    references: list[Reference]
+    references: list[ReferenceClip]
     reference_name: str
     preset_name: str
     prediction: Prediction | None

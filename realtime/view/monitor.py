@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ...matching.words import OUT_OF_REACH, sentences
+from ...matching import OUT_OF_RANGE, sentences
 
 if TYPE_CHECKING:
     from ..audio.live_engine import LiveEngine
@@ -71,7 +71,7 @@ class SessionMonitor:
         if self._session.chosen:
             *chain, level = sentences(self._session.playing)
             if chain != self._told and chain == self._seen:  # told when it rests, and not for the level alone
-                doubt = () if self._session.reached else (OUT_OF_REACH,)
+                doubt = () if self._session.reached else (OUT_OF_RANGE,)
                 self._say("\n           ".join((f"Chain      {chain[0]}", *chain[1:], level, *doubt)))
                 self._told = chain
             self._seen = chain

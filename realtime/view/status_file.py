@@ -36,9 +36,7 @@ import numpy as np
 import soundfile
 
 from ...effects import load
-from ...matching.equaliser_fit import of_settings
-from ...matching.match import Reference
-from ...matching.words import sentences
+from ...matching import ReferenceClip, sentences, settings_curve_db
 from ..audio.engine import LATENCY
 from ..audio.shared_memory import METERS
 from ..threads import RestartableThread
@@ -119,7 +117,7 @@ class _Spectra:
         self._power = new if self._looks == 1 else self._power + (new - self._power) / self._looks
         self.input = third_octaves(self._power, rate)
 
-    def refer(self, references: Sequence[Reference]) -> None:
+    def refer(self, references: Sequence[ReferenceClip]) -> None:
         """Take other references, if they are others; several give their mean."""
         paths = tuple(r.path for r in references)
         if paths == self._paths:
@@ -270,7 +268,7 @@ class Publisher:
         self._spectra.refer(self._session.references)
         equaliser = any(s.effect == "equaliser" and s.enabled for s in playing.effects)
         rate = self._engine.sample_rate
-        curve = np.where(rate / 2 > HZ, of_settings(playing, HZ, rate), np.nan) if equaliser else None
+        curve = np.where(rate / 2 > HZ, settings_curve_db(playing, HZ, rate), np.nan) if equaliser else None
         curves = {
             "hz": rounded(HZ),
             "equaliser_db": None if curve is None else rounded(curve),

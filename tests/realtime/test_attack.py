@@ -30,13 +30,14 @@ from onnx import helper
 from afx_live import presets
 from afx_live.chain import ChainSettings
 from afx_live.effects import names
+from afx_live.matching import ClipError, MatchModel, ModelError, given_settings, read_clip
+from afx_live.matching import format as model_format
 from afx_live.matching import model as predictor
-from afx_live.matching.model import ClipError, MatchModel, ModelError
 from afx_live.matching.onnx_sandbox import run_in_sandbox
+from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.audio.engine import CEILING
-from afx_live.realtime.audio.render import fixed, listen, render
+from afx_live.realtime.audio.render import render
 from afx_live.realtime.cli import main
-from afx_live.realtime.cli.commands import SHIPPED
 from afx_live.realtime.osc import messages
 from afx_live.realtime.osc import server as osc
 from afx_live.realtime.osc.messages import BURST, MESSAGE_RATE, Budget
@@ -434,11 +435,11 @@ def test_no_address_opens_anything_outside_the_clip_and_preset_folders(places, m
     clips, home, around = places
     listened = []
 
-    def listen(path, model):
+    def read(path, model):
         listened.append(Path(path))
         raise session.ClipError("not now")
 
-    monkeypatch.setattr(session, "reference", listen)
+    monkeypatch.setattr(session, "read_reference", read)
     before = sorted(around.rglob("*"))
     engine: Any = InProcess()
     model: Any = object()  # it is never asked
@@ -587,7 +588,7 @@ SOUNDS = {
 
 @pytest.fixture(scope="module")
 def compiled():
-    listen(presets.clip("drums"))
+    read_clip(presets.clip("drums"))
 
 
 @pytest.mark.usefixtures("compiled")
@@ -597,7 +598,7 @@ def test_a_hostile_sound_is_a_clip_error(tmp_path, name, capsys):
     path.write_bytes(SOUNDS[name])
     begin = time.thread_time()
     with most_memory(20.0), pytest.raises(ClipError) as error:
-        listen(path)
+        read_clip(path)
     assert time.thread_time() - begin < 5.0
     assert len(str(error.value)) < 1000
     words = "render", path, "--preset", "warm", "-o", tmp_path / "out.wav", "-q"
@@ -610,10 +611,10 @@ def test_a_thousand_channels_take_no_more_memory_than_two(tmp_path):
     noise = np.resize(NOISE, (8000, 1000)) * np.linspace(0.5, 1.0, 1000)
     soundfile.write(tmp_path / "wide.wav", noise, 8000, "PCM_16")
     with most_memory(10.0):
-        heard = listen(tmp_path / "wide.wav")
-    assert heard.stretches.shape == (8000, 1)
+        heard = read_clip(tmp_path / "wide.wav")
+    assert heard.excerpts.shape == (8000, 1)
     with pytest.raises(ClipError, match="1000 channels"):
-        render(heard, fixed(heard, ChainSettings(), None), tmp_path / "out.wav", lambda frames: None)
+        render(heard, given_settings(heard, ChainSettings(), None), tmp_path / "out.wav", lambda frames: None)
 
 
 # --- models ---------------------------------------------------------------------------------------
@@ -683,7 +684,7 @@ GRAPHS = {
         "float32",
     ),
     "no answer": (lambda: graph(), "onnxruntime cannot load it"),
-    "cut": (lambda: (SHIPPED / "encoder.onnx").read_bytes()[:300_000], "not an ONNX graph"),
+    "cut": (lambda: (SHIPPED_MODEL / "encoder.onnx").read_bytes()[:300_000], "not an ONNX graph"),
     "a length of 2^63": (lambda: b"\x3a" + b"\xff" * 8 + b"\x7f", "not an ONNX graph"),
     "a number without end": (lambda: b"\xff" * 100, "not an ONNX graph"),
 }
@@ -692,7 +693,7 @@ GRAPHS = {
 def put_graph(folder, data):
     """Put an encoder into a copy of the shipped model, with the right checksum."""
     data = data if isinstance(data, bytes) else data.SerializeToString()
-    shutil.copytree(SHIPPED, folder)
+    shutil.copytree(SHIPPED_MODEL, folder)
     (folder / "encoder.onnx").write_bytes(data)
     spec = json.loads((folder / "model.json").read_text())
     spec["sha256"]["encoder.onnx"] = hashlib.sha256(data).hexdigest()
@@ -715,11 +716,11 @@ def test_a_graph_that_answers_with_nonsense_says_so_when_it_is_heard(tmp_path):
 
 
 def test_a_graph_that_kills_its_process_kills_only_a_child(tmp_path, monkeypatch):
-    folder = put_graph(tmp_path / "model", (SHIPPED / "encoder.onnx").read_bytes())
+    folder = put_graph(tmp_path / "model", (SHIPPED_MODEL / "encoder.onnx").read_bytes())
     MatchModel(folder)  # the copy is fine
     with pytest.raises(ModelError, match="do not end within"):
         run_in_sandbox(
-            folder, {name: (folder / name).read_bytes() for name in ("encoder.onnx", "controller.onnx")}, 240000, 0.01
+            folder, model_format.GRAPHS, [(folder / g.file).read_bytes() for g in model_format.GRAPHS], 240000, 0.01
         )
     killer = tmp_path / "killer"
     killer.write_text("#!/bin/sh\nkill -SEGV $$\n")
@@ -761,7 +762,7 @@ SPECS = {
 @pytest.mark.parametrize("name", SPECS)
 def test_a_hostile_description_is_a_model_error(tmp_path, monkeypatch, name):
     monkeypatch.setattr(predictor, "run_in_sandbox", lambda *words: None)  # it has its own tests
-    folder = shutil.copytree(SHIPPED, tmp_path / "model")
+    folder = shutil.copytree(SHIPPED_MODEL, tmp_path / "model")
     os.mkfifo(folder / "pipe")
     (folder / "zero").symlink_to("/dev/zero")
     spec = json.loads((folder / "model.json").read_text())

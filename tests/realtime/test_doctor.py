@@ -14,12 +14,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from afx_live import presets
 from afx_live.realtime.audio.devices import DeviceError
 from afx_live.realtime.audio.engine import LATENCY, memory
 from afx_live.realtime.audio.live_engine import LiveEngine
 from afx_live.realtime.audio.shared_memory import Shared
 from afx_live.realtime.audio.test_signal import LEVEL, PERIOD, find, probe
-from afx_live.realtime.cli import commands
 from afx_live.realtime.cli.main import main
 from afx_live.realtime.doctor import doctor, loopback, system
 from afx_live.realtime.doctor.doctor import DropOuts, diagnosis, smallest
@@ -197,7 +197,7 @@ def test_what_stands_in_the_way_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr("os.getgroups", list)
     monkeypatch.setattr("os.getegid", lambda: 65534)
     monkeypatch.setattr("resource.getrlimit", lambda which: (8 << 20, 8 << 20))
-    monkeypatch.setattr(commands, "SHIPPED", tmp_path)
+    monkeypatch.setattr(presets, "SHIPPED_MODEL", tmp_path)
     monkeypatch.setattr(system, "GOVERNORS", tmp_path)
     governor = tmp_path / "cpu0/cpufreq/scaling_governor"
     governor.parent.mkdir(parents=True)

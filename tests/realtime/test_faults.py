@@ -22,13 +22,12 @@ import pytest
 
 from afx_live import presets
 from afx_live.chain import ChainSettings, EffectSettings
-from afx_live.matching.model import MatchModel
+from afx_live.matching import MatchModel, read_reference
+from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.audio import live_engine
 from afx_live.realtime.audio.devices import DeviceError
 from afx_live.realtime.audio.engine import Engine
 from afx_live.realtime.audio.live_engine import LiveEngine
-from afx_live.realtime.audio.render import reference
-from afx_live.realtime.cli.commands import SHIPPED
 from afx_live.realtime.osc.server import OscServer
 from afx_live.realtime.session import autosave, session
 from afx_live.realtime.session.session import Session
@@ -51,7 +50,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def model():
-    return MatchModel(SHIPPED)
+    return MatchModel(SHIPPED_MODEL)
 
 
 @pytest.fixture
@@ -60,7 +59,10 @@ def matching(model, monkeypatch):
     monkeypatch.setattr(session, "LOOK_S", 0.05)
     engine: Any = InProcess()
     made = Session(
-        engine, model, ChainSettings.default(model.chain.order), [reference(presets.clip("guitar_reference"), model)]
+        engine,
+        model,
+        ChainSettings.default(model.chain.order),
+        [read_reference(presets.clip("guitar_reference"), model)],
     )
     engine.feed(clip("guitar"))
     yield made
@@ -499,7 +501,7 @@ def test_an_autosave_resumes_what_was_matched_set_and_frozen(matching, model):
         engine,
         model,
         preset.settings,
-        [reference(f, model) for f in files],
+        [read_reference(f, model) for f in files],
         preset.amount,
         by_hand=[*by_hand, "no/such"],
     )
@@ -607,7 +609,7 @@ def test_a_server_that_comes_and_goes_is_found_again_and_nothing_is_lost(jack, m
             engine,
             model,
             ChainSettings.default(model.chain.order),
-            [reference(presets.clip("guitar_reference"), model)],
+            [read_reference(presets.clip("guitar_reference"), model)],
         )
         matched.apply({"/afx/distortion/drive_db": 7.0, "/afx/distortion/bypass": 0.0, "/afx/amount": 0.5})
         asked, took = matched.playing, []

@@ -12,9 +12,8 @@ from afx_live import effects, presets
 from afx_live.chain import ChainPlayer, ChainSettings, EffectSettings
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.effects import load
-from afx_live.matching.match import goal_of
-from afx_live.matching.model import ClipError, MatchModel
-from afx_live.realtime.cli.commands import SHIPPED
+from afx_live.matching import ClipError, MatchModel, mean_lufs
+from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.session.morph import Morph, Side, morph
 from afx_live.realtime.session.session import Session
 from support.in_process import RATE, InProcess, clip, until
@@ -180,7 +179,7 @@ def test_each_end_is_levelled_once():
 
 @pytest.fixture(scope="module")
 def model():
-    return MatchModel(SHIPPED)
+    return MatchModel(SHIPPED_MODEL)
 
 
 @pytest.fixture(autouse=True)
@@ -230,7 +229,7 @@ def test_morphing_between_references(session, engine, model):
     session.use_morph("b", "guitar_reference")
     assert session.value("/afx/morph/a") == "voice_reference.flac"
     assert session.value("/afx/reference") == ""
-    goals = [goal_of([session._morph.a.reference]), goal_of([session._morph.b.reference])]
+    goals = [mean_lufs([session._morph.a.reference]), mean_lufs([session._morph.b.reference])]
     assert session.look()
     ends = []
     for position in (0.0, 1.0):

@@ -30,8 +30,7 @@ from rich.cells import cell_len
 
 from afx_live import effects, presets
 from afx_live.chain import ChainSettings, EffectSettings
-from afx_live.matching.match import Reference
-from afx_live.matching.model import Features, Prediction
+from afx_live.matching import Features, Prediction, ReferenceClip
 from afx_live.realtime.audio.callback import callback
 from afx_live.realtime.audio.engine import memory
 from afx_live.realtime.audio.shared_memory import Shared
@@ -493,7 +492,7 @@ def test_a_second_process_reads_what_the_engine_writes(player, publisher):
 
 def test_the_reference_and_the_input_have_spectra(player):
     path = presets.clip("guitar_reference")
-    sitting = Sitting(DRIVEN, references=[Reference(path, Features(np.zeros(1), np.zeros(1), 1.0), -16.0, 7.0)])
+    sitting = Sitting(DRIVEN, references=[ReferenceClip(path, Features(np.zeros(1), np.zeros(1), 1.0), -16.0, 7.0)])
     made = publishing(player, sitting)
     made.publish()
     curves = made.state()["curves"]

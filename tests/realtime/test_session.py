@@ -10,9 +10,8 @@ import soundfile
 from afx_live import presets
 from afx_live.chain import ChainSettings
 from afx_live.dsp.loudness import integrated_loudness
-from afx_live.matching.model import ClipError, MatchModel
-from afx_live.realtime.audio.render import reference
-from afx_live.realtime.cli.commands import SHIPPED
+from afx_live.matching import ClipError, MatchModel, read_reference
+from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.osc.addresses import addresses
 from afx_live.realtime.session import listener
 from afx_live.realtime.session import session as session_module
@@ -24,12 +23,12 @@ from support.in_process import RATE, InProcess, clip, until
 
 @pytest.fixture(scope="module")
 def model():
-    return MatchModel(SHIPPED)
+    return MatchModel(SHIPPED_MODEL)
 
 
 @pytest.fixture(scope="module")
 def references(model):
-    return {n: reference(presets.clip(n), model) for n in ("voice_reference", "guitar_reference")}
+    return {n: read_reference(presets.clip(n), model) for n in ("voice_reference", "guitar_reference")}
 
 
 @pytest.fixture(autouse=True)
@@ -225,7 +224,7 @@ def test_the_session_is_a_preset_at_any_time(session, engine, model):
 def test_a_reference_that_has_gone_since_costs_no_setting(engine, model, tmp_path):
     path = tmp_path / "r.wav"
     soundfile.write(path, clip("guitar", 2.0), RATE)
-    session = Session(engine, model, presets.load("warm").settings, [reference(path, model)])
+    session = Session(engine, model, presets.load("warm").settings, [read_reference(path, model)])
     path.unlink()
     made = session.preset("last")
     assert made.settings == presets.load("warm").settings

@@ -25,9 +25,9 @@ import numpy as np
 
 from afx_live.chain import ChainSettings, EffectSettings
 from afx_live.effects import names
-from afx_live.matching.model import MatchModel
+from afx_live.matching import MatchModel
+from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.audio.shared_memory import Shared
-from afx_live.realtime.cli.commands import SHIPPED
 from afx_live.realtime.osc.addresses import addresses
 from afx_live.realtime.osc.packets import encode
 from afx_live.realtime.osc.server import OscServer
@@ -85,7 +85,7 @@ def _predict(predictor: MatchModel, done: threading.Event) -> None:
 @contextmanager
 def load(shared: Shared) -> Iterator[OscServer]:
     """Compute, collect garbage, predict and be sent OSC, all the time; the OSC moves the settings in `shared`."""
-    predictor, done = MatchModel(SHIPPED), threading.Event()
+    predictor, done = MatchModel(SHIPPED_MODEL), threading.Event()
     session = Session(Desk(shared), predictor, CHAIN)  # pyright: ignore[reportArgumentType]
     jobs: Sequence[tuple[Callable[..., None], tuple]] = ((_spin, ()), (_collect, ()), (_predict, (predictor,)))
     threads = [threading.Thread(target=job, args=(*more, done)) for job, more in jobs]
