@@ -39,11 +39,14 @@ class _Graph:
             new.append(f"{name}_{side}:Out")
         self.ends = new
 
-    def gain(self, name: str, gain_db: float) -> None:
-        self.each_side(name, "mixer", f'control = {{ "Gain 1" = {10 ** (gain_db / 20):.9f} }}', "In 1")
+    def gain(self, gain_db: float) -> None:
+        """Add the half of what there is to itself, scaled: PipeWire up to 0.3 has no gain for a single input."""
+        half, before = 0.5 * 10 ** (gain_db / 20), self.ends
+        self.each_side("gain", "mixer", f'control = {{ "Gain 1" = {half:.9f} "Gain 2" = {half:.9f} }}', "In 1")
+        for end, side in zip(before, SIDES, strict=True):
+            self.link(end, f"gain_{side}:In 2")
 
     def reverb(self, files: list[str]) -> None:
-        self.each_side("reverb_in", "copy", "")
         for path, file in zip(PATHS, files, strict=True):
             self.node(f"reverb_{path}", "convolver", f"config = {{ filename = {quoted(file)} }}")
             self.link(self.ends[SIDES.index(path[0])], f"reverb_{path}:In")
@@ -57,7 +60,8 @@ class _Graph:
 def write(settings: ChainSettings, name: str, sample_rate: float, folder: str = ".") -> Export:
     """Write NAME.conf, and a WAV file for each path of a reverb, which PipeWire wants by its whole path in `folder`."""
     made, graph = Export({f"{name}.conf": b""}), _Graph()
-    graph.gain("input_gain", settings.input_gain_db)
+    gain_db = settings.input_gain_db + settings.output_gain_db  # all that is left is linear: one gain will do
+    graph.each_side("in", "copy", "")
     for each in played(settings):
         if each.effect == "equaliser":
             for band in bands(each.values):
@@ -66,7 +70,7 @@ def write(settings: ChainSettings, name: str, sample_rate: float, folder: str = 
                 graph.each_side(f"equaliser_{band.name}", LABELS[band.kind], f"control = {{ {control} }}")
             made.say(each.effect, EXACT, "in float32")
         elif each.effect == "gain":
-            graph.gain("gain", each.values["gain_db"])
+            gain_db += each.values["gain_db"]
             made.say(each.effect, EXACT)
         elif each.effect == "reverb":
             responses = impulse_responses(each, sample_rate)
@@ -77,7 +81,8 @@ def write(settings: ChainSettings, name: str, sample_rate: float, folder: str = 
             made.say(each.effect, IMPULSE, f"four files at {sample_rate:g} Hz")
         else:
             made.say(each.effect, DROPPED, "none is built in; a node with our LV2 plug-in plays the whole chain")
-    graph.gain("output_gain", settings.output_gain_db)
+    if gain_db != 0.0:
+        graph.gain(gain_db)
     made.files[f"{name}.conf"] = _module(name, graph).encode()
     return made
 

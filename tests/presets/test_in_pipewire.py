@@ -58,7 +58,7 @@ def test_pipewire_plays_what_we_play(tmp_path, effect):
         recorded = pipewire.play("sound", sound(), RATE)
     theirs, ours = aligned(recorded, ChainPlayer(settings, RATE).play(sound()))
     assert np.abs(ours).max() > 0.05
-    np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-4 * np.abs(ours).max())
+    np.testing.assert_allclose(theirs, ours, rtol=0, atol=3e-4 * np.abs(ours).max())  # its filters are float32
 
 
 def test_our_plug_in_is_a_node(tmp_path):

@@ -73,7 +73,7 @@ def filters(export, program):
 
 def walk(config, side="L"):
     """Follow a filter-chain's links from its input to its output; returns the names of nodes without their side."""
-    links = dict(re.findall(r'output = "(\w+):Out" input = "(\w+):In', config))
+    links = dict(re.findall(r'output = "(\w+):Out" input = "(\w+):In(?! 2)', config))
     (at,) = re.findall(rf'inputs = \[\s*"(\w+_{side}):', config) or re.findall(rf'"(\w+_{side}):In', config)[:1]
     order = [at]
     while at in links:
@@ -140,10 +140,11 @@ def test_gains_and_the_amount_are_in_it(program):
         plugins = json.loads(text(half))["output"]
         found = sum(plugins[name]["input-gain"] + plugins[name]["output-gain"] for name in plugins["plugins_order"])
     else:
-        factors = [
-            float(v) for v in re.findall(r'name = \w+_L label = mixer control = \{ "Gain 1" = (\S+) \}', text(half))
-        ]
-        found = 20 * np.log10(np.prod(factors))
+        ((one, two),) = re.findall(
+            r'name = gain_L label = mixer control = \{ "Gain 1" = (\S+) "Gain 2" = (\S+) \}', text(half)
+        )
+        assert text(half).count('input = "gain_L:In') == 2
+        found = 20 * np.log10(float(one) + float(two))
     assert found == pytest.approx(total, abs=1e-4)
     theirs = sum(cookbook_db(each, FREQUENCIES) for each in filters(half, program))
     np.testing.assert_allclose(theirs, ours_db(settings.effects[1].scaled(0.5)), rtol=0, atol=TOLERANCE_DB)
@@ -203,7 +204,7 @@ def test_true_stereo_is_wired_as_it_is_named(tmp_path):
     pipe = text(made(preset, "pipewire", tmp_path))
     assert f'name = reverb_LR label = convolver config = {{ filename = "{tmp_path}/sound-LR.wav" }}' in pipe
     for path in PATHS:
-        assert f'output = "reverb_in_{path[0]}:Out" input = "reverb_{path}:In"' in pipe
+        assert f'output = "in_{path[0]}:Out" input = "reverb_{path}:In"' in pipe
         assert f'output = "reverb_{path}:Out" input = "reverb_out_{path[1]}:In {1 + (path[0] == "R")}"' in pipe
 
 

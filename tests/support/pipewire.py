@@ -31,9 +31,12 @@ class PipeWire:
 
     def __enter__(self):
         script = "pipewire & P=$!; sleep 1; wireplumber & W=$!; read -r _; kill $W $P; wait"
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self._session = subprocess.Popen(
-            ["dbus-run-session", "bash", "-c", script], env=self.env, stdin=subprocess.PIPE, **quiet
+            ["dbus-run-session", "bash", "-c", script],
+            env=self.env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         return self
 
