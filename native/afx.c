@@ -122,13 +122,13 @@ static size_t lay_out(afx *a, char *base, int64_t room) {
     e->meters = (intptr_t)take(&at, sizeof(struct afx_meters));
     e->commands = (intptr_t)take(&at, 2 * sizeof(struct afx_command));
     e->command = (intptr_t)take(&at, sizeof(struct afx_command));
-    e->core = (intptr_t)take(&at, AFX_CORE_SIZE);
-    e->racks = (intptr_t)take(&at, 2 * AFX_RACK_SIZE);
-    e->loud_in = (intptr_t)take(&at, AFX_METER_NUMBERS * sizeof(double));
-    e->loud_out = (intptr_t)take(&at, AFX_METER_NUMBERS * sizeof(double));
+    e->engine = (intptr_t)take(&at, AFX_ENGINE_SIZE);
+    e->players = (intptr_t)take(&at, 2 * AFX_PLAYER_SIZE);
+    e->in_loudness = (intptr_t)take(&at, AFX_METER_NUMBERS * sizeof(double));
+    e->out_loudness = (intptr_t)take(&at, AFX_METER_NUMBERS * sizeof(double));
     a->fresh_size = (size_t)(at - a->fresh);
     e->ring = (intptr_t)take(&at, AFX_RING * 2 * sizeof(float));
-    e->state = (intptr_t)take(&at, 2 * AFX_SLOTS * (size_t)room * sizeof(double)); /* the engine clears what it uses */
+    e->effect_state = (intptr_t)take(&at, 2 * AFX_SLOTS * (size_t)room * sizeof(double)); /* the engine clears what it uses */
     return (size_t)(at - base);
 }
 
@@ -168,7 +168,7 @@ afx *afx_create_at(double sample_rate, int channels, int level) {
     a->engine.address = (intptr_t)a->address;
     a->engine.log = (intptr_t)afx_log;
     a->engine.params = (intptr_t)afx_counts;
-    a->engine.size = (intptr_t)a->size;
+    a->engine.state_size = (intptr_t)a->size;
     a->engine.gauge = (intptr_t)afx_gauge;
     a->engine.source = a->engine.sink = (intptr_t)a->place;
     a->engine.rate = sample_rate;
@@ -245,7 +245,7 @@ static void publish(afx *a) {
     const int last = AFX_EFFECTS + 1;
     if (a->crossing && a->meters->sequence > 0) {
         a->generation++;
-        a->busy_until = a->meters->clock + (int64_t)(AFX_CROSS_S * a->engine.rate);
+        a->busy_until = a->meters->clock + (int64_t)(AFX_CROSSFADE_S * a->engine.rate);
     }
     memset(c, 0, sizeof *c);
     c->generation = a->generation;

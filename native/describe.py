@@ -7,7 +7,8 @@ from typing import Any
 from ..chain.numbered import order, parameters
 from ..chain.player import PLAYER_STATE, SLOTS
 from ..effects import MAX_PARAMS, built_in, load, number_of
-from ..realtime.audio.engine import CORE, CROSS_S, LATENCY
+from ..realtime.audio.engine import CROSSFADE_S, ENGINE_STATE
+from ..realtime.audio.safety import LOOKAHEAD
 from ..realtime.audio.shared_memory import COMMAND, METERS
 from .compile import symbol
 from .entries import INSTANCE, KINDS, METER, RING
@@ -38,12 +39,12 @@ def _records() -> Iterator[str]:
 
 def _numbers() -> Iterator[str]:
     constants = {
-        "AFX_CORE_SIZE": CORE.itemsize,
-        "AFX_RACK_SIZE": PLAYER_STATE.itemsize,
+        "AFX_ENGINE_SIZE": ENGINE_STATE.itemsize,
+        "AFX_PLAYER_SIZE": PLAYER_STATE.itemsize,
         "AFX_METER_NUMBERS": METER,
         "AFX_RING": RING,
-        "AFX_CROSS_S": CROSS_S,
-        "AFX_ENGINE_LATENCY": LATENCY,
+        "AFX_CROSSFADE_S": CROSSFADE_S,
+        "AFX_ENGINE_LATENCY": LOOKAHEAD,
         "AFX_SLOTS": SLOTS,
         "AFX_PLACES": MAX_PARAMS,
         "AFX_EFFECTS": KINDS,

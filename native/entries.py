@@ -10,7 +10,7 @@ from ..chain.player import PLAYER_STATE, SLOTS
 from ..dsp.compiler import DESIGN, KERNEL, at_address, carray, jit, specialise, to_fixed_tuple
 from ..dsp.loudness import meter_state, start_meter
 from ..effects import CONTROL_BLOCK, MAX_PARAMS, Effect, built_in, load
-from ..realtime.audio.engine import CORE, Memory, begin, play
+from ..realtime.audio.engine import ENGINE_STATE, Memory, begin, play
 from ..realtime.audio.shared_memory import COMMAND, METERS
 
 RING = CONTROL_BLOCK
@@ -40,15 +40,15 @@ def _memory(i):
         commands=carray(at_address(i.commands), (2,), COMMAND),
         ring=carray(at_address(i.ring), (RING, 2), np.float32),
         command=carray(at_address(i.command), (1,), COMMAND),
-        core=carray(at_address(i.core), (1,), CORE),
-        racks=carray(at_address(i.racks), (2,), PLAYER_STATE),
-        state=carray(at_address(i.state), (2, SLOTS, i.room), np.float64),
-        loud_in=carray(at_address(i.loud_in), (METER,), np.float64),
-        loud_out=carray(at_address(i.loud_out), (METER,), np.float64),
+        engine=carray(at_address(i.engine), (1,), ENGINE_STATE),
+        players=carray(at_address(i.players), (2,), PLAYER_STATE),
+        effect_state=carray(at_address(i.effect_state), (2, SLOTS, i.room), np.float64),
+        in_loudness=carray(at_address(i.in_loudness), (METER,), np.float64),
+        out_loudness=carray(at_address(i.out_loudness), (METER,), np.float64),
         address=carray(at_address(i.address), (KINDS, 2), np.int64),
         log=carray(at_address(i.log), (KINDS, MAX_PARAMS), np.bool_),
         params=carray(at_address(i.params), (KINDS,), np.int64),
-        size=carray(at_address(i.size), (KINDS,), np.int64),
+        state_size=carray(at_address(i.state_size), (KINDS,), np.int64),
         gauge=carray(at_address(i.gauge), (KINDS,), np.int64),
         source=carray(at_address(i.source), (2,), np.int64),
         sink=carray(at_address(i.sink), (2,), np.int64),
@@ -65,9 +65,9 @@ def _play(indata, outdata, frames, instance):
 def _begin(instance):
     i = carray(at_address(instance), (1,), INSTANCE)[0]
     m = _memory(i)
-    begin(m.core[0], False)
-    start_meter(m.loud_in, i.rate, 2)
-    start_meter(m.loud_out, i.rate, 2)
+    begin(m.engine[0], False)
+    start_meter(m.in_loudness, i.rate, 2)
+    start_meter(m.out_loudness, i.rate, 2)
 
 
 # --- wrapper texts, as for designs: one for each effect -------------------------------------------

@@ -34,7 +34,7 @@ def export(preset: Preset, target: str, out: Path, sample_rate: float = 48000.0,
     The sample rate, in Hz, is that of a reverb's impulse responses. Raises ExportError.
     """
     if not RATES[0] <= sample_rate <= RATES[1]:
-        raise ExportError(f"--samplerate {sample_rate:g} is not in {RATES[0]:g} to {RATES[1]:g} Hz")
+        raise ExportError(f"a sample rate of {sample_rate:g} Hz is not in {RATES[0]:g} to {RATES[1]:g} Hz")
     settings, name = preset.settings.scaled(preset.amount), out.stem
     if target == "camilladsp":
         return camilladsp.write(settings, name, sample_rate)
@@ -67,7 +67,7 @@ def write(
     Raises ExportError, FileExistsError without `force`, OSError.
     """
     if install and target != "easyeffects":
-        raise ExportError("--install is for --to easyeffects alone; give -o FILE")
+        raise ExportError("install is for easyeffects alone; name a file instead")
     out = out or Path(f"{preset.name}{TARGETS[target]}")
     if not out.suffix:
         out = out.with_suffix(TARGETS[target])

@@ -3,6 +3,7 @@
 import pickle
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,8 @@ def test_page_runs_as_written(monkeypatch, tmp_path):
 
 def everything(seed=0):
     rng = np.random.default_rng(seed)
-    return [processor_class(name)(**anywhere(effects.load(name), rng)) for name in effects.names()]
+    values: list[dict[str, Any]] = [anywhere(effects.load(name), rng) for name in effects.names()]
+    return [processor_class(name)(**v) for name, v in zip(effects.names(), values, strict=True)]
 
 
 @pytest.mark.parametrize("channels", [1, 2])

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ def test_effect_of_a_notebook_plays_and_is_trained_through():
     # A cell has no file: nothing of it can be kept on disk, and it needs a name.
     code = source().replace("from ._effect import", "from afx_live.effects import")
     cell = compile(code.replace("    params=(", '    name="tremolo",\n    params=('), "<cell>", "exec")
-    names = {"__name__": "__main__"}
+    names: dict[str, Any] = {"__name__": "__main__"}
     exec(cell, names)
     effect = register(names["effect"])
     x = bursts(3000)

@@ -17,7 +17,8 @@ from afx_live.chain.numbered import order, parameters, path_values
 from afx_live.export.cli import main as export
 from afx_live.export.plugin import make_plugin
 from afx_live.presets.plugin_state import uri, write_lv2
-from afx_live.realtime.audio.engine import LATENCY, Engine
+from afx_live.realtime.audio.engine import Engine
+from afx_live.realtime.audio.safety import LOOKAHEAD
 from afx_live.realtime.cli.main import main as afx_live
 
 TOLERANCE = 1e-6  # of full scale
@@ -84,7 +85,7 @@ def test_lv2apply_plays_what_afx_live_renders(sound, tmp_path, name):
     export(["plugin", str(tmp_path / "match.json"), "-o", str(tmp_path / f"{name}.lv2")])
     played = sound([*LV2APPLY, uri(name)], x, rate, tmp_path)
     wet = soundfile.read(tmp_path / "wet.wav", dtype="float32", always_2d=True)[0]
-    late = LATENCY + presets.load(tmp_path / "match.json").settings.latency
+    late = LOOKAHEAD + presets.load(tmp_path / "match.json").settings.latency
     assert len(played) == len(wet)
     assert np.abs(wet).max() > 0.05
     np.testing.assert_allclose(played[late:], wet[: len(wet) - late], rtol=0, atol=TOLERANCE)
@@ -389,8 +390,8 @@ def test_a_run_of_no_frames_tells_the_latency(lo_fi):
     plugin, latency = ByHand(lo_fi / "lo-fi.so"), np.zeros(1, np.float32)
     plugin.d.connect_port(plugin.own, 4 + len(plugin.controls), latency.ctypes.data)
     plugin.d.run(plugin.own, 0)
-    assert latency[0] == LATENCY + presets.load("lo-fi").settings.latency
+    assert latency[0] == LOOKAHEAD + presets.load("lo-fi").settings.latency
     plugin.controls[[q.path for q in parameters()].index("distortion/on")] = 0.0
     plugin.d.run(plugin.own, 0)
-    assert latency[0] == LATENCY
+    assert latency[0] == LOOKAHEAD
     plugin.d.cleanup(plugin.own)

@@ -17,7 +17,8 @@ from afx_live.effects import load, names
 from afx_live.native import build
 from afx_live.native.library import Instance
 from afx_live.presets.plugin_state import from_state, to_state
-from afx_live.realtime.audio.engine import CEILING, LATENCY, Engine
+from afx_live.realtime.audio.engine import Engine
+from afx_live.realtime.audio.safety import CEILING, LOOKAHEAD
 from support import native_cases
 from support.native_cases import CASES, by_engine, by_library, put, settings_at_random
 
@@ -111,7 +112,7 @@ def test_a_glide_begins_at_the_frame_it_is_asked_for(library, noise):
 
     still = Instance(library, 48000.0).process(noise)
     for at in (1024, 1025, 1087):
-        moved = np.flatnonzero(np.any(play(at) != still, 1))[0] - LATENCY
+        moved = np.flatnonzero(np.any(play(at) != still, 1))[0] - LOOKAHEAD
         assert at <= moved <= at + 64 + 1, at
 
 
@@ -161,7 +162,7 @@ def test_latency_is_that_of_the_sound(library):
         x[100] = 0.5
         y = instance.process(x)
         late = int(np.abs(y[:, 0]).argmax()) - 100
-        assert instance.latency == LATENCY + sum(load(e).latency for e in effects)
+        assert instance.latency == LOOKAHEAD + sum(load(e).latency for e in effects)
         assert abs(late - instance.latency) <= 1
 
 
