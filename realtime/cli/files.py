@@ -23,7 +23,10 @@ def check_preset_path(path: Path | None, force: bool) -> None:
 
 
 def save_preset(preset: presets.Preset, path: Path, force: bool) -> None:
-    """Save a preset, as JSON or, by its ending, for plug-ins: .lv2, .state. A system error becomes a PresetError, so that the exit code is 5."""
+    """Save a preset, as JSON or, by its ending, for plug-ins: .lv2, .state.
+
+    A system error becomes a PresetError, so that the exit code is 5.
+    """
     try:
         if kind := other_programs.SAVED_AS.get(path.suffix):
             other_programs.write(preset, kind, path, force=force)
