@@ -5,6 +5,7 @@ from typing import Any
 
 from ... import presets
 from ...chain import ChainSettings
+from ...presets import other_programs
 from .errors import UsageError
 
 
@@ -22,9 +23,15 @@ def check_preset_path(path: Path | None, force: bool) -> None:
 
 
 def save_preset(preset: presets.Preset, path: Path, force: bool) -> None:
-    """Save a preset. A system error becomes a PresetError, so that the exit code is 5."""
+    """Save a preset, as JSON or, by its ending, for plug-ins: .lv2, .state.
+
+    A system error becomes a PresetError, so that the exit code is 5.
+    """
     try:
-        presets.save(preset, path, force=force)
+        if kind := other_programs.SAVED_AS.get(path.suffix):
+            other_programs.write(preset, kind, path, force=force)
+        else:
+            presets.save(preset, path, force=force)
     except FileExistsError:
         raise
     except OSError as error:

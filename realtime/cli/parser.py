@@ -235,8 +235,22 @@ def _doctor(doctor: argparse.ArgumentParser) -> None:
 
 
 def _preset(preset: argparse.ArgumentParser) -> None:
-    preset.add_argument("action", choices=("list", "show", "check"))
+    preset.add_argument("action", choices=("list", "show", "check", "export"))
     preset.add_argument("names", nargs="*", metavar="NAME", help="name of a preset, or file")
+    group = preset.add_argument_group("export: a preset for another program")
+    programs = ("camilladsp", "easyeffects", "equalizer-apo", "pipewire", "lv2", "clap")
+    group.add_argument("--to", choices=programs, help="the program, or the kind of our plug-ins that is to load it")
+    group.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: NAME with the program's ending")
+    group.add_argument(
+        "--samplerate", type=_above(0.0), default=48000.0, metavar="HZ",
+        help="of a reverb's impulse responses (default: 48000)",
+    )  # fmt: skip
+    group.add_argument("--microphone", action="store_true", help="for EasyEffects' input, not its output")
+    group.add_argument("--install", action="store_true", help="put it where EasyEffects looks for it")
+    group.add_argument(
+        "--plugin", metavar="NAME", default="afx-live", help="the LV2 plug-in it is for (default: afx-live)"
+    )
+    group.add_argument("--force", action="store_true", help="replace files that exist")
 
 
 def _osc(osc: argparse.ArgumentParser) -> None:
@@ -261,7 +275,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "watch": ("show a running afx-live in a second terminal", lambda watch: None),
     "devices": ("list audio devices", lambda devices: None),
     "doctor": ("find what limits latency here, and the smallest block size without drop-outs", _doctor),
-    "preset": ("list, show or check presets", _preset),
+    "preset": ("list, show, check or export presets", _preset),
     "osc": ("list the OSC addresses, or write control layouts for other programs", _osc),
 }
 

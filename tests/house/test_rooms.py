@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "matching": {"files", "presets", "chain", "effects", "dsp"},
     "realtime": {"matching", "files", "presets", "chain", "effects", "dsp"},
     "training": {"files", "chain", "effects", "dsp"},
-    "export": {"training", "matching", "presets", "chain", "effects", "dsp"},
+    "native": {"realtime", "chain", "effects", "dsp"},
+    "export": {"native", "training", "matching", "presets", "chain", "effects", "dsp"},
     "study": {"training", "export", "files", "matching", "presets", "chain", "effects", "dsp"},
 }
 FLOORS = {
