@@ -116,7 +116,7 @@ def test_it_is_never_the_default_unless_asked(real):
 def test_it_never_hears_itself(real):
     with VirtualMicrophone() as mic:
         for device in ("afx-live", "AFX-live feed", "live", "no such"):
-            with pytest.raises(DeviceError, match='from: "Some Card"; .* would hear itself'):
+            with pytest.raises(DeviceError, match=r'from: "Some Card"; .* would hear itself'):
                 mic.engine(device)
         assert mic.engine("card")["input_device"] == mic.engine("some CARD")["input_device"] == "Some Card"
 
