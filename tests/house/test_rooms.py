@@ -34,9 +34,10 @@ FLOORS = {
     "audio": set(),
     "session": {"audio"},
     "osc": {"audio", "session"},
+    "web": {"audio", "session"},
     "view": {"audio", "session"},
     "doctor": {"audio"},
-    "cli": {"audio", "session", "osc", "view", "doctor"},
+    "cli": {"audio", "session", "osc", "web", "view", "doctor"},
 }
 """The rooms within realtime/, and which of each other they may import."""
 LIVE = ["dsp", "effects", "chain", "presets", "matching", "realtime"]
