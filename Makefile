@@ -3,6 +3,7 @@
 PYTHON ?= python3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT := jackd2 libportaudio2 liblo-tools gcc libc6-dev strace sox
+LIVE := $(shell find chain dsp effects files matching presets realtime -type f -not -name '*.pyc')
 WHEEL = dist/afx_live-*.whl
 PINNED := --constraint constraints.txt --build-constraint constraints.txt
 PIP_VERSION = $(shell sed -n 's/^pip==//p' constraints.txt)
@@ -19,7 +20,7 @@ endef
 demo: .venv/ready  ## render a bundled clip towards a bundled reference; no sound card, no torch
 	.venv/bin/afx-live demo
 
-.venv/ready: pyproject.toml constraints.txt $(wildcard effects/* presets/* realtime/*)
+.venv/ready: pyproject.toml constraints.txt $(LIVE)
 	$(call environment,.venv)
 	.venv/bin/pip install --quiet $(PINNED) .
 	touch $@
@@ -27,6 +28,10 @@ demo: .venv/ready  ## render a bundled clip towards a bundled reference; no soun
 test: system wheel .venv-test/ready  ## install the wheel with the training side (5 GB) and test it
 	.venv-test/bin/pip install --quiet --force-reinstall --no-deps $(WHEEL)
 	.venv-test/bin/python -m pytest
+
+quick: system wheel .venv-test/ready  ## the tests that take no more than a few seconds each: under a minute
+	.venv-test/bin/pip install --quiet --force-reinstall --no-deps $(WHEEL)
+	.venv-test/bin/python -m pytest -m "not slow" --numprocesses 2
 
 .venv-test/ready: pyproject.toml constraints.txt | wheel
 	$(call environment,.venv-test)
@@ -37,7 +42,7 @@ latest: system wheel  ## the quick tests with the newest versions that pyproject
 	$(call environment,.venv-latest)
 	.venv-latest/bin/pip install --quiet "$$(echo $(WHEEL))[train,dev]"
 	.venv-latest/bin/pip freeze --exclude afx_live | grep -vxFf constraints.txt || echo "the newest are those of constraints.txt"
-	.venv-latest/bin/python -m pytest -m "not slow"
+	.venv-latest/bin/python -m pytest -m "not slow" --numprocesses 2
 
 lock:  ## write constraints.txt anew: the newest versions that pyproject.toml allows, for every Python and platform
 	$(PYTHON) -m venv build/lock
@@ -68,7 +73,7 @@ lint: .venv-test/ready types
 
 types:  ## rooms as pyright finds them: links, so that nothing needs to be installed
 	mkdir -p build/types/afx_live
-	for room in effects export presets realtime study training; do ln -sfn ../../../$$room build/types/afx_live/$$room; done
+	for room in */__init__.py; do ln -sfn ../../../$${room%/*} build/types/afx_live/; done
 
 clean:
 	rm -rf .venv .venv-test .venv-latest build dist afx-demo *.egg-info

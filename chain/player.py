@@ -239,7 +239,7 @@ class ChainPlayer:
     """A chain that plays blocks, outside any engine: for tests, analysis and refinement.
 
     >>> import numpy as np
-    >>> rack = Rack(Settings(output_gain_db=20.0), 48000, channels=1)
+    >>> rack = ChainPlayer(ChainSettings(output_gain_db=20.0), 48000, channels=1)
     >>> rack.play(np.full((100, 1), 0.05))[-1]
     array([0.5])
     """

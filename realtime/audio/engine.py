@@ -334,7 +334,7 @@ def memory(
 class Engine:
     """The engine without a device: blocks in, blocks out.
 
-    >>> engine = Engine(Settings(), 48000.0, channels=1)
+    >>> engine = Engine(ChainSettings(), 48000.0, channels=1)
     >>> engine.process(np.full((200, 1), 0.25, np.float32))[-1]
     array([0.25], dtype=float32)
     """

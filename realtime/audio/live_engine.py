@@ -133,7 +133,7 @@ def _report(kind: str, text: str) -> None:
 class LiveEngine:
     """Play live, in a process of its own, from an input to an output, until closed.
 
-        with LiveEngine(Settings(), input_device="scarlett") as engine:
+        with LiveEngine(ChainSettings(), input_device="scarlett") as engine:
             engine.play(settings)
             print(engine.meters()["out_lufs"])
 

@@ -195,7 +195,7 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         type=Path,
         metavar="FOLDER",
-        help="folder from which /afx/reference may read, beside those of the references given here",
+        help="folder whose clips OSC may choose as references, beside those of the references given here",
     )
     g.add_argument("--no-screen", action="store_true", help="plain lines instead of the status view")
     g.add_argument("--save-preset", type=Path, metavar="FILE", help="write the settings here at the end")

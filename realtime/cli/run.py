@@ -10,13 +10,13 @@ from pathlib import Path
 
 from ... import presets
 from ...chain import ChainSettings
-from ...matching.match import Reference
 from ...matching.model import MatchModel
 from ..audio.live_engine import LiveEngine
 from ..audio.render import reference
 from ..osc.server import OscServer
 from ..session.autosave import Autosave, saved
 from ..session.session import Session
+from ..session.state import SessionState
 from ..view.child import View, wanted
 from ..view.console import Console, ConsoleLogHandler
 from ..view.keyboard import HELP, Keyboard
@@ -51,15 +51,10 @@ def run(a: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is to be played at first; `preset` is the name of what is played as it is."""
+    """What is to be played at first."""
 
     model: MatchModel | None
-    settings: ChainSettings
-    references: list[Reference]
-    amount: float
-    target_lufs: float | None = None
-    preset: str = ""
-    by_hand: tuple[str, ...] = ()
+    state: SessionState
 
 
 def _plan(a: argparse.Namespace, say: Console) -> _Plan:
@@ -71,11 +66,11 @@ def _plan(a: argparse.Namespace, say: Console) -> _Plan:
         amount = a.amount if a.amount is not None else (preset.amount if preset else 1.0)
         settings = preset.settings if preset else ChainSettings.default(model.chain.order if model else ())
         target, name = (preset.target_lufs, preset.name) if preset else (None, "")
-        plan = _Plan(model, settings, references, amount, target, name)
-    for r in plan.references:
+        plan = _Plan(model, SessionState(settings, amount, target, tuple(references), name))
+    for r in plan.state.references:
         say(f"Reference  {r.path.name}  {r.seconds:.1f} s  {r.lufs:.1f} LUFS")
-    if plan.preset:
-        say(f"Preset     {plan.preset}")
+    if plan.state.preset_name:
+        say(f"Preset     {plan.state.preset_name}")
     return plan
 
 
@@ -92,10 +87,12 @@ def _resumed(a: argparse.Namespace, say: Console) -> _Plan:
             say(f"warning: {path} is not there any more" + ("" if there else "; the settings it led to are played"))
     settings, amount = preset.settings, preset.amount if a.amount is None else a.amount
     if not there:
-        return _Plan(model, settings, [], amount, preset.target_lufs, preset.name, tuple(by_hand))
+        state = SessionState(settings, amount, preset.target_lufs, preset_name=preset.name)
+        return _Plan(model, state.with_by_hand(by_hand))
     if [s.effect for s in settings.effects] != list(model.chain.order):
         settings = ChainSettings.default(model.chain.order)
-    return _Plan(model, settings, [reference(path, model) for path in there], amount, None, "", tuple(by_hand))
+    state = SessionState(settings, amount, references=tuple(reference(path, model) for path in there))
+    return _Plan(model, state.with_by_hand(by_hand))
 
 
 def _play(a: argparse.Namespace, plan: _Plan, say: Console) -> tuple[presets.Preset, Autosave]:
@@ -104,7 +101,7 @@ def _play(a: argparse.Namespace, plan: _Plan, say: Console) -> tuple[presets.Pre
         stop = stack.enter_context(_stopping())
         engine = stack.enter_context(
             LiveEngine(
-                plan.settings.scaled(plan.amount),
+                plan.state.playing,
                 input_device=a.input_device,
                 output_device=a.output_device,
                 input_channels=a.input_channels,
@@ -116,21 +113,11 @@ def _play(a: argparse.Namespace, plan: _Plan, say: Console) -> tuple[presets.Pre
                 on_event=lambda kind, text: say(f"{kind}: {text}" if kind != "running" else text),
             )
         )
-        clips: list[Path] = [*a.clips, *(r.path.parent for r in plan.references)]
-        session = Session(
-            engine,
-            plan.model,
-            plan.settings,
-            plan.references,
-            plan.amount,
-            plan.target_lufs,
-            clips,
-            plan.preset,
-            plan.by_hand,
-        )
-        autosave = stack.enter_context(Autosave(lambda: session.preset(session.name, resumable=True)))
+        clips: list[Path] = [*a.clips, *(r.path.parent for r in plan.state.references)]
+        session = Session(engine, plan.model, plan.state, clips)
+        autosave = stack.enter_context(Autosave(lambda: session.preset(resumable=True)))
         helpers = {
-            "the matching": session.revive,
+            "the matching": session.matcher.thread.revive,
             "the watchdog": engine.revive,
             "the autosave": autosave.revive,
             "the voice": say.revive,

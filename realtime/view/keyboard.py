@@ -1,4 +1,4 @@
-"""Keys while it plays, on a terminal. They do what OSC does, so nothing is done that OSC cannot do.
+"""Keys while it plays, on a terminal. They use the controls that OSC uses, so OSC can do all that keys do.
 
 The terminal is asked for single keys without echo, and gets its old ways back at every end but
 SIGKILL. A program in the background may not read its terminal, or the system stops it; then keys wait.
@@ -9,10 +9,11 @@ import logging
 import os
 import select
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from ..session.controls import AB, AMOUNT, FREEZE, MUTE, REDO, UNDO, UNMUTE, Control
 from ..threads import RestartableThread
 
 try:
@@ -20,6 +21,9 @@ try:
     import tty
 except ImportError:  # Windows has none
     termios = tty = None
+
+if TYPE_CHECKING:
+    from ..session.state import SessionState
 
 log = logging.getLogger(__name__)
 
@@ -37,36 +41,36 @@ HELP = (
 """Every key, and what it does."""
 
 
-class Controls(Protocol):
-    """What keys steer: a `Session`."""
+class Controlled(Protocol):
+    """What keys need of a `Session`."""
 
-    def apply(self, values: dict[str, float]) -> None: ...
+    @property
+    def state(self) -> "SessionState": ...
 
-    def value(self, path: str) -> float | str | bool: ...
+    def apply(self, values: Mapping[Control, float]) -> None: ...
 
 
-def press(key: str, controls: Controls, stop: Callable[[], None]) -> str:
-    """Do what a key stands for; returns what to say about it, nothing for a key that means nothing."""
+def press(key: str, session: Controlled, stop: Callable[[], None]) -> str:
+    """Do what a key stands for; returns what to print, nothing for a key without a meaning."""
     if key == "q":
         stop()
         return "ending"
     if key in " b":
-        controls.apply({"/afx/ab": 1.0})
-        return "A/B: the input, as loud as the sound" if controls.value("/afx/bypass") else "A/B: the sound"
+        session.apply({AB: 1.0})
+        return "A/B: the input, as loud as the sound" if session.state.bypass else "A/B: the sound"
     if key == "m":
-        controls.apply({"/afx/panic/clear" if controls.value("/afx/panic") else "/afx/panic": 1.0})
-        return "muted: m lets it sound again" if controls.value("/afx/panic") else "sounds again"
+        session.apply({UNMUTE if session.state.muted else MUTE: 1.0})
+        return "muted: m un-mutes" if session.state.muted else "un-muted"
     if key in "ur":
-        controls.apply({"/afx/undo" if key == "u" else "/afx/redo": 1.0})
-        return ("undo" if key == "u" else "redo") + (": frozen, f follows again" * bool(controls.value("/afx/freeze")))
+        session.apply({UNDO if key == "u" else REDO: 1.0})
+        return ("undo" if key == "u" else "redo") + (": frozen, f follows the input again" * session.state.frozen)
     if key == "f":
-        controls.apply({"/afx/freeze": 0.0 if controls.value("/afx/freeze") else 1.0})
-        return "frozen: f follows again" if controls.value("/afx/freeze") else "follows the input"
+        session.apply({FREEZE: not session.state.frozen})
+        return "frozen: f follows the input again" if session.state.frozen else "following the input"
     if key in "+=-":
         step = -AMOUNT_STEP if key == "-" else AMOUNT_STEP
-        amount = min(max(round(float(controls.value("/afx/amount")) + step, 2), 0.0), 1.0)
-        controls.apply({"/afx/amount": amount})
-        return f"amount {amount:.2f}"
+        session.apply({AMOUNT: round(session.state.amount + step, 2)})
+        return f"amount {session.state.amount:.2f}"
     return ""
 
 
@@ -76,8 +80,8 @@ class Keyboard:
     `stop` ends the program, `say` tells what a key did.
     """
 
-    def __init__(self, controls: Controls, stop: Callable[[], None], say: Callable[[str], None]) -> None:
-        self._controls, self._stop, self._say = controls, stop, say
+    def __init__(self, session: Controlled, stop: Callable[[], None], say: Callable[[str], None]) -> None:
+        self._session, self._stop, self._say = session, stop, say
         self._terminal: int | None = None
         self._old: list[Any] = []
         self._worker = RestartableThread("the keyboard", self._run)
@@ -137,7 +141,7 @@ class Keyboard:
             return
         for key in pressed:
             try:
-                if said := press(key, self._controls, self._stop):
+                if said := press(key, self._session, self._stop):
                     self._say(said)
             except Exception:  # a key that does nothing must not end the keyboard
                 log.exception("the key %r failed", key)

@@ -6,6 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ...matching.words import OUT_OF_REACH, sentences
+from ..session.controls import FREEZE
 
 if TYPE_CHECKING:
     from ..audio.live_engine import LiveEngine
@@ -68,15 +69,16 @@ class SessionMonitor:
                 self._say(f"warning: {name} had ended and was started again; the sound played on")
 
     def _choice(self) -> None:
-        if self._session.chosen:
-            *chain, level = sentences(self._session.playing)
+        state = self._session.state
+        if state.chosen:
+            *chain, level = sentences(state.playing)
             if chain != self._told and chain == self._seen:  # told when it rests, and not for the level alone
-                doubt = () if self._session.reached else (OUT_OF_REACH,)
+                doubt = () if state.in_range else (OUT_OF_REACH,)
                 self._say("\n           ".join((f"Chain      {chain[0]}", *chain[1:], level, *doubt)))
                 self._told = chain
             self._seen = chain
-        if self._freeze and self._session.prediction is not None:
-            self._session.apply({"/afx/freeze": 1.0})
+        if self._freeze and state.prediction is not None:
+            self._session.apply({FREEZE: 1.0})
             self._freeze = False
 
     def _troubles(self) -> None:

@@ -41,6 +41,7 @@ from ...matching.match import Reference
 from ...matching.words import sentences
 from ..audio.engine import LATENCY
 from ..audio.shared_memory import METERS
+from ..session.state import SessionState
 from ..threads import RestartableThread
 from .monitor import advice
 from .status_reader import FILE
@@ -222,7 +223,7 @@ class Publisher:
 
     def state(self) -> dict[str, Any]:
         """Collect the state, as the module describes it."""
-        session, stream = self._session, dict(self._engine.status)
+        state, stream = self._session.state, dict(self._engine.status)
         stream["running"] = self._engine.running
         return {
             "format": "afx-live-state",
@@ -232,27 +233,22 @@ class Publisher:
             "stream": stream,
             "latency_ms": latency_ms(stream),
             **self._fixed,
-            **self._controls(),
-            **self._chain(),
-            "reached": session.reached,
-            "target_lufs": session.target_lufs,
-            "error": session.error,
+            "reference": state.reference_name,
+            "preset": state.preset_name,
+            "amount": state.amount,
+            "bypass": state.bypass,
+            "muted": state.muted,
+            "frozen": state.frozen,
+            **self._chain(state),
+            "reached": state.in_range,
+            "target_lufs": self._session.target_lufs,
+            "error": state.error,
             "advice": advice(stream),
             "messages": [list(m) for m in list(self._messages)[-MOST_MESSAGES:]],
         }
 
-    def _controls(self) -> dict[str, Any]:
-        names = ("reference", "amount", "bypass", "freeze")
-        found = {name: self._session.value(f"/afx/{name}") for name in names}
-        found["frozen"] = found.pop("freeze")
-        return {
-            **found,
-            "muted": self._session.value("/afx/panic"),
-            "preset": self._session.value("/afx/preset/load"),
-        }
-
-    def _chain(self) -> dict[str, Any]:
-        playing, prediction = self._session.playing, self._session.prediction
+    def _chain(self, state: SessionState) -> dict[str, Any]:
+        playing, prediction = state.playing, state.prediction
         probability = list(prediction.probability) if prediction else []
         *said, _ = sentences(playing)
         words = dict(zip([s.effect for s in playing.effects if s.enabled], said, strict=False))
@@ -267,7 +263,7 @@ class Publisher:
             }
             for i, step in enumerate(playing.effects)
         ]
-        self._spectra.refer(self._session.references)
+        self._spectra.refer(state.references)
         equaliser = any(s.effect == "equaliser" and s.enabled for s in playing.effects)
         rate = self._engine.sample_rate
         curve = np.where(rate / 2 > HZ, of_settings(playing, HZ, rate), np.nan) if equaliser else None

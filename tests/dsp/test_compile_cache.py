@@ -52,7 +52,8 @@ with event.install_recorder("numba:compile") as compiled:
     x = np.random.default_rng(0).uniform(-0.5, 0.5, (500, 2))
     values = {"gain": {"gain_db": 6.0}, "tone": {"tone_db": 6.0}}
     order = sys.argv[1].split(",")
-    rack = chain.Rack(chain.Settings(tuple(chain.Step(n, values.get(n, {})) for n in order)), 48000.0)
+    steps = tuple(chain.EffectSettings(n, values.get(n, {})) for n in order)
+    rack = chain.ChainPlayer(chain.ChainSettings(steps), 48000.0)
     y = rack.play(x)
 print(json.dumps({
     "file": effects.__file__,

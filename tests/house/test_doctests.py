@@ -7,36 +7,30 @@ from pathlib import Path
 
 import pytest
 
-ROOMS = ("effects", "export", "presets", "realtime", "study", "training")
-
-
-def modules():
-    for room in ROOMS:
-        folder = Path(str(importlib.import_module(f"afx_live.{room}").__file__)).parent
-        for file in sorted(folder.glob("*.py")):
-            name = f"afx_live.{room}" + ("" if file.stem == "__init__" else f".{file.stem}")
-            yield pytest.param(name, file, id=name)
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = sorted(init.parent for init in ROOT.glob("*/__init__.py"))
 
 
 def examples(file):
     """Count the examples in a file's docstrings without importing it."""
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    texts = [ast.get_docstring(node) or "" for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, kinds)]
-    return sum(len(doctest.DocTestParser().get_examples(text)) for text in texts)
+    nodes = [node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, kinds)]
+    return sum(len(doctest.DocTestParser().get_examples(ast.get_docstring(node) or "")) for node in nodes)
 
 
-@pytest.mark.parametrize(("name", "file"), list(modules()))
-def test_examples_are_true(name, file):
-    if not examples(file):
-        return
-    module = importlib.import_module(name)
-    found = [test for test in doctest.DocTestFinder().find(module) if test.examples]
+def module(file):
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(("afx_live", *(part for part in parts if part != "__init__")))
+
+
+WITH_EXAMPLES = [file for room in ROOMS for file in sorted(room.rglob("*.py")) if examples(file)]
+
+
+@pytest.mark.parametrize("file", WITH_EXAMPLES, ids=module)
+def test_examples_are_true(file):
+    found = [test for test in doctest.DocTestFinder().find(importlib.import_module(module(file))) if test.examples]
     assert sum(len(test.examples) for test in found) == examples(file)
     for test in found:
         report = []
         result = doctest.DocTestRunner().run(test, out=report.append)
         assert result.failed == 0, "".join(report)
-
-
-def test_there_are_examples():
-    assert sum(examples(p.values[1]) for p in modules()) >= 5

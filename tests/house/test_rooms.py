@@ -21,26 +21,28 @@ else:
 ROOT = Path(__file__).resolve().parents[2]
 MAY_IMPORT = {
     "dsp": set(),
+    "files": set(),
     "effects": {"dsp"},
     "chain": {"effects", "dsp"},
     "presets": {"chain", "effects"},
-    "matching": {"presets", "chain", "effects", "dsp"},
-    "realtime": {"matching", "presets", "chain", "effects", "dsp"},
-    "training": {"chain", "effects", "dsp"},
+    "matching": {"files", "presets", "chain", "effects", "dsp"},
+    "realtime": {"matching", "files", "presets", "chain", "effects", "dsp"},
+    "training": {"files", "chain", "effects", "dsp"},
     "export": {"training", "matching", "presets", "chain", "effects", "dsp"},
-    "study": {"training", "export", "matching", "presets", "chain", "effects", "dsp"},
+    "study": {"training", "export", "files", "matching", "presets", "chain", "effects", "dsp"},
 }
 FLOORS = {
     "audio": set(),
+    "batch": set(),
     "session": {"audio"},
     "osc": {"audio", "session"},
     "web": {"audio", "session"},
     "view": {"audio", "session"},
     "doctor": {"audio"},
-    "cli": {"audio", "session", "osc", "web", "view", "doctor"},
+    "cli": {"audio", "batch", "session", "osc", "web", "view", "doctor"},
 }
 """The rooms within realtime/, and which of each other they may import."""
-LIVE = ["dsp", "effects", "chain", "presets", "matching", "realtime"]
+LIVE = ["dsp", "files", "effects", "chain", "presets", "matching", "realtime"]
 GPL = {"pedalboard", "matchering", "essentia", "aubio", "madmom"}
 """Packages whose licence would become ours. They live in bench/, as peers to compare with."""
 SOUND = {"sounddevice", "soundfile", "soxr"}
@@ -242,7 +244,7 @@ def test_every_effect_and_a_rack_load_no_torch():
 import sys
 import numpy as np
 from afx_live import chain, effects
-rack = chain.Rack(chain.Settings(tuple(map(chain.Step, effects.names()))), 48000)
+rack = chain.ChainPlayer(chain.ChainSettings(tuple(map(chain.EffectSettings, effects.names()))), 48000)
 rack.play(np.zeros((10, 2)))
 print(*{m.split('.')[0] for m in sys.modules})
 """

@@ -365,12 +365,13 @@ def test_without_a_terminal_there_are_no_keys(monkeypatch):
 SAVER = """
 import itertools, sys
 from afx_live import presets
-from afx_live.effects import Settings, Step
+from afx_live.chain import ChainSettings, EffectSettings
 from afx_live.realtime.session.autosave import Autosave
 made = []
 save = Autosave(lambda: made[-1])
 for n in itertools.count():
-    made.append(presets.Preset("mine", Settings((Step("equaliser"), Step("reverb")), output_gain_db=n % 97 / 2)))
+    chain = ChainSettings((EffectSettings("equaliser"), EffectSettings("reverb")), output_gain_db=n % 97 / 2)
+    made.append(presets.Preset("mine", chain))
     save.save()
     presets.save(made.pop(), force=True)
     if n == 0:
@@ -396,12 +397,12 @@ def test_kills_at_any_moment_leave_every_file_readable(home):
 STEP_BY_STEP = """
 import os, signal, sys
 from afx_live import presets
-from afx_live.effects import Settings
+from afx_live.chain import ChainSettings
 
 WRITERS = ("save", "_write", "_put", "_linked")
 
 def save(gain_db):
-    presets.save(presets.Preset("mine", Settings(output_gain_db=gain_db)), force=True)
+    presets.save(presets.Preset("mine", ChainSettings(output_gain_db=gain_db)), force=True)
 
 def killed_at(line):
     left = [line]

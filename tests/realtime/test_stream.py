@@ -238,9 +238,9 @@ def exists(pid):
 
 PARENT = """
 import sys, time
-from afx_live.effects import Settings
+from afx_live.chain import ChainSettings
 from afx_live.realtime.audio.live_engine import LiveEngine
-with LiveEngine(Settings()) as engine:
+with LiveEngine(ChainSettings()) as engine:
     print(engine.pid, engine._folder, flush=True)
     time.sleep(60)
 """

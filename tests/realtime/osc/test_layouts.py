@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from afx_live.realtime.cli.main import main, parser
-from afx_live.realtime.osc.addresses import NUMBERED, addresses, numbered
+from afx_live.realtime.osc.addresses import NUMBERED, SUBSCRIBED, TOKEN, addresses, numbered
 from afx_live.realtime.osc.layouts import METERS_DB, open_stage_control, reaper_effect, reaper_osc
-from afx_live.realtime.osc.subscribers import SUBSCRIBED, TOKEN
 
 WIDGETS = {"root", "tab", "panel", "fader", "button", "text", "input"}
 COMMON = {"type", "id", "expand", "height", "html", "address", "typeTags", "decimals", "bypass", "interaction"}
@@ -145,7 +144,7 @@ def test_every_number_has_a_slider():
 
 
 def test_the_page_names_addresses_and_flags_that_exist():
-    page = (Path(__file__).resolve().parents[2] / "docs" / "osc.md").read_text(encoding="utf-8")
+    page = (Path(__file__).resolve().parents[3] / "docs" / "osc.md").read_text(encoding="utf-8")
     known = {a.path for a in (*addresses(), *numbered())} | {TOKEN, SUBSCRIBED}
     found = set(re.findall(r"/afx/[a-z0-9_/]+(?![a-z0-9_/<…])", page.replace("/afx/reaper/1/1/`", "")))
     assert {p for p in found if not p.endswith("/")} - known == set()

@@ -13,10 +13,12 @@ from afx_live.chain import ChainPlayer, ChainSettings, EffectSettings
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.effects import load
 from afx_live.matching.match import goal_of
-from afx_live.matching.model import ClipError, MatchModel
-from afx_live.realtime.cli.commands import SHIPPED
+from afx_live.matching.model import ClipError
+from afx_live.realtime.session.controls import MORPH, MORPH_B, UNDO, place_control
+from afx_live.realtime.session.level import Levels
 from afx_live.realtime.session.morph import Morph, Side, morph
 from afx_live.realtime.session.session import Session
+from afx_live.realtime.session.state import SessionState
 from support.in_process import RATE, InProcess, clip, until
 
 QUIET, LOUD = "telephone", "driven-guitar"
@@ -165,27 +167,17 @@ def test_each_end_is_levelled_once():
 
     def solve(settings, goal):
         asked.append(goal)
-        return {"input": 1.0, "output": goal}
+        return Levels(1.0, goal, 0.0)
 
-    once = Morph(a, b, 0.5).levelled(solve, lambda: -40.0)
+    once = Morph(a, b, 0.5).with_levels(solve, lambda: -40.0)
     assert asked == [-20.0, -30.0]
     assert once.settings(ChainSettings()).output_gain_db == -25.0
-    again = once.levelled(solve, lambda: -40.0)
+    again = once.with_levels(solve, lambda: -40.0)
     assert again.same_ends(once)
-    assert Morph(a, b).levelled(lambda *_: {}, lambda: -math.inf).levelled(solve, lambda: -40.0).a is not a
+    assert Morph(a, b).with_levels(lambda *_: None, lambda: -math.inf).with_levels(solve, lambda: -40.0).a is not a
 
 
 # --- a session --------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def model():
-    return MatchModel(SHIPPED)
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("AFX_LIVE_HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture
@@ -198,9 +190,8 @@ def engine():
 @pytest.fixture
 def session(engine, model):
     """A guitar played as it is, with 6 s heard."""
-    made = Session(engine, model, ChainSettings.default(model.chain.order), preset_name="none")
-    with made._lock:
-        made._send()
+    made = Session(engine, model, SessionState(ChainSettings.default(model.chain.order), preset_name="none"))
+    made.edit(replace, "")
     yield made
     made.close()
 
@@ -210,118 +201,133 @@ def loudness(engine):
 
 
 def at(session, position):
-    session.apply({"/afx/morph": position})
-    session._follow_level(at_once=True)  # what the session's thread does next
+    session.apply({MORPH: position})
+    session.follower.follow_level(at_once=True)  # what the session's thread does next
 
 
 def test_morphing_between_presets_is_as_loud_as_it_should_be_everywhere(session, engine):
     for name, lufs in (("quiet", -30.0), ("loud", -18.0)):
         old = presets.load(QUIET if name == "quiet" else LOUD)
         presets.save(replace(old, name=name, target_lufs=lufs), presets.folder() / f"{name}.json")
-        session.use_morph("a" if name == "quiet" else "b", name)
+        session.matcher.use_morph("a" if name == "quiet" else "b", name)
     for position in (0.0, 0.25, 0.5, 0.75, 1.0):
         at(session, position)
         assert loudness(engine) == pytest.approx(-30.0 + 12.0 * position, abs=1.0)
-    assert session.playing.effects == presets.load(LOUD).settings.effects
+    assert session.state.playing.effects == presets.load(LOUD).settings.effects
 
 
 def test_morphing_between_references(session, engine, model):
-    session.use_morph("a", "voice_reference")
-    session.use_morph("b", "guitar_reference")
-    assert session.value("/afx/morph/a") == "voice_reference.flac"
-    assert session.value("/afx/reference") == ""
-    goals = [goal_of([session._morph.a.reference]), goal_of([session._morph.b.reference])]
-    assert session.look()
+    session.matcher.use_morph("a", "voice_reference")
+    session.matcher.use_morph("b", "guitar_reference")
+    assert session.state.morph.name("a") == "voice_reference.flac"
+    assert session.state.reference_name == ""
+    goals = [goal_of([session.state.morph.a.reference]), goal_of([session.state.morph.b.reference])]
+    assert session.follower.listen()
     ends = []
     for position in (0.0, 1.0):
         at(session, position)
         assert loudness(engine) == pytest.approx(goals[round(position)], abs=1.0)
-        ends.append(session.playing)
-    assert session.playing.effect("distortion").enabled  # the guitar's amplifier
+        ends.append(session.state.playing)
+    assert session.state.playing.effect("distortion").enabled  # the guitar's amplifier
     assert ends[0].effects != ends[1].effects
     at(session, 0.5)
-    assert session.playing.effects == morph(ends[0], ends[1], 0.5).effects
+    assert session.state.playing.effects == morph(ends[0], ends[1], 0.5).effects
     assert loudness(engine) == pytest.approx(np.mean(goals), abs=1.0)
 
 
 def test_an_end_without_a_name_is_what_played_before(session, engine):
-    session.use_preset(presets.load(LOUD))
-    before = session.playing
-    session.use_morph("b", QUIET)
-    assert session.value("/afx/morph/a") == ""
-    assert session.playing.effect("distortion") == before.effect("distortion")
+    session.matcher.use_preset(presets.load(LOUD))
+    before = session.state.playing
+    session.matcher.use_morph("b", QUIET)
+    assert session.state.morph.name("a") == ""
+    assert session.state.playing.effect("distortion") == before.effect("distortion")
     at(session, 1.0)
-    assert session.playing.effect("equaliser") == presets.load(QUIET).settings.effect("equaliser")
+    assert session.state.playing.effect("equaliser") == presets.load(QUIET).settings.effect("equaliser")
 
 
 def test_the_fader_can_be_moved_before_and_between(session, engine):
-    session.apply({"/afx/morph": 1.0})
-    session.use_morph("b", QUIET)
-    assert session.value("/afx/morph") == 1.0
-    assert session.playing.effect("equaliser") == presets.load(QUIET).settings.effect("equaliser")
+    session.apply({MORPH: 1.0})
+    session.matcher.use_morph("b", QUIET)
+    assert session.state.morph.position == 1.0
+    assert session.state.playing.effect("equaliser") == presets.load(QUIET).settings.effect("equaliser")
 
 
 def test_the_level_stays_near_while_it_moves(session, engine):
     """Between two solutions of the level, the gains move as those of the ends do."""
-    session.use_morph("a", QUIET)
-    session.use_morph("b", LOUD)
+    session.matcher.use_morph("a", QUIET)
+    session.matcher.use_morph("b", LOUD)
     at(session, 0.5)
     before = loudness(engine)
-    session.apply({"/afx/morph": 0.6})
+    session.apply({MORPH: 0.6})
     assert loudness(engine) == pytest.approx(before, abs=3.0)
 
 
 def test_what_is_set_by_hand_is_left_alone(session):
-    session.use_morph("a", QUIET)
-    session.use_morph("b", LOUD)
-    session.apply({"/afx/distortion/drive_db": 7.0, "/afx/output/gain_db": -3.0})
+    session.matcher.use_morph("a", QUIET)
+    session.matcher.use_morph("b", LOUD)
+    session.apply({place_control("distortion", "drive_db"): 7.0, place_control("output", "gain_db"): -3.0})
     at(session, 0.7)
-    session.look()
-    assert session.playing.effect("distortion").values["drive_db"] == 7.0
-    assert session.playing.output_gain_db == -3.0
+    session.follower.listen()
+    assert session.state.playing.effect("distortion").values["drive_db"] == 7.0
+    assert session.state.playing.output_gain_db == -3.0
 
 
 def test_a_preset_or_a_reference_ends_it(session):
     for end_it in (
-        lambda: session.use_preset(presets.load("hall")),
-        lambda: session.use_reference(presets.clip("voice")),
+        lambda: session.matcher.use_preset(presets.load("hall")),
+        lambda: session.matcher.use_reference(presets.clip("voice")),
     ):
-        session.use_morph("a", QUIET)
-        session.use_morph("b", LOUD)
+        session.matcher.use_morph("a", QUIET)
+        session.matcher.use_morph("b", LOUD)
         end_it()
-        steps = session.playing.effects
-        session.apply({"/afx/morph": 0.9})
-        assert session.playing.effects == steps
-        assert (session.value("/afx/morph/a"), session.value("/afx/morph")) == ("", 0.9)
+        steps = session.state.playing.effects
+        session.apply({MORPH: 0.9})
+        assert session.state.playing.effects == steps
+        assert (session.state.morph.name("a"), session.state.morph.position) == ("", 0.9)
+
+
+def test_undo_glides_back_along_it_and_crosses_over_to_what_was_before(session, engine):
+    session.matcher.use_morph("b", LOUD)
+    session.apply({MORPH: 1.0})
+    crossed = []
+    for _ in range(2):
+        session.apply({UNDO: 1.0})
+        crossed.append(engine.asked[-1][1]["cross_over"])
+    assert crossed == [False, True]
 
 
 def test_undo_goes_back_before_it(session):
-    before = session.playing
-    session.use_morph("b", LOUD)
+    before = session.state.playing
+    session.matcher.use_morph("b", LOUD)
     at(session, 1.0)
-    session.apply({"/afx/undo": 1.0})
-    assert session.value("/afx/morph") == 0.0
-    session.apply({"/afx/undo": 1.0})
-    assert session.playing.effects == before.effects
-    assert session.value("/afx/morph/b") == ""
+    session.apply({UNDO: 1.0})
+    assert session.state.morph.position == 0.0
+    session.apply({UNDO: 1.0})
+    assert session.state.playing.effects == before.effects
+    assert session.state.morph.name("b") == ""
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "no such thing", "/etc/passwd"])
 def test_no_other_file_is_read(session, name):
     with pytest.raises(ClipError):
-        session.use_morph("a", name)
-    assert not session._morph.active
+        session.matcher.use_morph("a", name)
+    assert not session.state.morph.active
 
 
 def test_through_commands_and_silence(engine, model):
     """Ends chosen before anything is heard are matched as soon as there is."""
     silent: Any = InProcess()
-    session = Session(silent, model, ChainSettings.default(model.chain.order), preset_name="none")
+    session = Session(silent, model, SessionState(ChainSettings.default(model.chain.order), preset_name="none"))
     session.start()
-    session.command("/afx/morph/b", "guitar_reference")
-    until(lambda: session.value("/afx/morph/b") == "guitar_reference.flac")
-    session.apply({"/afx/morph": 1.0})
+    session.request(MORPH_B, "guitar_reference")
+    until(lambda: session.state.morph.name("b") == "guitar_reference.flac")
+    session.apply({MORPH: 1.0})
     silent.feed(clip("guitar", 6.0))
-    until(lambda: session.playing.effects[-1].effect == "reverb" and session.playing.effect("distortion").enabled, 20.0)
-    assert session.error == ""
+    until(
+        lambda: (
+            session.state.playing.effects[-1].effect == "reverb" and session.state.playing.effect("distortion").enabled
+        ),
+        20.0,
+    )
+    assert session.state.error == ""
     session.close()

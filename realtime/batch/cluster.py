@@ -1,0 +1,49 @@
+"""The same work list on a Ray cluster, for more files than one machine can do: `pip install 'afx-live[cluster]'`."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from .run import Work, attempt, failure
+from .work_list import Item
+
+
+class ClusterError(ValueError):
+    """No Ray, or no cluster at the address (exit code 5)."""
+
+
+def run_on_ray(
+    items: Sequence[Item], work: Work, address: str = "", failed: Callable[[Exception], dict[str, Any]] | None = None
+) -> Iterator[tuple[Item, dict[str, Any]]]:
+    """Do all items on a cluster, as `run` does here: address "" starts one on this machine, "auto" finds one.
+
+    Every worker must see the same files under the same names. A worker that dies costs no item: it is done again
+    elsewhere. Raises ClusterError.
+    """
+    try:
+        import ray  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise ClusterError("--ray needs Ray: pip install 'afx-live[cluster]'") from None
+    told = failed or failure
+    begun = not ray.is_initialized()
+    if begun:
+        try:
+            ray.init(address=address or None, log_to_driver=False, logging_level="error", include_dashboard=False)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise ClusterError(
+                f"--ray {address}: {str(error).splitlines()[0]}; start one by `ray start --head`"
+            ) from None
+    try:
+        render = ray.remote(max_retries=3, num_cpus=1)(attempt)
+        shared = ray.put(work)
+        waiting = {render.remote(shared, item, told): item for item in items}
+        while waiting:
+            (reference,), _ = ray.wait(list(waiting), num_returns=1)
+            item = waiting.pop(reference)
+            try:
+                row = ray.get(reference)
+            except ray.exceptions.RayError as error:
+                row = told(RuntimeError(f"its worker died: {str(error).splitlines()[0]}"))
+            yield item, row
+    finally:
+        if begun:
+            ray.shutdown()

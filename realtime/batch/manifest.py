@@ -1,0 +1,79 @@
+"""What a batch has done, a line of JSON for each file, so that it goes on where it was cut off."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ...files.reader import shown
+from .work_list import Item
+
+
+class ManifestError(ValueError):
+    """A manifest that cannot be read or written (exit code 5)."""
+
+
+class Manifest:
+    """A file of JSON lines. A line is written whole or not at all; a broken one, as a full disk leaves, is skipped.
+
+    `key` stands for everything but the input that the output depends on: another key does the work again.
+    """
+
+    def __init__(self, path: Path, key: str) -> None:
+        self.path, self.key = path, key
+        self._done: dict[str, dict[str, Any]] = {}
+        try:
+            text = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
+        except OSError as error:
+            raise ManifestError(f"{shown(path)} cannot be read: {error.strerror}") from None
+        for line in text.splitlines():
+            try:
+                row = json.loads(line)
+                self._done[row["input"]] = row
+            except (ValueError, KeyError, TypeError):
+                continue
+
+    def done(self, item: Item) -> dict[str, Any] | None:
+        """Give the line of an item that needs no work: done with this key, input unchanged, output there."""
+        row = self._done.get(str(item.source))
+        if (
+            row
+            and row.get("status") != "failed"
+            and row.get("key") == self.key
+            and row.get("output") == str(item.target)
+        ):
+            if row.get("stamp") == stamp(item.source) and item.target.is_file():
+                return row
+        return None
+
+    def add(self, item: Item, row: dict[str, Any]) -> None:
+        """Write a line for an item. Raises ManifestError."""
+        row = {
+            "input": str(item.source),
+            "output": str(item.target),
+            **row,
+            "stamp": stamp(item.source),
+            "key": self.key,
+        }
+        data = json.dumps(row, ensure_ascii=True, allow_nan=False).encode() + b"\n"
+        try:
+            with open(self.path, "ab+") as file:
+                end = file.seek(0, os.SEEK_END)
+                if end:
+                    file.seek(end - 1)
+                    data = data if file.read(1) == b"\n" else b"\n" + data  # what stood there was cut off
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise ManifestError(f"{shown(self.path)} cannot be written: {error.strerror}") from None
+        self._done[str(item.source)] = row
+
+
+def stamp(path: Path) -> list[int] | None:
+    """Give size and time of a file: another stamp is another sound."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return [found.st_size, found.st_mtime_ns]

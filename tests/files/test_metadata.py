@@ -1,0 +1,81 @@
+"""Time codes, markers, tags and pictures go along, or it is said that they do not."""
+
+import struct
+
+import mutagen
+import numpy as np
+import pytest
+import soundfile
+from mutagen.id3 import APIC, TIT2, TXXX
+
+from afx_live.files.metadata import copy_metadata
+from support.audio_files import BEXT, CUE, INFO, RATE, riff
+
+X = 0.1 * np.random.default_rng(0).standard_normal(RATE)
+
+
+@pytest.fixture
+def take(tmp_path):
+    """A recorder's file with time code, a marker, a name, tags and a picture."""
+    path = tmp_path / "take.wav"
+    path.write_bytes(riff(X, BEXT, CUE + INFO))
+    file = mutagen.File(path)
+    file.add_tags()
+    file.tags.add(TIT2(encoding=3, text="Song"))
+    file.tags.add(TXXX(encoding=3, desc="Feeling", text="calm"))
+    file.tags.add(APIC(encoding=3, mime="image/png", type=3, desc="cover", data=b"picture"))
+    file.save()
+    return path
+
+
+def copied(take, name, **kind):
+    target = take.with_name(name)
+    soundfile.write(target, X, RATE, **kind)
+    lost = copy_metadata(take, target)
+    assert len(soundfile.read(target)[0]) == len(X)
+    return target, lost
+
+
+@pytest.mark.parametrize("kind", ["WAV", "RF64"])
+def test_wav_keeps_everything(take, kind):
+    target, lost = copied(take, "out.wav", format=kind, subtype="PCM_24")
+    data = target.read_bytes()
+    assert lost == []
+    assert CUE in data
+    assert INFO in data
+    assert b"picture" in data
+    assert np.abs(soundfile.read(target)[0] - X).max() < 1e-6
+    bext = data[data.index(b"bext") + 8 :]
+    assert bext[:320].rstrip(b"\0") == b"scene 1"
+    assert struct.unpack("<Q", bext[338:346])[0] == RATE * 3600
+    assert struct.unpack("<5h", bext[412:422]) == (0x7FFF,) * 5  # the old sound's loudness is not the new one's
+
+
+@pytest.mark.parametrize("suffix", ["flac", "ogg", "opus", "mp3", "aiff"])
+def test_tags_and_pictures_go_between_formats(take, suffix):
+    kind = {"opus": dict(format="OGG", subtype="OPUS")}.get(suffix, {})
+    target, lost = copied(take, f"out.{suffix}", **kind)
+    assert lost == ["the broadcast time code (bext)", "cue points"]
+    tags = mutagen.File(target).tags
+    title = tags["TIT2"].text if suffix in ("mp3", "aiff") else tags["title"]
+    mood = tags["TXXX:feeling"].text if suffix in ("mp3", "aiff") else tags["feeling"]
+    assert (list(title), list(mood)) == (["Song"], ["calm"])
+    assert b"picture" in target.read_bytes() or "metadata_block_picture" in tags
+    back, lost = copied(target, "back.mp3")
+    assert lost == []
+    assert mutagen.File(back).tags["TIT2"].text == ["Song"]
+    assert mutagen.File(back).tags.getall("APIC")[0].data == b"picture"
+
+
+@pytest.mark.parametrize("suffix", ["caf", "au", "w64"])
+def test_what_cannot_be_kept_is_said(take, suffix):
+    lost = copied(take, f"out.{suffix}", subtype="PCM_16")[1]
+    assert lost == ["the broadcast time code (bext)", "cue points", "tags"]
+
+
+def test_nothing_to_keep_is_nothing_lost(tmp_path):
+    for suffix in ("wav", "au", "flac"):
+        source, target = tmp_path / "a.wav", tmp_path / f"b.{suffix}"
+        source.write_bytes(riff(X))
+        soundfile.write(target, X, RATE)
+        assert copy_metadata(source, target) == []
