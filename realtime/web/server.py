@@ -20,6 +20,7 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
@@ -193,8 +194,10 @@ async def _body(request: Request) -> bytes:
 
 
 def _file(answer: Mapping[str, Any]) -> Response:
-    """Give a file that afx-live has made, and names: to be saved, never to be shown."""
-    return FileResponse(answer["file"], media_type="application/octet-stream", filename=answer["name"])
+    """Give a file that afx-live has made, and names: to be saved, never shown. `once`: it is deleted then."""
+    gone = BackgroundTask(os.unlink, answer["file"]) if answer.get("once") else None
+    kind = "application/octet-stream"
+    return FileResponse(answer["file"], media_type=kind, filename=answer["name"], background=gone)
 
 
 def _refused(status: int, text: str) -> Response:

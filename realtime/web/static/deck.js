@@ -249,14 +249,14 @@ export class Deck {
     }
     this.analyser.getFloatFrequencyData(this.bins);
     const bin = this.rate / this.analyser.fftSize;
-    const spectrum = Float32Array.from(hz, (centre) => {
-      const low = (centre * 2 ** (-1 / 6)) / bin;
-      const high = Math.min((centre * 2 ** (1 / 6)) / bin, this.bins.length - 1);
-      let power = 0;
-      if (high - low < 1) power = (high - low) * 10 ** (this.bins[Math.round((low + high) / 2)] / 10);
-      else for (let i = Math.ceil(low); i <= high; i++) power += 10 ** (this.bins[i] / 10);
-      return Math.max(10 * Math.log10(power), -120);
-    });
+    const below = new Float64Array(this.bins.length + 1);
+    for (let i = 0; i < this.bins.length; i++) below[i + 1] = below[i] + 10 ** (this.bins[i] / 10);
+    const upTo = (frequency) => {
+      const at = Math.min(Math.max(frequency / bin + 0.5, 0), this.bins.length - 0.001);
+      const whole = Math.floor(at);
+      return below[whole] + (at - whole) * (below[whole + 1] - below[whole]);
+    };
+    const spectrum = Float32Array.from(hz, (f) => Math.max(10 * Math.log10(upTo(f * 2 ** (1 / 6)) - upTo(f * 2 ** (-1 / 6))), -120));
     return { values, spectrum };
   }
 }

@@ -44,16 +44,22 @@ export function unitOf(name) {
 /** A parameter's name as a label: peak_1_hz is "peak 1", attack_ms is "attack". */
 export function labelOf(name) {
   const unit = /_(db|hz|ms|s|lufs)$/.exec(name);
-  return (unit ? name.slice(0, unit.index) : name).replaceAll("_", " ");
+  const words = (unit ? name.slice(0, unit.index) : name).replaceAll("_", " ");
+  return words.replace(/\b(rt60|hf|q)\b/g, (word) => word.toUpperCase());
 }
 
-export const signed = (number, digits = 1) => `${number >= 0 ? "+" : "−"}${Math.abs(number).toFixed(digits)}`;
+export const signed = (number, digits = 1) => `${number > -0.05 ? "+" : "−"}${Math.abs(number).toFixed(digits)}`;
 
 export function frequency(hz) {
   return hz >= 1000 ? `${(hz / 1000).toFixed(hz >= 10000 ? 1 : 2)} kHz` : `${hz.toFixed(0)} Hz`;
 }
 
-export const level = (db, digits = 1) => (db > -99 ? db.toFixed(digits).replace("-", "−") : "−∞");
+/** A number with a proper minus, and no minus on a zero; silence for what is below all levels. */
+export function level(number, digits = 1) {
+  if (!(number > -99)) return "−∞";
+  const text = number.toFixed(digits);
+  return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
+}
 
 /** A parameter's value with its unit. */
 export function shown(name, value) {
@@ -63,10 +69,10 @@ export function shown(name, value) {
   if (name === "ratio") return `${value.toFixed(1)} : 1`;
   const unit = unitOf(name);
   if (unit === "Hz") return frequency(value);
-  if (unit === "dB") return `${signed(value)} dB`;
+  if (unit === "dB") return `${/gain|makeup|shelf|peak/.test(name) ? signed(value) : level(value)} dB`;
   if (unit === "s") return `${value.toFixed(2)} s`;
   if (unit === "ms") return `${value.toFixed(value < 10 ? 1 : 0)} ms`;
-  return value.toFixed(2);
+  return level(value, 2);
 }
 
 export function duration(seconds) {

@@ -7,6 +7,7 @@ import { pictures } from "./pictures.js";
 
 const cards = new Map();
 const OPEN = "(min-width: 1100px)";
+const AMOUNT = { name: "amount", low: 0, high: 1, curve: "linear", default: 1, doc: "how much of this effect" };
 
 export function startEffects() {
   on("spec session", order);
@@ -17,7 +18,7 @@ function order() {
   const chain = state.session.chain ?? [];
   if (!state.spec.effects || !chain.length) return;
   for (const effect of chain) if (!cards.has(effect)) cards.set(effect, card(effect));
-  const wanted = chain.map((effect) => cards.get(effect).element);
+  const wanted = chain.map((effect) => cards.get(effect).element).filter(Boolean);
   const there = [...by("effects").children];
   if (wanted.length !== there.length || wanted.some((element, i) => element !== there[i])) by("effects").replaceChildren(...wanted);
   for (const effect of chain) cards.get(effect).show();
@@ -25,37 +26,47 @@ function order() {
 
 function card(effect) {
   const spec = state.spec.effects[effect];
-  const canvas = make("canvas", { "aria-hidden": "true" });
   const sure = make("span", { class: "sure" });
   const says = make("p", { class: "says" });
   const lock = lockButton(effect, effect);
+  const power = toggle(`${effect}/bypass`, `${effect} on`, { inverted: true });
   const amount = `${effect}/amount`;
   const rows = spec.params.map((p) => slider(`${effect}/${p.name}`, p, { label: labelOf(p.name) + suffix(p.name) }));
+  const more = amount in state.session.values ? slider(amount, AMOUNT) : null;
+  const details = make("details", {}, make("summary", { text: "Parameters" }), make("div", { class: "rows" }, ...rows));
+  if (effect === "equaliser") return tone({ sure, says, lock, power, more, details });
+  details.open = matchMedia(OPEN).matches && spec.params.length < 9;
+  const canvas = make("canvas", { "aria-hidden": "true" });
   const picture = pictures[effect];
   const element = make(
     "article",
     { class: "panel effect", "aria-label": effect, id: `effect-${effect}` },
-    make(
-      "div",
-      { class: "panel-head" },
-      toggle(`${effect}/bypass`, `${effect} on`, { inverted: true }),
-      make("h2", { text: effect }),
-      sure,
-      lock,
-    ),
+    make("div", { class: "panel-head" }, power, make("h2", { text: effect }), sure, lock),
     picture ? make("div", { class: `plot plot-${effect}` }, canvas) : null,
     says,
-    amount in state.session.values ? slider(amount, { name: "amount", low: 0, high: 1, curve: "linear", default: 1, doc: "how much of it" }) : null,
-    make("details", { open: matchMedia(OPEN).matches && spec.params.length < 9 }, make("summary", { text: "Parameters" }), make("div", { class: "rows" }, ...rows)),
+    more,
+    details,
   );
   const draw = drawn(() => {
     if (!picture || !canvas.clientWidth) return;
     picture({ ...sharpen(canvas), colour, data: state.pictures?.[effect], values: frame.values, control: (name) => value(`${effect}/${name}`), slot: slot(effect) });
   });
-  on("pictures theme", draw);
+  on("pictures session theme", draw);
   if (picture?.moves) on("frame", draw);
   new ResizeObserver(draw).observe(canvas);
   return { element, show: () => show(effect, { element, sure, says, lock }) };
+}
+
+/** The equaliser has its picture in the panel of the tone: its switch and its numbers go there, too. */
+function tone({ sure, says, lock, power, more, details }) {
+  const panel = by("spectrum").parentElement;
+  const head = panel.querySelector(".panel-head");
+  head.prepend(power);
+  head.querySelector("h2").after(sure);
+  head.append(lock);
+  panel.append(says, ...[more, details].filter(Boolean));
+  details.querySelector(".rows").classList.add("bands");
+  return { element: null, show: () => show("equaliser", { element: panel, sure, says, lock }) };
 }
 
 /** Which band a parameter of many belongs to is in its name; what it is of it, in its unit. */

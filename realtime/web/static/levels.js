@@ -91,12 +91,12 @@ function follow() {
     m.now = toDb(v[`${name}_peak`] ?? 0);
     if (m.now >= m.held) [m.held, m.since] = [m.now, frame.at];
     else if (frame.at - m.since > HOLD_MS) m.held = Math.max(m.now, m.held - FALL_DB_S * passed);
-    m.bar.style.transform = `scaleY(${share(m.now)})`;
+    m.bar.style.clipPath = `inset(${100 - 100 * share(m.now)}% 0 0 0)`;
     m.peak.style.bottom = `${100 * share(m.held)}%`;
     m.track.classList.toggle("hot", m.held > -1.01 && name === "in");
   }
   const taken = -Math.min(toDb(v.ceiling_gain ?? 1), 0);
-  meters.ceiling.fill.style.transform = `scaleY(${Math.min(taken / 24, 1)})`;
+  meters.ceiling.fill.style.clipPath = `inset(0 0 ${100 - 100 * Math.min(taken / 24, 1)}% 0)`;
   if (frame.at - worded > WORDS_MS) words(v, taken);
 }
 

@@ -156,7 +156,8 @@ function said(verdict, heard) {
   });
   heard.replaceChildren(...rows);
   write(verdict, sentence(error, near, known.length));
-  verdict.classList.toggle("bad", Boolean(error) || near === false);
+  verdict.classList.toggle("bad", Boolean(error));
+  verdict.classList.toggle("doubt", !error && near === false);
 }
 
 function sentence(error, near, heard) {

@@ -82,18 +82,22 @@ function gaugeOf(pen, colour, x, width, height, reduction) {
 dynamics.moves = true;
 
 /** What a drive makes of a wave: its curve, with the part on which the sound moves now drawn bold. */
-function drive({ pen, width, height, colour, data, values, control }) {
-  const x = (u) => ((u + 1) / 2) * width;
-  const y = (v) => height / 2 - (v / 1.15) * (height / 2);
-  lines(pen, colour, width, height, [x(-0.5), x(0.5)], [y(-0.5), y(0.5)]);
+function drive({ pen, width, height, colour, data, values, control, slot }) {
+  lines(pen, colour, width, height, [0.25, 0.75].map((share) => share * width), [0.25, 0.75].map((share) => share * height));
   pen.strokeStyle = colour("line-strong");
   pen.beginPath();
-  pen.moveTo(x(0), 0);
-  pen.lineTo(x(0), height);
-  pen.moveTo(0, y(0));
-  pen.lineTo(width, y(0));
+  pen.moveTo(width / 2, 0);
+  pen.lineTo(width / 2, height);
+  pen.moveTo(0, height / 2);
+  pen.lineTo(width, height / 2);
   pen.stroke();
+  words(pen, colour, "wave in", width - 4, height - 5, "right");
+  words(pen, colour, "out", 5, 13);
   if (!data) return;
+  const far = data.x[data.x.length - 1];
+  const tall = 1.2 * Math.max(...data.y.map(Math.abs));
+  const x = (u) => ((u / far + 1) / 2) * width;
+  const y = (v) => (1 - v / tall) * (height / 2);
   const off = control("bypass");
   pen.globalAlpha = off ? 0.35 : 0.55;
   path(pen, data.x, data.y, x, y);
@@ -101,20 +105,16 @@ function drive({ pen, width, height, colour, data, values, control }) {
   pen.strokeStyle = colour("curve");
   pen.stroke();
   pen.globalAlpha = 1;
-  const reach = Math.min((values.in_peak ?? 0) * 10 ** (data.gain_db / 20), 1);
-  if (!off && reach > 0.003) {
-    const inside = data.x.map((u, i) => [u, data.y[i]]).filter(([u]) => Math.abs(u) <= reach);
-    if (inside.length > 1) {
-      path(pen, inside.map(([u]) => u), inside.map(([, v]) => v), x, y);
-      pen.lineWidth = 5;
-      pen.lineCap = "round";
-      pen.strokeStyle = colour("output");
-      pen.stroke();
-      pen.lineCap = "butt";
-    }
-  }
-  words(pen, colour, "wave in", width - 4, height - 5, "right");
-  words(pen, colour, "out", 5, 13);
+  const before = Array.from(values.gain_reduction_db ?? []).slice(1, slot).reduce((sum, db) => sum + Math.min(db, 0), 0);
+  const reach = (values.in_peak ?? 0) * 10 ** ((data.gain_db + before) / 20);
+  const inside = data.x.map((u, i) => [u, data.y[i]]).filter(([u]) => Math.abs(u) <= reach);
+  if (off || inside.length < 2) return;
+  path(pen, inside.map(([u]) => u), inside.map(([, v]) => v), x, y);
+  pen.lineWidth = 5;
+  pen.lineCap = "round";
+  pen.strokeStyle = colour("output");
+  pen.stroke();
+  pen.lineCap = "butt";
 }
 drive.moves = true;
 

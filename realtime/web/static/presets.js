@@ -10,8 +10,8 @@ export function startPresets() {
   const compare = make("button", { type: "button", text: "Compare", "aria-expanded": "false", onclick: () => (table.hidden ? contrast() : hide()) });
   const name = make("input", { type: "text", id: "preset-name", maxlength: 64, pattern: "\\w[\\w .+\\-]*", placeholder: "my voice", autocomplete: "off", spellcheck: "false" });
   const save = make("button", { type: "submit", text: "Save" });
-  const form = make("form", { class: "buttons", onsubmit: (event) => (event.preventDefault(), name.value.trim() && say({ preset_save: name.value.trim() })) }, make("label", { for: "preset-name", text: "Save as" }), name, save);
-  const file = make("button", { type: "button", text: "Download", onclick: () => download({ save: "preset" }, "preset.json").catch((error) => trouble(error.message)) });
+  const form = make("form", { class: "buttons", onsubmit: (event) => (event.preventDefault(), name.value.trim() && say({ preset_save: { name: name.value.trim() } })) }, make("label", { for: "preset-name", text: "Save as" }), name, save);
+  const file = make("button", { type: "button", text: "Download preset", onclick: () => download({ save: "preset" }, "preset.json").catch((error) => trouble(error.message)) });
   const table = make("div", { class: "contrast", hidden: true });
   by("presets").append(make("div", { class: "buttons" }, choice, load, compare), form, make("div", { class: "buttons" }, file), table);
 
@@ -25,7 +25,7 @@ export function startPresets() {
   });
   on("reply", (reply) => {
     if (reply.saved) announce(`Saved as ${reply.saved}`);
-    if (reply.exists && confirm(`There is a preset ${reply.exists} already. Replace it?`)) say({ preset_save: reply.exists, replace: true });
+    if (reply.exists && confirm(`There is a preset ${reply.exists} already. Replace it?`)) say({ preset_save: { name: reply.exists, replace: true } });
   });
 
   function hide() {

@@ -25,7 +25,7 @@ export function startSpectrum() {
   on("pictures spectra theme", draw);
   on("frame", draw);
   new ResizeObserver(() => (place(), draw())).observe(canvas);
-  const names = [["now", "input now"], ["input", "input"], ["reference", "reference"], ["result", "input with this curve"], ["curve", "equaliser"]];
+  const names = [["now", "now"], ["input", "input"], ["reference", "reference"], ["result", "input with the curve"], ["curve", "equaliser"]];
   by("legend").append(...names.map(([kind, text]) => make("li", { class: `key-${kind}`, text })));
 }
 
