@@ -90,7 +90,7 @@ class FileEngine:
         return {**QUIET, "in_lufs": self.recording.heard.lufs} if self.recording else QUIET
 
     def heard(self, seconds: float) -> np.ndarray:
-        """Give a stretch (frames, 2) that is as loud as the recording is as a whole."""
+        """Give a stretch (frames, channels) that is as loud as the recording is as a whole."""
         return self._typical[: int(seconds * self.sample_rate)]
 
     @property
@@ -140,17 +140,11 @@ def fields() -> list[tuple[str, int]]:
 
 def _typical(heard: Heard) -> np.ndarray:
     """Choose up to 12 s whose loudness is next to that of the whole recording; short ones go round."""
-    x = np.repeat(heard.stretches, 2, 1) if heard.stretches.shape[1] == 1 else heard.stretches
-    size = int(12.0 * heard.sample_rate)
+    x, size = heard.stretches, int(12.0 * heard.sample_rate)
     if len(x) <= size:
-        return np.resize(x, (max(len(x), int(5.0 * heard.sample_rate)), 2))
-    starts = np.linspace(0, len(x) - size, 12).astype(int)
-    return min(
-        (x[at : at + size] for at in starts),
-        key=lambda piece: abs(
-            integrated_loudness(piece[:, : heard.stretches.shape[1]], heard.sample_rate) - heard.lufs
-        ),
-    )
+        return np.resize(x, (max(len(x), int(5.0 * heard.sample_rate)), x.shape[1]))
+    pieces = (x[at : at + size] for at in np.linspace(0, len(x) - size, 12).astype(int))
+    return min(pieces, key=lambda piece: abs(integrated_loudness(piece, heard.sample_rate) - heard.lufs))
 
 
 def _read(path: Path, start: int, frames: int) -> np.ndarray:

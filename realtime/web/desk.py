@@ -183,7 +183,7 @@ class SessionDesk:
         """Save what plays under a `name`; one that exists is told, unless `replace` is set."""
         if not isinstance(what, dict):
             raise ValueError("preset_save: a JSON object with a name is needed")
-        preset = self.session.preset(asked(what, "name", str))
+        preset = replace(self.session.preset(), name=asked(what, "name", str))
         path = presets.folder() / f"{preset.name}.json"
         if path.exists() and not what.get("replace"):
             return {"exists": preset.name}
