@@ -8,6 +8,7 @@ import queue
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ class FileMatcher(Matcher):
                 if now.settings != moved.settings:
                     moved, since = now, time.monotonic()
                 elif now.settings != solved.settings and time.monotonic() - since >= REST_S:
-                    self._guarded(self._follower.follow_level)
+                    self._guarded(partial(self._follower.follow_level, at_once=True))
                     solved = moved = self._session.state
                 continue
             if job:

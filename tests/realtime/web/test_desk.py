@@ -127,7 +127,8 @@ def test_a_hand_locks_and_lets_go(matched):
 
 def test_the_level_is_solved_again_when_a_hand_rests(matched):
     before = until(matched, lambda s: True)["session"]["values"]["output/gain_db"]
-    matched.handle({"send": {"distortion/bypass": True}})
+    quiet = {"compressor/bypass": False, "compressor/threshold_db": -55.0, "compressor/ratio": 20.0}
+    matched.handle({"send": {**quiet, "distortion/bypass": True}})
     until(matched, lambda s: abs(s["session"]["values"]["output/gain_db"] - before) > 1.0)
 
 
