@@ -231,6 +231,8 @@ class Page:
 
     def _answer(self, message: dict[str, Any]) -> None:
         data = b""
+        if self._closing.is_set():
+            return
         try:
             if "uploaded" in message:
                 answer = self._desk.uploaded(message["uploaded"])

@@ -12,19 +12,11 @@ import soundfile
 from afx_live import presets
 from afx_live.chain import ChainSettings
 from afx_live.effects import load, names
-from afx_live.matching.model import MatchModel
 from afx_live.realtime.audio.file_engine import FileEngine, fields
 from afx_live.realtime.session.files import FileSession
 from afx_live.realtime.session.state import SessionState
 from afx_live.realtime.web.file_desk import FileDesk
 from afx_live.realtime.web.pictures import HZ, pictures
-
-SHIPPED = presets.clip("guitar").parents[1] / "models" / "afx-1"
-
-
-@pytest.fixture(scope="module")
-def model():
-    return MatchModel(SHIPPED)
 
 
 @pytest.fixture
