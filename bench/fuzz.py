@@ -127,10 +127,14 @@ def _artefacts(kept: Path) -> set[Path]:
 
 
 def refused_by_trial(data: bytes) -> bool:
-    from afx_live.matching.onnx_sandbox import ModelError, run_in_sandbox
+    from afx_live.matching import ModelError
+    from afx_live.matching.format import CONTROLLER, GRAPHS
+    from afx_live.matching.onnx_sandbox import run_in_sandbox
+    from afx_live.presets import SHIPPED_MODEL
 
+    controller = (SHIPPED_MODEL / CONTROLLER.file).read_bytes()
     try:
-        run_in_sandbox(Path("fuzzed"), {"encoder.onnx": data}, WINDOW)
+        run_in_sandbox(Path("fuzzed"), GRAPHS, [data, controller], WINDOW)
     except ModelError:
         return True
     return False
@@ -140,7 +144,7 @@ def child(name: str, folder: Path, seconds: int, seed: int) -> int:
     """Be the process that may die."""
     atheris: Any = importlib.import_module("atheris")
     make, seeds, mutate, length = TARGETS[name]
-    with atheris.instrument_imports(include=["afx_live.realtime", "afx_live.presets", "pythonosc"]):
+    with atheris.instrument_imports(include=["afx_live.realtime", "afx_live.presets"]):
         target = make()
     target(seeds()[0])  # compiles what is compiled; that takes longer than an input may
     options = {
@@ -170,19 +174,18 @@ def short(error: Exception) -> None:
 
 
 def osc_target() -> Target:
-    from afx_live.realtime.osc.packets import MAX_MESSAGES, BadPacket, check, decode
+    from afx_live.realtime.osc.packets import MAX_MESSAGES, BadPacket, decode
 
     def target(data: bytes) -> None:
         begin = time.thread_time()  # of this thread: the computer may be busy with something else
         try:
-            check(data)
+            messages = decode(data)
         except BadPacket:
             return
-        messages = decode(data)
         assert 1 <= len(messages) <= MAX_MESSAGES or data.startswith(b"#bundle")
-        for timed in messages:
-            assert timed.message.address.startswith("/")
-            assert all(isinstance(v, str) or math.isfinite(v) for v in timed.message.params)
+        for message in messages:
+            assert message.address.startswith("/")
+            assert all(isinstance(v, str) or math.isfinite(v) for v in message.arguments)
         assert time.thread_time() - begin < 0.1
 
     return target
@@ -255,11 +258,11 @@ def model_target() -> Target:
     from afx_live.matching import model
 
     folder = Path(tempfile.mkdtemp())
-    for name in model.GRAPHS:
-        (folder / name).touch()
+    for graph in model.GRAPHS:
+        (folder / graph.file).touch()
     empty: Any = lambda *a, **k: None  # noqa: E731
-    model.check_graph = model.run_in_sandbox = model.session = empty
-    model.MatchModel._sizes = model.sizes = empty
+    model.check_graph = model.run_in_sandbox = model.load_graph = empty
+    model.trial_run = lambda *a: model.model_format.read(folder)[0].output_sizes
     rng = np.random.default_rng(0)
 
     def target(data: bytes) -> None:
@@ -268,7 +271,7 @@ def model_target() -> Target:
             made = model.MatchModel(folder)
         except model.ModelError as error:
             return short(error)
-        bands, effects = len(made._bands_hz), len(made.chain.order)
+        bands, effects = len(made.bands_hz), len(made.chain.order)
         unit, curve = rng.random(len(made.chain.params)), rng.normal(0.0, 10.0, bands)
         settings = made.settings(model.Prediction(unit, rng.random(effects), curve, 0.5))
         assert all(math.isfinite(v) for step in settings.effects for v in step.values.values())
@@ -277,9 +280,9 @@ def model_target() -> Target:
 
 
 def model_seeds() -> list[bytes]:
-    from afx_live.realtime.cli.commands import SHIPPED
+    from afx_live.presets import SHIPPED_MODEL
 
-    spec = json.loads((SHIPPED / "model.json").read_text())
+    spec = json.loads((SHIPPED_MODEL / "model.json").read_text())
     nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     spec["sha256"] = {"encoder.onnx": nothing, "controller.onnx": nothing}
     return [json.dumps(spec).encode()]
@@ -290,13 +293,14 @@ def model_seeds() -> list[bytes]:
 
 def graph_target() -> Target:
     from afx_live.matching import onnx_sandbox
+    from afx_live.matching.format import ENCODER
 
-    path, waveform = Path("encoder.onnx"), np.random.default_rng(0).normal(0.0, 0.1, (1, WINDOW)).astype(np.float32)
+    folder, waveform = Path("fuzzed"), np.random.default_rng(0).normal(0.0, 0.1, (1, WINDOW)).astype(np.float32)
 
     def target(data: bytes) -> None:
         try:
-            onnx_sandbox.check_graph(path, data)
-            onnx_sandbox.run(path, onnx_sandbox.session(path, data), {"waveform": waveform})
+            onnx_sandbox.check_graph(folder / ENCODER.file, data)
+            onnx_sandbox.run_graph(folder, ENCODER, onnx_sandbox.load_graph(folder, ENCODER, data), [waveform])
         except onnx_sandbox.ModelError as error:
             short(error)
 
@@ -354,8 +358,8 @@ def graph_seeds() -> list[bytes]:
 
 
 def audio_target() -> Target:
-    from afx_live.matching.model import ClipError
-    from afx_live.realtime.audio.render import fixed, listen, render
+    from afx_live.matching import ClipError, given_settings, read_clip
+    from afx_live.realtime.audio.render import render
 
     folder = Path(tempfile.mkdtemp())
     path, played = folder / "fuzzed", 0
@@ -364,15 +368,16 @@ def audio_target() -> Target:
         nonlocal played
         path.write_bytes(data)
         try:
-            heard = listen(path)
-            assert heard.frames > 0
-            assert math.isfinite(heard.lufs)
-            assert np.isfinite(heard.stretches).all()
+            clip = read_clip(path)
+            assert clip.frames > 0
+            assert math.isfinite(clip.lufs)
+            assert np.isfinite(clip.excerpts).all()
             played += 1
             if played % 50 == 0:
                 from afx_live.chain import ChainSettings
 
-                render(heard, fixed(heard, ChainSettings(), -20.0), folder / "out.wav", lambda frames: None, force=True)
+                found = given_settings(clip, ChainSettings(), -20.0)
+                render(clip, found, folder / "out.wav", lambda frames: None, force=True)
         except ClipError as error:
             short(error)
 

@@ -1,0 +1,58 @@
+"""Matching: an input and a reference → settings of a chain, their level solved.
+
+Arrays in, arrays out; no audio device and no torch.
+
+>>> import soundfile
+>>> from afx_live.presets import clip
+>>> x, sample_rate = soundfile.read(clip("guitar"))
+>>> found = match(x, soundfile.read(clip("guitar_reference"))[0], sample_rate)
+>>> [name for name, p in found.probabilities.items() if p > 0.9]
+['distortion']
+>>> y = found.play(x)
+
+match          arrays, files or features to a `Match`
+model          a model folder at work: features of a sound, predicted settings
+format         what is in a model folder; the only place that knows
+onnx_sandbox   graphs from elsewhere, tried in a process of their own
+clips          audio files: read with care, excerpts of what is active in them
+reference      a reference file, and everything that is asked of it
+level          loudness through a chain, and gains that reach a loudness
+equaliser_fit  the equaliser's curve, and settings for a wanted curve
+words          what was chosen, in words
+"""
+
+from .clips import Clip, ClipError, open_clip, read_clip
+from .equaliser_fit import fit_curve, settings_curve_db
+from .level import loudness, solve_level
+from .match import Match, given_settings, match, match_clip, match_features, result_in_range
+from .model import Features, MatchModel, Prediction, feature_distance
+from .onnx_sandbox import ModelError
+from .reference import ReferenceClip, mean_lufs, read_reference
+from .words import OUT_OF_RANGE, sentences
+
+__all__ = [
+    "OUT_OF_RANGE",
+    "Clip",
+    "ClipError",
+    "Features",
+    "Match",
+    "MatchModel",
+    "ModelError",
+    "Prediction",
+    "ReferenceClip",
+    "feature_distance",
+    "fit_curve",
+    "given_settings",
+    "loudness",
+    "match",
+    "match_clip",
+    "match_features",
+    "mean_lufs",
+    "open_clip",
+    "read_clip",
+    "read_reference",
+    "result_in_range",
+    "sentences",
+    "settings_curve_db",
+    "solve_level",
+]

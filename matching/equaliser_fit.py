@@ -1,4 +1,4 @@
-"""The equaliser's curve, and settings for a wanted one."""
+"""The equaliser's curve, and the settings that come nearest to a wanted one."""
 
 import numpy as np
 
@@ -7,35 +7,39 @@ from ..dsp.compiler import MAX_COEFS, call_design, call_jacobian, jit
 from ..effects import load
 
 SECTIONS, PER_SECTION = 6, 5
-PRIOR = 0.15
-"""How much a whole range of a parameter's movement away from its start weighs, in dB."""
+PRIOR_DB = 0.15
+"""A parameter that moves across its whole range costs as much as this RMS error of the curve, in dB."""
 
 
 def curve_db(values: np.ndarray, hz: np.ndarray, sample_rate: float) -> np.ndarray:
-    """Give the equaliser's magnitude in dB: values (18,) in its parameters' order, hz (bands,)."""
+    """Give the equaliser's magnitude in dB (bands,): values (18,) in its parameters' order and units, hz (bands,)."""
     coef = np.zeros(MAX_COEFS)
     _coefficients(load("equaliser").design_c.address, np.ascontiguousarray(values, np.float64), sample_rate, coef)
     above, below = _sides(coef, np.exp(-2j * np.pi * hz / sample_rate))
     return 20.0 * np.log10(np.abs(above / below) + 1e-9).sum(0)
 
 
-def of_settings(settings: ChainSettings, hz: np.ndarray, sample_rate: float) -> np.ndarray:
-    """Give the curve of a chain's equaliser; zeros if it is off or left out."""
-    for step in settings.effects:
-        if step.effect == "equaliser" and step.enabled:
-            return curve_db(np.array([step.values[p.name] for p in load("equaliser").params]), hz, sample_rate)
+def settings_curve_db(settings: ChainSettings, hz: np.ndarray, sample_rate: float) -> np.ndarray:
+    """Give the curve in dB (bands,) of a chain's equaliser at hz (bands,); zeros if it is off or left out."""
+    for each in settings.effects:
+        if each.effect == "equaliser" and each.enabled:
+            return curve_db(np.array([each.values[p.name] for p in load("equaliser").params]), hz, sample_rate)
     return np.zeros_like(hz)
 
 
-def fit(
-    wanted_db: np.ndarray, hz: np.ndarray, weights: np.ndarray, start: np.ndarray, sample_rate: float, rounds: int = 40
+def fit_curve(
+    wanted_db: np.ndarray,
+    hz: np.ndarray,
+    weights: np.ndarray,
+    start: np.ndarray,
+    sample_rate: float,
+    iterations: int = 40,
 ) -> np.ndarray:
-    """Move unit parameters (18,) from `start` until the curve has the shape of `wanted_db` at `hz`.
+    """Move unit parameters (18,) from `start` until the curve has the shape of `wanted_db` at `hz`; about 8 ms.
 
-    wanted_db, hz and weights are (bands,); the weights' mean is 1.
-    The level of the curve is free: whoever asks solves it. Levenberg-Marquardt on the exact Jacobian,
-    with a prior that keeps every parameter near its start unless moving it pays. Returns unit
-    parameters; about 8 ms.
+    wanted_db, hz and weights are (bands,); the weights' mean is 1. The level of the curve is free: it is solved
+    later. Levenberg-Marquardt (D. W. Marquardt, SIAM J. Appl. Math. 11(2), 1963) on the exact Jacobian, with a
+    prior that keeps every parameter near its start unless moving it pays. Returns unit parameters (18,).
     """
     effect = load("equaliser")
     z = np.exp(-2j * np.pi * hz / sample_rate)
@@ -43,12 +47,12 @@ def fit(
 
     def error(at: np.ndarray) -> np.ndarray:
         here = curve_db(np.array([p.value(u) for p, u in zip(effect.params, at, strict=True)]), hz, sample_rate)
-        return np.concatenate([_shape(here - wanted_db, weights), PRIOR * np.sqrt(len(hz)) * (at - start)])
+        return np.concatenate([_shape(here - wanted_db, weights), PRIOR_DB * np.sqrt(len(hz)) * (at - start)])
 
     residual = error(unit)
-    for _ in range(rounds):
+    for _ in range(iterations):
         slope = _slope(effect, unit, z, sample_rate)
-        slope = np.concatenate([_shape(slope, weights), PRIOR * np.sqrt(len(hz)) * np.eye(len(unit))])
+        slope = np.concatenate([_shape(slope, weights), PRIOR_DB * np.sqrt(len(hz)) * np.eye(len(unit))])
         hessian, gradient = slope.T @ slope, slope.T @ residual
         step = np.linalg.solve(hessian + damping * np.diag(np.diag(hessian) + 1e-6), gradient)
         trial = np.clip(unit - step, 0.001, 0.999)
@@ -61,13 +65,13 @@ def fit(
 
 
 def _shape(curves: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Take the mean off, weigh: bands first, one curve or many."""
+    """Subtract the weighted mean and apply the weights: (bands,) for one curve, (bands, …) for many."""
     weights = weights.reshape(-1, *[1] * (curves.ndim - 1))
     return np.sqrt(weights) * (curves - (weights * curves).mean(0))
 
 
 def _slope(effect, unit: np.ndarray, z: np.ndarray, sample_rate: float) -> np.ndarray:
-    """Give d curve / d unit (bands, params): the design's Jacobian, through the magnitude, through the range."""
+    """Give d curve / d unit (bands, params): the design's Jacobian, through magnitude and range."""
     values = np.array([p.value(u) for p, u in zip(effect.params, unit, strict=True)])
     coef, jac = np.zeros(MAX_COEFS), np.zeros((len(values), MAX_COEFS))
     _coefficients(effect.design_c.address, values, sample_rate, coef)

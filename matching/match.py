@@ -1,127 +1,155 @@
-"""Matching: from what was heard to settings whose level is solved, not predicted."""
+"""Matching: an input and a reference → settings of a chain whose level is solved.
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import takewhile
+`match` takes arrays; `match_clip` takes files that were read; `match_features` is what both do, and what a live
+session does in parts.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..chain import ChainPlayer, ChainSettings
-from ..realtime.audio.blocks import loudness, metered
-from .model import ClipError, Features, MatchModel, Prediction
-
-QUIETEST_LUFS = -60.0
-LOUDEST_LUFS = 0.0
-GATE_ROUNDS = 3
-"""A gain lifts quiet parts over the absolute gate of -70 LUFS, which moves the loudness: so often it is asked again."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A reference clip as the predictor heard it, and how loud it is."""
-
-    path: Path
-    description: Features
-    lufs: float
-    seconds: float
+from ..chain import ChainPlayer, ChainSettings, play_clip
+from ..presets import SHIPPED_MODEL, Preset, provenance
+from .clips import MAX_CHANNELS, Clip, ClipError
+from .level import MAX_LUFS, TRAINED_LUFS, loudness, solve_level
+from .model import Features, MatchModel, Prediction
+from .reference import ReferenceClip, mean_lufs
 
 
 @dataclass(frozen=True)
 class Match:
-    """What to play, what it was decided on, and whether it comes as near the references as a match may."""
+    """What to play, and what it was decided on.
+
+    settings: what to play, its level solved; sample_rate: of the input, in Hz; input_lufs, target_lufs: loudness
+    before and after, the target None for the input's; in_range: False if nothing that the chain can do comes near
+    the references; probabilities: that the reference has each effect, by name, and prediction: all that the model
+    said, both empty for settings that were given and not matched; source: see `presets.provenance`.
+    """
 
     settings: ChainSettings
-    prediction: Prediction | None
+    sample_rate: float
     input_lufs: float
     target_lufs: float | None
-    reached: bool = True
+    in_range: bool = True
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    prediction: Prediction | None = None
+    source: Mapping[str, Any] = field(default_factory=dict)
 
+    def play(self, x: np.ndarray) -> np.ndarray:
+        """Play a sound (frames,) or (frames, channels) of the match's sample rate, in time; the same shape, float64."""
+        return play_clip(self.settings, x, self.sample_rate)
 
-def goal_of(references: Sequence[Reference]) -> float:
-    """Give the references' mean loudness; what is over full scale, nothing can reach."""
-    return min(float(np.mean([r.lufs for r in references])), LOUDEST_LUFS)
-
-
-def target_of(references: Sequence[Reference], input_lufs: float, amount: float) -> float:
-    """Give the loudness to reach: the references', or as far towards it as the amount goes."""
-    return input_lufs + amount * (goal_of(references) - input_lufs)
-
-
-def solve_level(
-    settings: ChainSettings,
-    x: np.ndarray,
-    sample_rate: float,
-    target_lufs: float | None,
-    trained_lufs: float,
-    input_gain_db: float | None = None,
-) -> ChainSettings:
-    """Set both gains: in, so that the equaliser leaves the loudness the chain was trained at; out, to the target.
-
-    x (frames,) or (frames, channels) is a stretch of the input. Closed form: up to the equaliser
-    everything is linear, and the output gain comes after everything that is not. Without a target
-    the loudness stays the input's. With an `input_gain_db` only the output gain is solved. Silence
-    changes nothing.
-    """
-    x = x[:, None] if x.ndim == 1 else x[:, :2]
-    lufs = loudness(x, sample_rate)
-    if not lufs > QUIETEST_LUFS:
-        return settings
-    if input_gain_db is None:
-        linear = ChainSettings(
-            tuple(takewhile(lambda step: step.effect == "equaliser" or not step.enabled, settings.effects))
-        )
-        toned = loudness(x, sample_rate, linear)
-        # two ears of one sound read 3 LU more than one (BS.1770 adds them), and drive an effect as hard
-        input_gain_db = _gain(trained_lufs + 10.0 * np.log10(x.shape[1]) - toned)
-    ready = replace(settings, input_gain_db=input_gain_db, output_gain_db=0.0)
-    played, gain_db = metered(x, sample_rate, ready), 0.0
-    for _ in range(GATE_ROUNDS):
-        if not played.lufs(gain_db) > -np.inf:
-            return ready
-        gain_db = _gain(gain_db + (lufs if target_lufs is None else target_lufs) - played.lufs(gain_db))
-    return replace(ready, output_gain_db=gain_db)
-
-
-def _gain(gain_db: float) -> float:
-    return float(np.clip(gain_db, -48.0, 48.0))
+    def preset(self, name: str = "match") -> Preset:
+        """Give the match as a preset, to be saved or played. Raises PresetError for a name that no file can have."""
+        target = None if self.target_lufs is None else min(self.target_lufs, MAX_LUFS)
+        return Preset(name, self.settings, 1.0, target, self.source)
 
 
 def match(
-    predictor: MatchModel,
-    heard: Features,
+    x: np.ndarray,
+    reference: np.ndarray | Sequence[np.ndarray],
+    sample_rate: float,
+    model: MatchModel | None = None,
+    *,
+    amount: float = 1.0,
+) -> Match:
+    """Find settings with which `x` sounds like `reference`.
+
+    x (frames,) or (frames, channels) is mono or stereo, reference has any number of channels, both at
+    `sample_rate`; what is predicted for a list of references is averaged. Without a `model` the shipped one is
+    used. `amount` 0 … 1 scales the change. Nothing is played: `match(…).play(x)` does that. Raises ClipError for
+    a sound that is silent or shorter than 1 s, ValueError for a shape or amount that is not allowed.
+    """
+    model = _shipped() if model is None else model
+    several = [reference] if isinstance(reference, np.ndarray) else reference
+    if not 0.0 <= amount <= 1.0:
+        raise ValueError(f"amount: {amount:g} is not in [0, 1]")
+    x = _checked(x, "x")
+    if x.shape[1] > MAX_CHANNELS:
+        raise ValueError(f"x has {x.shape[1]} channels; a chain plays 1 or 2")
+    clips = []
+    for i, each in enumerate(several):
+        name = f"reference[{i}]" if len(several) > 1 else "reference"
+        sound = _checked(each, name)
+        features = model.analyse(sound, sample_rate, name)
+        clips.append(ReferenceClip(Path(name), features, loudness(sound, sample_rate), len(sound) / sample_rate))
+    return match_features(model, model.analyse(x, sample_rate, "x"), x, sample_rate, clips, amount)
+
+
+def _checked(sound: np.ndarray, name: str) -> np.ndarray:
+    """Give a sound as (frames, channels); ValueError for another shape."""
+    x = np.asarray(sound, np.float64)
+    if x.ndim not in (1, 2):
+        raise ValueError(f"{name} has the shape {x.shape}; it must be (frames,) or (frames, channels)")
+    if x.ndim == 2 and x.shape[0] < x.shape[1]:
+        raise ValueError(f"{name} has the shape {x.shape}; it must be (frames, channels): give {name}.T")
+    return x if x.ndim == 2 else x[:, None]
+
+
+@lru_cache(1)
+def _shipped() -> MatchModel:
+    return MatchModel(SHIPPED_MODEL)
+
+
+def match_features(
+    model: MatchModel,
+    features: Features,
     x: np.ndarray,
     sample_rate: float,
-    references: Sequence[Reference],
+    references: Sequence[ReferenceClip],
     amount: float = 1.0,
-    lufs: float | None = None,
+    input_lufs: float | None = None,
 ) -> Match:
-    """Predict settings for an input that was `heard`, scale them by `amount`, and solve their level on x.
+    """Predict settings for an input of these features, scale them by `amount`, and solve their level on x.
 
-    `lufs` is the loudness of the whole input, if x is but a part of it.
+    x (frames,) or (frames, channels) is a part of the input, or all of it; `input_lufs` is the loudness of the
+    whole input, if x is only a part.
     """
-    prediction = predictor.predict(heard, [r.description for r in references])
-    here = loudness(x if x.ndim == 2 else x[:, None], sample_rate)
-    lufs = here if lufs is None else lufs
-    target = target_of(references, lufs, amount)
-    settings = predictor.settings(prediction).scaled(amount)
-    solved = solve_level(settings, x, sample_rate, target + here - lufs, predictor.lufs)
-    near = amount < 1.0 or reaches(predictor, solved, x, sample_rate, references, prediction.kin)
-    return Match(solved, prediction, lufs, target, near)
+    prediction = model.predict(features, [r.features for r in references])
+    x_lufs = loudness(x if x.ndim == 2 else x[:, None], sample_rate)
+    input_lufs = x_lufs if input_lufs is None else input_lufs
+    target = input_lufs + amount * (mean_lufs(references) - input_lufs)
+    settings = model.settings(prediction).scaled(amount)
+    solved = solve_level(settings, x, sample_rate, target + x_lufs - input_lufs, model.lufs)
+    near = amount < 1.0 or result_in_range(model, solved, x, sample_rate, references, prediction.same_source)
+    chances = dict(zip(model.chain.order, map(float, prediction.probability), strict=True))
+    source = provenance([r for r in references if r.sha256], model.name)
+    return Match(solved, sample_rate, input_lufs, target, near, chances, prediction, source)
 
 
-def reaches(
-    predictor: MatchModel,
+def match_clip(clip: Clip, model: MatchModel, references: Sequence[ReferenceClip], amount: float = 1.0) -> Match:
+    """Match a file to references; rendering makes its level right over its whole length. Raises ClipError."""
+    features = model.analyse(clip.excerpts, clip.sample_rate, str(clip.path))
+    return match_features(model, features, clip.excerpts, clip.sample_rate, references, amount, clip.lufs)
+
+
+def given_settings(
+    clip: Clip, settings: ChainSettings, target_lufs: float | None, trained_lufs: float = TRAINED_LUFS
+) -> Match:
+    """Use given settings on a file, its level solved for a loudness or (None) for the file's own."""
+    target = clip.lufs if target_lufs is None else target_lufs
+    excerpts_lufs = loudness(clip.excerpts, clip.sample_rate)
+    target_here = target + excerpts_lufs - clip.lufs
+    solved = solve_level(settings, clip.excerpts, clip.sample_rate, target_here, trained_lufs)
+    return Match(solved, clip.sample_rate, clip.lufs, target)
+
+
+def result_in_range(
+    model: MatchModel,
     settings: ChainSettings,
     x: np.ndarray,
     sample_rate: float,
-    references: Sequence[Reference],
-    kin: float,
+    references: Sequence[ReferenceClip],
+    same_source: float,
 ) -> bool:
-    """Play a stretch of the input (frames, channels) and tell whether it may pass for one of the references now."""
+    """Play a part of the input (frames, channels) and say whether it now sounds like one of the references."""
     x = x[:, None] if x.ndim == 1 else x[:, :2]
     try:
-        played = predictor.analyse(ChainPlayer(settings, sample_rate, x.shape[1]).play(x), sample_rate)
-    except ClipError:  # nothing is heard of it
+        played = model.analyse(ChainPlayer(settings, sample_rate, x.shape[1]).play(x), sample_rate)
+    except ClipError:  # silent
         return True
-    return predictor.reached(played, [r.description for r in references], kin)
+    return model.in_range(played, [r.features for r in references], same_source)

@@ -1,32 +1,31 @@
-"""ONNX graphs that come from elsewhere: read with care, tried in a process of their own, then loaded.
+"""ONNX graphs from elsewhere: read with care, tried in a process of their own, then loaded.
 
-A checksum says that a file is the one its folder was written with, not that it means well. onnxruntime
+A checksum says that a file is the one its folder was written with, not that it is harmless. onnxruntime
 refuses most of what is broken, but a loop may run for ever and a shape may ask for all memory there is.
-So nothing with loops, branches or data in other files is taken, and a graph that is not shipped must
-run once in a child process with a bound on its time and memory before this one loads it.
+So graphs with loops, branches or data in other files are refused, and a graph that is not bundled must run
+once in a child process, with limits on its time and memory, before this one loads it.
+
+The child runs this file as a program. It imports nothing of ours, so that the trial costs little more than
+onnxruntime itself.
 """
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-GRAPHS = {
-    "encoder.onnx": ("waveform",),
-    "controller.onnx": ("input_statistics", "input_embedding", "reference_statistics", "reference_embedding"),
-}
-"""The graphs of a model, and their inputs."""
-OUTPUTS = {"encoder.onnx": 2, "controller.onnx": 4}
-MOST_BYTES = 500_000_000
+MAX_GRAPH_BYTES = 500_000_000
 TRIAL_S = 60.0
-"""A graph is loaded and run once within this time: the shipped one needs 0.4 s for both."""
-TRIAL_MEMORY = 4 << 30
-"""Bytes of address space a trial may take; the shipped model takes 0.3 GB."""
+"""Time limit for loading and running both graphs once: the shipped ones need 0.4 s."""
+TRIAL_BYTES = 4 << 30
+"""Limit on the child's address space; the shipped model takes 0.3 GB."""
 
 # Fields of onnx.proto, each under its message: what is inside, why it is refused, or what it may be.
 _LOOPS, _AWAY = "has loops or branches in it", "keeps data in another file"
@@ -37,8 +36,19 @@ _GRAPH = {1: {5: _ATTRIBUTE, 7: (b"", b"ai.onnx")}, 5: _TENSOR, 15: _SPARSE}
 _MODEL = {7: _GRAPH, 20: "is for training", 25: _LOOPS}
 
 
+@dataclass(frozen=True)
+class GraphFormat:
+    """A graph's file, and the names of what goes in and comes out."""
+
+    file: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
 class ModelError(ValueError):
-    """A model folder that is not what this program can use (exit code 5). What its text quotes is cut."""
+    """A model folder that this program cannot use. The text is truncated and printable."""
+
+    exit_code = 5
 
     def __init__(self, text: str) -> None:
         shown = "".join(c if c.isprintable() else "?" for c in text[:1000])
@@ -46,9 +56,9 @@ class ModelError(ValueError):
 
 
 def check_graph(path: Path, data: bytes) -> None:
-    """Refuse a graph with loops, branches, functions or data in other files, or that is no graph. Raises ModelError."""
-    if len(data) > MOST_BYTES:
-        raise ModelError(f"{path} is longer than the {MOST_BYTES} bytes a graph may have")
+    """Refuse a graph with loops, branches, functions or data in other files. Raises ModelError."""
+    if len(data) > MAX_GRAPH_BYTES:
+        raise ModelError(f"{path} is longer than the {MAX_GRAPH_BYTES} bytes a graph may have")
     todo: list[tuple[memoryview, Mapping[int, Any]]] = [(memoryview(data), _MODEL)]
     try:
         while todo:
@@ -99,96 +109,106 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
     raise IndexError
 
 
-def session(path: Path, data: bytes, provider: str = "CPUExecutionProvider") -> Any:
+def load_graph(folder: Path, graph: GraphFormat, data: bytes, provider: str = "CPUExecutionProvider") -> Any:
     """Make an onnxruntime session of a graph: one thread, no spinning. Raises ModelError."""
     import onnxruntime
 
+    path = folder / graph.file
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # it must not fight the audio thread
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # it must not compete with the audio thread
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4  # what is wrong is in the exception
+    options.log_severity_level = 4  # errors are in the exception
     try:
-        made = onnxruntime.InferenceSession(data, options, providers=[provider])
-    except Exception as error:  # onnxruntime raises its own kinds, without a common base
+        session = onnxruntime.InferenceSession(data, options, providers=[provider])
+    except Exception as error:  # onnxruntime's exceptions have no common base
         raise ModelError(f"{path}: onnxruntime cannot load it: {_short(error)}") from None
-    inputs = {i.name for i in made.get_inputs()}
-    if inputs != {*GRAPHS[path.name]}:
-        raise ModelError(f"{path} takes {', '.join(inputs)}, and not {', '.join(GRAPHS[path.name])}; export again")
-    return made
+    inputs = {i.name for i in session.get_inputs()}
+    if inputs != {*graph.inputs}:
+        raise ModelError(f"{path} takes {', '.join(inputs)}, and not {', '.join(graph.inputs)}; export again")
+    return session
 
 
-def run(path: Path, graph: Any, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """Run a graph: (1, size) arrays in, as many (1, size) float32 arrays out as it must have. Raises ModelError."""
+def run_graph(folder: Path, graph: GraphFormat, session: Any, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Run a graph: (1, size) arrays in and out, in the order of its format, float32. Raises ModelError."""
+    path = folder / graph.file
     try:
-        answers = graph.run(None, dict(inputs))
+        outputs = session.run(None, dict(zip(graph.inputs, inputs, strict=True)))
     except Exception as error:
         raise ModelError(f"{path}: onnxruntime cannot run it: {_short(error)}") from None
-    shapes = [getattr(x, "shape", None) for x in answers]
-    if len(shapes) != OUTPUTS[path.name] or any(s is None or len(s) != 2 or s[0] != 1 or s[1] < 1 for s in shapes):
-        raise ModelError(f"{path} answers with {shapes}, and not with {OUTPUTS[path.name]} rows; export again")
-    if not all(x.dtype == np.float32 for x in answers):
-        raise ModelError(f"{path} answers with {answers[0].dtype}, and not with float32; export again")
-    return answers
+    shapes = [getattr(x, "shape", None) for x in outputs]
+    count = len(graph.outputs)
+    if len(shapes) != count or any(s is None or len(s) != 2 or s[0] != 1 or s[1] < 1 for s in shapes):
+        raise ModelError(f"{path} answers with {shapes}, and not with {count} rows; export again")
+    if not all(x.dtype == np.float32 for x in outputs):
+        raise ModelError(f"{path} answers with {outputs[0].dtype}, and not with float32; export again")
+    return outputs
 
 
-def sizes(folder: Path, sessions: Mapping[str, Any], window: int) -> list[int]:
-    """Run both graphs on a window of noise and give the sizes of the controller's answers. Raises ModelError."""
+def trial_run(folder: Path, graphs: Sequence[GraphFormat], sessions: Sequence[Any], window: int) -> list[int]:
+    """Run the encoder on a window of noise and the controller on its outputs; gives the sizes of the controller's."""
+    encoder, controller = graphs
     waveform = np.random.default_rng(0).normal(0.0, 0.05, (1, window)).astype(np.float32)
-    heard = run(folder / "encoder.onnx", sessions["encoder.onnx"], {"waveform": waveform})
-    inputs = dict(zip(GRAPHS["controller.onnx"], heard + heard, strict=True))
-    return [x.shape[1] for x in run(folder / "controller.onnx", sessions["controller.onnx"], inputs)]
+    features = run_graph(folder, encoder, sessions[0], [waveform])
+    return [x.shape[1] for x in run_graph(folder, controller, sessions[1], features + features)]
 
 
-def run_in_sandbox(folder: Path, data: Mapping[str, bytes], window: int, timeout_s: float = TRIAL_S) -> None:
+def run_in_sandbox(
+    folder: Path, graphs: Sequence[GraphFormat], data: Sequence[bytes], window: int, timeout_s: float = TRIAL_S
+) -> None:
     """Load and run graphs in a child process. Raises ModelError if they fail, or the child dies or takes too long."""
-    from ..realtime.audio.devices import child_env
-
-    head = json.dumps({"folder": str(folder), "window": window, "sizes": {n: len(d) for n, d in data.items()}})
-    command = [sys.executable, "-m", __name__]
+    head = {
+        "folder": str(folder),
+        "window": window,
+        "graphs": [asdict(graph) for graph in graphs],
+        "sizes": [len(d) for d in data],
+    }
     try:
         done = subprocess.run(
-            command,
-            input=b"".join([head.encode(), b"\n", *data.values()]),
+            [sys.executable, __file__],
+            input=b"".join([json.dumps(head).encode(), b"\n", *data]),
             capture_output=True,
             timeout=timeout_s,
-            env=child_env(None),
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"},
         )
     except subprocess.TimeoutExpired:
         raise ModelError(f"{folder}: its graphs do not end within {timeout_s:g} s; export again") from None
-    said = done.stdout.decode("utf-8", "replace").strip()
-    if done.returncode == 0 and said == "runs":
+    answer = done.stdout.decode("utf-8", "replace").strip()
+    if done.returncode == 0 and answer == "runs":
         return
-    if done.returncode == 5 and said:
-        raise ModelError(said)
+    if done.returncode == 5 and answer:
+        raise ModelError(answer)
     lines = done.stderr.decode("utf-8", "replace").split("\n")
     why = f"signal {-done.returncode}" if done.returncode < 0 else " ".join(lines[-2:]).strip()[:200]
-    raise ModelError(f"{folder}: its graphs end onnxruntime ({why}); export again, or use another model")
+    raise ModelError(f"{folder}: its graphs crash onnxruntime ({why}); export again, or use another model")
 
 
 def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def _bounded() -> None:
-    """Bound this process' memory and time, where the system can."""
+def _limit_resources() -> None:
+    """Limit this process' memory and time, where the system can."""
     try:
         import resource
-    except ImportError:  # Windows: the parent's clock is the bound
+    except ImportError:  # Windows: the parent's timeout is the limit
         return
-    bounds = {resource.RLIMIT_AS: TRIAL_MEMORY, resource.RLIMIT_CPU: int(TRIAL_S), resource.RLIMIT_CORE: 0}
-    for what, most in bounds.items():
-        with suppress(ValueError, OSError):  # macOS knows no bound on memory; a bound may be tighter already
+    limits = {resource.RLIMIT_AS: TRIAL_BYTES, resource.RLIMIT_CPU: int(TRIAL_S), resource.RLIMIT_CORE: 0}
+    for what, most in limits.items():
+        with suppress(ValueError, OSError):  # macOS has no limit on memory; a limit may be tighter already
             resource.setrlimit(what, (most, most))
 
 
 def _main() -> int:
-    """Be the child: read the graphs from standard input, run them once, say how it went."""
-    _bounded()
+    """Be the child: read the graphs from standard input, run them once, print how it went."""
+    _limit_resources()
     head = json.loads(sys.stdin.buffer.readline())
-    folder = Path(head["folder"])
+    folder, graphs = Path(head["folder"]), [GraphFormat(**graph) for graph in head["graphs"]]
     try:
-        loaded = {n: session(folder / n, sys.stdin.buffer.read(size)) for n, size in head["sizes"].items()}
-        sizes(folder, loaded, head["window"])
+        sessions = [
+            load_graph(folder, graph, sys.stdin.buffer.read(size))
+            for graph, size in zip(graphs, head["sizes"], strict=True)
+        ]
+        trial_run(folder, graphs, sessions, head["window"])
     except ModelError as error:
         print(error)
         return 5

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from afx_live.matching import MatchModel
 from afx_live.presets import clip
 from support.jack import Jack, need
 
@@ -35,6 +36,12 @@ def jack():
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def model() -> MatchModel:
+    """The shipped model; not to be changed."""
+    return MatchModel()
 
 
 @pytest.fixture(scope="session")

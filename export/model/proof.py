@@ -1,10 +1,14 @@
 """Prove a model folder: onnxruntime must give, on the proof clips, the numbers torch gave."""
 
-import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from ...matching.format import CONTROLLER, DESCRIPTION, ENCODER, GRAPHS, PROOF, PROOF_CLIPS
+from ...matching.onnx_sandbox import load_graph, run_graph
 
 TOLERANCE = 2e-3
 """Largest difference in any output: normalised statistics, unit parameters, probabilities, dB."""
@@ -17,52 +21,47 @@ class ProofError(RuntimeError):
 
 
 def check(folder: Path, provider: str = "cpu") -> str:
-    """Run the proof clips and say how near the numbers came and what a look costs.
+    """Run the proof clips; say how close the numbers came and how long the analysis of 5 s takes.
 
-    Raises FileNotFoundError or ValueError for a folder that is not a model's, ValueError for a
+    Raises FileNotFoundError or ValueError (ModelError) for a folder that is not a model's, ValueError for a
     provider that this machine lacks, ProofError for numbers that differ.
     """
     import onnxruntime
 
     if PROVIDERS[provider] not in onnxruntime.get_available_providers():
         raise ValueError(f"no {provider} here: onnxruntime offers {', '.join(onnxruntime.get_available_providers())}")
-    for name in ("model.json", "encoder.onnx", "controller.onnx", "proof.npz"):
+    for name in (DESCRIPTION, *(graph.file for graph in GRAPHS), PROOF):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder} is not a model folder: {name} is missing")
-    json.loads((folder / "model.json").read_text())
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
     encoder, controller = (
-        onnxruntime.InferenceSession(folder / f"{name}.onnx", options, providers=[PROVIDERS[provider]])
-        for name in ("encoder", "controller")
+        load_graph(folder, graph, (folder / graph.file).read_bytes(), PROVIDERS[provider]) for graph in GRAPHS
     )
     if PROVIDERS[provider] not in encoder.get_providers():
         raise ValueError(f"onnxruntime could not start {provider}: it fell back to {encoder.get_providers()}")
-    with np.load(folder / "proof.npz") as proof:
-        clips = proof["clips"].astype(np.float32) / 32767.0
-        worst, spent = _compare(encoder, controller, clips, proof)
-    if worst[1] > TOLERANCE:
-        raise ProofError(f"{worst[0]} differs by {worst[1]:.2g}, more than {TOLERANCE:g}: the graphs are not the model")
+    with np.load(folder / PROOF) as proof:
+        clips = proof[PROOF_CLIPS].astype(np.float32) / 32767.0
+        (name, difference), seconds = _compare(folder, encoder, controller, clips, proof)
+    if not difference <= TOLERANCE:
+        raise ProofError(f"{name} differs by {difference:.2g}, more than {TOLERANCE:g}: the graphs are not the model")
     return (
-        f"{len(clips)} proof clips agree to {worst[1]:.1e} ({worst[0]}) on {provider}; "
-        f"a look at 5 s takes {1e3 * spent:.0f} ms on one thread"
+        f"{len(clips)} proof clips agree to {difference:.1e} ({name}) on {provider}; "
+        f"analysing 5 s takes {1e3 * seconds:.0f} ms on one thread"
     )
 
 
-def _compare(encoder, controller, clips, proof) -> tuple[tuple[str, float], float]:
-    described = [encoder.run(None, {"waveform": clip[None]}) for clip in clips]
+def _compare(
+    folder: Path, encoder: Any, controller: Any, clips: np.ndarray, proof: Mapping[str, np.ndarray]
+) -> tuple[tuple[str, float], float]:
+    """Give the output that differs most, by how much, and the seconds that one analysis takes."""
+    features = [run_graph(folder, ENCODER, encoder, [clip[None]]) for clip in clips]
     worst, times = ("", 0.0), []
     for i, clip in enumerate(clips):
         start = time.perf_counter()
-        here = encoder.run(None, {"waveform": clip[None]})
-        names = ("input_statistics", "input_embedding", "reference_statistics", "reference_embedding")
-        inputs = dict(zip(names, (*here, *described[(i + 1) % len(clips)]), strict=True))
-        answers = controller.run(None, inputs)
+        here = run_graph(folder, ENCODER, encoder, [clip[None]])
+        outputs = run_graph(folder, CONTROLLER, controller, here + features[(i + 1) % len(features)])
         times.append(time.perf_counter() - start)
-        keys = ("statistics", "embedding", "unit", "probability", "curve_db", "kin")
-        for key, value in zip(keys, (*here, *answers), strict=True):
-            difference = float(np.abs(value[0] - proof[key][i]).max())
+        for name, value in zip(ENCODER.outputs + CONTROLLER.outputs, here + outputs, strict=True):
+            difference = float(np.abs(value[0] - proof[name][i]).max())
             if not difference <= worst[1]:
-                worst = (key, difference)
+                worst = (name, difference)
     return worst, min(times)

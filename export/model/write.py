@@ -1,12 +1,9 @@
 """Write a model folder: two graphs, what they must be used with, and clips that prove them."""
 
-import hashlib
-import json
 import logging
 import shutil
 import tempfile
 import warnings
-from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,9 @@ import onnx
 import torch
 from torch import nn
 
-from ...chain import ChainParameters
+from ...matching import format as model_format
+from ...matching.format import CONTROLLER, ENCODER, GRAPHS, PROOF, PROOF_CLIPS
+from ...matching.onnx_sandbox import GraphFormat
 from ...training.features import LUFS, SAMPLE_RATE, WINDOW, WINDOW_S, band_centres
 from ...training.network import SettingsNetwork
 from ...training.pairs import level, window
@@ -24,29 +23,28 @@ from ...training.response_losses import band_weights
 from ...training.response_system import ResponseSystem
 from .proof import TOLERANCE, check
 
-FORMAT, VERSION = "afx-live-model", 1
 OPSET = 20
 
 
 class _Controller(nn.Module):
     """The controller as the live side calls it: probabilities instead of logits."""
 
-    def __init__(self, predictor: SettingsNetwork) -> None:
+    def __init__(self, network: SettingsNetwork) -> None:
         super().__init__()
-        self.predictor = predictor
+        self.network = network
 
     def forward(self, input_statistics, input_embedding, reference_statistics, reference_embedding):
-        unit, logits, curve, kin = self.predictor.control(
+        unit, logits, curve, same_source = self.network.control(
             input_statistics, input_embedding, reference_statistics, reference_embedding
         )
-        return unit, torch.sigmoid(logits), curve, torch.sigmoid(kin)
+        return unit, torch.sigmoid(logits), curve, torch.sigmoid(same_source)
 
 
 def write(checkpoint: Path, folder: Path, name: str, licence: str, force: bool = False) -> str:
     """Export a checkpoint to `folder` and say what was proved.
 
     The folder appears only when onnxruntime has given torch's numbers on the proof clips. Raises
-    FileNotFoundError, FileExistsError, ValueError for a checkpoint that is not ours, ProofError.
+    FileNotFoundError, FileExistsError, ValueError for a checkpoint of something else, ProofError.
     """
     if folder.exists() and not force:
         raise FileExistsError(f"{folder} exists; choose another folder or add --force")
@@ -57,14 +55,14 @@ def write(checkpoint: Path, folder: Path, name: str, licence: str, force: bool =
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".afx-export-") as scratch:
         draft = Path(scratch) / "model"
         draft.mkdir()
-        _write_proof(system.predictor, draft)  # first: exporting leaves the module in no defined mode
+        _write_proof(system.predictor, draft)  # first: exporting leaves the module in an undefined mode
         _write_graphs(system.predictor, draft)
-        (draft / "model.json").write_text(json.dumps(_describe(system, name, licence, draft), indent=2) + "\n")
-        said = check(draft)
+        model_format.write(draft, _described(system, name, licence, draft))
+        proved = check(draft)
         if folder.exists():
             shutil.rmtree(folder)
         draft.rename(folder)
-    return f"{folder}: {said}"
+    return f"{folder}: {proved}"
 
 
 def _load(checkpoint: Path) -> ResponseSystem:
@@ -75,22 +73,17 @@ def _load(checkpoint: Path) -> ResponseSystem:
     return system.eval()
 
 
-def _write_graphs(predictor: SettingsNetwork, folder: Path) -> None:
-    size, embedding = predictor.encoder.statistics, predictor.encoder.embedding
+def _write_graphs(network: SettingsNetwork, folder: Path) -> None:
+    size, embedding = network.encoder.statistics, network.encoder.embedding
     clip = (torch.randn(1, WINDOW) * 0.05,)
-    described = (torch.randn(1, size), torch.randn(1, embedding), torch.randn(1, size), torch.randn(1, embedding))
-    _export(predictor.encoder, clip, folder / "encoder.onnx", ["waveform"], ["statistics", "embedding"])
-    _export(
-        _Controller(predictor),
-        described,
-        folder / "controller.onnx",
-        ["input_statistics", "input_embedding", "reference_statistics", "reference_embedding"],
-        ["unit", "probability", "curve_db", "kin"],
-    )
+    features = (torch.randn(1, size), torch.randn(1, embedding), torch.randn(1, size), torch.randn(1, embedding))
+    _export(network.encoder, clip, folder, ENCODER)
+    _export(_Controller(network), features, folder, CONTROLLER)
 
 
-def _export(module: nn.Module, example: tuple, path: Path, inputs: list[str], outputs: list[str]) -> None:
+def _export(module: nn.Module, example: tuple, folder: Path, graph: GraphFormat) -> None:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    path = folder / graph.file
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -99,16 +92,16 @@ def _export(module: nn.Module, example: tuple, path: Path, inputs: list[str], ou
             path,
             dynamo=True,
             opset_version=OPSET,
-            input_names=inputs,
-            output_names=outputs,
+            input_names=list(graph.inputs),
+            output_names=list(graph.outputs),
             external_data=False,
             verbose=False,
         )
-    _forget_sources(path)
+    _remove_source_paths(path)
 
 
-def _forget_sources(path: Path) -> None:
-    """Take out where in the source each node came from: it names the paths of the machine that exported."""
+def _remove_source_paths(path: Path) -> None:
+    """Remove where in the source each node came from: that names paths of the machine that exported."""
     model = onnx.load(path)
     for graph in (model.graph, *model.functions):
         for item in (*graph.node, *graph.value_info):
@@ -127,35 +120,30 @@ def _proof_clips() -> np.ndarray:
     return np.stack([level(window(x)) for x in (bursts, chord, sweep)]).astype(np.float32)
 
 
-def _write_proof(predictor: SettingsNetwork, folder: Path) -> None:
+def _write_proof(network: SettingsNetwork, folder: Path) -> None:
     clips = np.round(_proof_clips() * 32767.0).clip(-32767, 32767).astype(np.int16)
-    rows: dict[str, list[np.ndarray]] = {
-        k: [] for k in ("statistics", "embedding", "unit", "probability", "curve_db", "kin")
-    }
+    rows: dict[str, list[np.ndarray]] = {name: [] for graph in GRAPHS for name in graph.outputs}
     with torch.no_grad():
         waves = torch.from_numpy(clips.astype(np.float32) / 32767.0)
-        described = [predictor.encoder(w[None]) for w in waves]
-        for i, here in enumerate(described):
-            answers = _Controller(predictor).eval()(*here, *described[(i + 1) % len(described)])
-            for key, value in zip(rows, (*here, *answers), strict=True):
-                rows[key].append(value.numpy())
-    arrays: dict[str, Any] = {"clips": clips, **{k: np.concatenate(v) for k, v in rows.items()}}
-    np.savez_compressed(folder / "proof.npz", **arrays)
+        features = [network.encoder(w[None]) for w in waves]
+        for i, here in enumerate(features):
+            outputs = _Controller(network).eval()(*here, *features[(i + 1) % len(features)])
+            for name, value in zip(rows, (*here, *outputs), strict=True):
+                rows[name].append(value.numpy())
+    arrays: dict[str, Any] = {PROOF_CLIPS: clips, **{k: np.concatenate(v) for k, v in rows.items()}}
+    np.savez_compressed(folder / PROOF, **arrays)
 
 
-def _describe(system: ResponseSystem, name: str, licence: str, folder: Path) -> dict:
-    chain: ChainParameters = system.chain
-    files = ("encoder.onnx", "controller.onnx", "proof.npz")
+def _described(system: ResponseSystem, name: str, licence: str, folder: Path) -> dict[str, Any]:
+    chain = system.chain
     return {
-        "format": FORMAT,
-        "version": VERSION,
         "name": name,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "licence": licence,
         "sample_rate": SAMPLE_RATE,
         "window_s": WINDOW_S,
         "lufs": LUFS,
-        "chain": [{"effect": e.name, "params": [asdict(p) for p in e.params]} for e in chain.effects],
+        "chain": model_format.chain_data(chain),
         "fixed": [[e, p.name] for (e, p), fixed in zip(chain.params, system.fixed.tolist(), strict=True) if fixed],
         # for an input of another source than the reference, and of the same; `afx-study calibrate` chooses better
         "threshold": {effect: [0.85, 0.6] for effect in chain.order},
@@ -164,6 +152,6 @@ def _describe(system: ResponseSystem, name: str, licence: str, folder: Path) -> 
         "bands_hz": [round(v, 3) for v in band_centres().tolist()],
         "parameters": sum(p.numel() for p in system.predictor.parameters()),
         "tolerance": TOLERANCE,
-        "sha256": {f: hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in files},
+        "sha256": model_format.checksums(folder),
         "opset": OPSET,
     }

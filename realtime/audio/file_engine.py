@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 
 from ...chain import ChainSettings
 from ...dsp.loudness import integrated_loudness
-from .engine import LATENCY, Engine
-from .render import Heard, listen
+from ...matching import Clip, ClipError, open_clip, read_clip
+from ...matching.clips import MAX_CHANNELS
+from .engine import Engine
+from .safety import LOOKAHEAD
 from .shared_memory import METERS
 
 PREROLL_S, MOST_PREROLL_S = 0.5, 2.5
@@ -34,23 +35,22 @@ QUIET = {"in_lufs": -np.inf, "out_lufs": -np.inf}
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording that is worked on: what was heard of it, its highest sample, and its outline (PEAKS,)."""
+    """A recording that is worked on, its highest sample, and its outline: the peaks of up to PEAKS parts."""
 
-    heard: Heard
+    clip: Clip
     peak: float
     outline: np.ndarray
 
     @classmethod
     def open(cls, path: Path) -> "Recording":
-        """Listen to a file. Raises ClipError."""
-        heard = listen(path)
-        outline = np.zeros(PEAKS)
-        with soundfile.SoundFile(path) as sound:
-            size = max(-(-heard.frames // PEAKS), 1)
-            for i, block in enumerate(sound.blocks(size, dtype="float32", always_2d=True)):
-                outline[min(i, PEAKS - 1)] = max(outline[min(i, PEAKS - 1)], np.abs(block).max())
-        used = outline[: max(-(-heard.frames // size), 1)]
-        return cls(heard, float(used.max()), used)
+        """Read a file. Raises ClipError, also for more than two channels."""
+        clip = read_clip(path)
+        if clip.channels > MAX_CHANNELS:
+            raise ClipError(f"it has {clip.channels} channels; afx-live plays mono and stereo: split it first")
+        size = max(-(-clip.frames // PEAKS), 1)
+        with open_clip(path) as file:
+            outline = np.array([np.abs(block).max() for block in file.blocks(size, dtype="float32", always_2d=True)])
+        return cls(clip, float(outline.max()), outline)
 
 
 @dataclass
@@ -87,16 +87,16 @@ class FileEngine:
 
     def meters(self) -> Mapping[str, Any]:
         """Give the loudness of the recording; silence without one."""
-        return {**QUIET, "in_lufs": self.recording.heard.lufs} if self.recording else QUIET
+        return {**QUIET, "in_lufs": self.recording.clip.lufs} if self.recording else QUIET
 
-    def heard(self, seconds: float) -> np.ndarray:
+    def recent_input(self, seconds: float) -> np.ndarray:
         """Give a stretch (frames, channels) that is as loud as the recording is as a whole."""
         return self._typical[: int(seconds * self.sample_rate)]
 
     @property
     def sample_rate(self) -> float:
         """That of the recording, in Hz; 48 kHz without one."""
-        return float(self.recording.heard.sample_rate) if self.recording else 48000.0
+        return float(self.recording.clip.sample_rate) if self.recording else 48000.0
 
     # --- the recording ------------------------------------------------------------------------------
 
@@ -105,14 +105,14 @@ class FileEngine:
         with self._lock:
             self.recording = recording
             self._players.clear()
-            self._typical = _typical(recording.heard) if recording else np.zeros((0, 2), np.float32)
+            self._typical = _typical(recording.clip) if recording else np.zeros((0, 2), np.float32)
             self.revision += 1
         self._on_change()
 
     def original(self, start: int, frames: int) -> np.ndarray:
         """Give a stretch of the recording itself (frames, channels)."""
         assert self.recording is not None
-        return _read(self.recording.heard.path, start, min(frames, int(MOST_S * self.sample_rate)))
+        return _read(self.recording.clip.path, start, min(frames, int(MOST_S * self.sample_rate)))
 
     def stretch(self, start: int, frames: int) -> tuple[np.ndarray, np.ndarray]:
         """Play a stretch: sound (frames, channels) float32, and a row of meters for each 1/30 s, see `fields`.
@@ -122,11 +122,11 @@ class FileEngine:
         """
         with self._lock:
             recording, settings, revision = self.recording, self._settings, self.revision
-            if recording is None or not 0 <= start < recording.heard.frames:
+            if recording is None or not 0 <= start < recording.clip.frames:
                 raise ValueError(f"start: {start} is not in the recording")
-            frames = min(frames, recording.heard.frames - start, int(MOST_S * self.sample_rate))
-            player = self._players.pop((revision, start), None) or _begun(recording.heard, settings, start)
-            sound, rows = _played(player, recording.heard, frames)
+            frames = min(frames, recording.clip.frames - start, int(MOST_S * self.sample_rate))
+            player = self._players.pop((revision, start), None) or _begun(recording.clip, settings, start)
+            sound, rows = _played(player, recording.clip, frames)
             self._players[revision, player.at] = player
             while len(self._players) > PLAYERS:
                 self._players.popitem(last=False)
@@ -138,37 +138,37 @@ def fields() -> list[tuple[str, int]]:
     return [(name, int(np.prod(METERS[name].shape))) for name in METERS.names or ()]
 
 
-def _typical(heard: Heard) -> np.ndarray:
+def _typical(clip: Clip) -> np.ndarray:
     """Choose up to 12 s whose loudness is next to that of the whole recording; short ones go round."""
-    x, size = heard.stretches, int(12.0 * heard.sample_rate)
+    x, size = clip.excerpts, int(12.0 * clip.sample_rate)
     if len(x) <= size:
-        return np.resize(x, (max(len(x), int(5.0 * heard.sample_rate)), x.shape[1]))
+        return np.resize(x, (max(len(x), int(5.0 * clip.sample_rate)), x.shape[1]))
     pieces = (x[at : at + size] for at in np.linspace(0, len(x) - size, 12).astype(int))
-    return min(pieces, key=lambda piece: abs(integrated_loudness(piece, heard.sample_rate) - heard.lufs))
+    return min(pieces, key=lambda piece: abs(integrated_loudness(piece, clip.sample_rate) - clip.lufs))
 
 
 def _read(path: Path, start: int, frames: int) -> np.ndarray:
     """Read a stretch (frames, channels); silence after the end."""
-    with soundfile.SoundFile(path) as sound:
-        sound.seek(min(max(start, 0), sound.frames))
-        return sound.read(frames, "float32", always_2d=True, fill_value=0.0)
+    with open_clip(path) as file:
+        file.seek(min(max(start, 0), file.frames))
+        return file.read(frames, "float32", always_2d=True, fill_value=0.0)
 
 
-def _begun(heard: Heard, settings: ChainSettings, start: int) -> _Player:
+def _begun(clip: Clip, settings: ChainSettings, start: int) -> _Player:
     """Begin a little before a frame, and drop what comes out until there."""
-    rate = heard.sample_rate
+    rate = clip.sample_rate
     tails = [step.values["rt60_s"] for step in settings.effects if step.enabled and "rt60_s" in step.values]
     before = min(start, int(min(max([PREROLL_S, *tails]), MOST_PREROLL_S) * rate))
-    player = _Player(Engine(settings, rate, heard.channels), LATENCY + settings.latency, start)
-    player.engine.process(_read(heard.path, start - before, before + player.delay))
+    player = _Player(Engine(settings, rate, clip.channels), LOOKAHEAD + settings.latency, start)
+    player.engine.process(_read(clip.path, start - before, before + player.delay))
     return player
 
 
-def _played(player: _Player, heard: Heard, frames: int) -> tuple[np.ndarray, np.ndarray]:
+def _played(player: _Player, clip: Clip, frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Go on by so many frames."""
-    step = max(int(STEP_S * heard.sample_rate), 1)
-    x = _read(heard.path, player.at + player.delay, frames)
-    sound, rows = np.empty((frames, heard.channels), np.float32), []
+    step = max(int(STEP_S * clip.sample_rate), 1)
+    x = _read(clip.path, player.at + player.delay, frames)
+    sound, rows = np.empty((frames, clip.channels), np.float32), []
     for at in range(0, frames, step):
         sound[at : at + step] = player.engine.process(x[at : at + step])
         meters = player.engine.shared.read()

@@ -1,15 +1,14 @@
-"""Audio files: listen to them, and render them through the very engine that plays live.
+"""Rendering of files through the very engine that plays live: a file is the proof of the stream.
 
 Everything streams: memory does not grow with a file's length.
 """
 
-import math
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -17,172 +16,49 @@ import numpy as np
 import soundfile
 
 from ...chain import ChainPlayer, ChainSettings
-from ...dsp.loudness import gated_loudness, integrated_loudness
-from ...matching.match import Match, Reference, match, solve_level
-from ...matching.model import GATE_LUFS, ClipError, MatchModel
-from .blocks import BLOCK, Meter, ahead, loudness, parted
-from .engine import LATENCY, SCRUB, Engine
+from ...dsp.loudness import LoudnessMeter
+from ...effects import load
+from ...matching import Clip, ClipError, Match, open_clip
+from ...matching.blocks import BLOCK, prefetch, split_chain
+from ...matching.clips import MAX_CHANNELS, SILENT_LUFS, Progress, read_blocks
+from ...presets.atomic_write import atomic_path
+from .engine import Engine
+from .safety import INPUT_CLIP, LOOKAHEAD
 
-MOST_WINDOWS = 16
-"""Windows of 5 s that are listened to in a long file, spread over its active parts."""
-MOST_CHANNELS = 2
-SLOWEST_HZ, FASTEST_HZ = 8000, 384_000
-NEAR_LU = 0.2
-"""A rendered file's loudness may miss its target by so much, and more only where the ceiling is in the way."""
-MOST_TAKES = 4
-
-Progress = Callable[[int], None]
+TOLERANCE_LU = 0.2
+"""A rendered file misses its target by no more, except where the ceiling is in the way."""
+MAX_PASSES = 4
+"""The level is corrected and the file rendered again until it has been rendered this often."""
 
 
-@dataclass(frozen=True)
-class Heard:
-    """A file's loudness, and stretches of it worth listening to, one after the other."""
+def render(clip: Clip, match: Match, out: Path, progress: Progress, force: bool = False) -> tuple[ChainSettings, float]:
+    """Play a file through the engine into `out`; returns the settings with their final level, and the loudness.
 
-    path: Path
-    sample_rate: int
-    channels: int
-    frames: int
-    lufs: float
-    stretches: np.ndarray
-
-    @property
-    def seconds(self) -> float:
-        """Length of the file."""
-        return self.frames / self.sample_rate
-
-
-def open_sound(path: Path) -> soundfile.SoundFile:
-    """Open a file for reading. Raises ClipError: not there, not audio, or no frames."""
-    if not path.is_file():
-        raise ClipError(f"{path} is not there" if not path.exists() else f"{path} is not a file")
-    try:
-        sound = soundfile.SoundFile(path)
-    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
-        raise ClipError(f"{path} cannot be read as audio ({error}); WAV, FLAC, OGG, MP3 and AIFF can") from None
-    if sound.frames <= 0:
-        raise ClipError(f"{path} has no sound in it")
-    if not SLOWEST_HZ <= sound.samplerate <= FASTEST_HZ:
-        raise ClipError(f"{path} runs at {sound.samplerate} Hz; {SLOWEST_HZ} to {FASTEST_HZ} Hz can be used")
-    return sound
-
-
-def blocks(sound: soundfile.SoundFile, start: int = 0, frames: float = math.inf) -> Iterator[np.ndarray]:
-    """Read a stretch of a file in blocks (frames, channels), float32. Raises ClipError for NaN, Inf or damage.
-
-    However many frames a file claims to have, no more are allocated than a block's: it may lie.
-    """
-    most = max(1, BLOCK * MOST_CHANNELS // max(sound.channels, MOST_CHANNELS))
-    try:
-        sound.seek(start)
-        while frames > 0 and len(block := sound.read(int(min(most, frames)), "float32", always_2d=True)):
-            if not np.isfinite(block).all():
-                raise ClipError(f"{sound.name} holds NaN or Inf; export it again")
-            frames -= len(block)
-            yield block
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise ClipError(f"{sound.name} breaks off or is damaged ({error})") from None
-
-
-def listen(path: str | os.PathLike[str], progress: Progress = lambda frames: None) -> Heard:
-    """Measure a file's loudness and pick what to listen to. Raises ClipError, also for silence."""
-    path = Path(path)
-    with open_sound(path) as sound:
-        rate, channels = sound.samplerate, sound.channels
-        meter, frames = Meter(rate, channels, whole=False), 0
-        with ThreadPoolExecutor(1) as pool:
-            for block in ahead(blocks(sound), pool):
-                meter.hear(block)
-                frames += len(block)
-                progress(len(block))
-        if not frames:
-            raise ClipError(f"{path} has no sound in it, whatever it says of itself")
-        powers = meter.powers()
-        whole = _stretches(sound, powers, frames)
-    lufs = gated_loudness(powers) if len(powers) >= 4 else integrated_loudness(whole, rate)
-    if not lufs > GATE_LUFS:
-        raise ClipError(f"{path} is silent: {lufs:.0f} LUFS, and at least {GATE_LUFS:.0f} are needed")
-    return Heard(path, rate, channels, frames, lufs, whole)
-
-
-def _stretches(sound: soundfile.SoundFile, powers: np.ndarray, frames: int) -> np.ndarray:
-    """Read the whole of a short file, else windows of 5 s spread over the loud parts.
-
-    More than two channels are mixed to one, as the predictor would: a thousand need not be kept.
-    """
-    rate = sound.samplerate
-    size = 5 * rate
-    if frames <= MOST_WINDOWS * size:
-        return _mixed(blocks(sound, 0, frames))
-    level = np.convolve(powers, np.ones(50) / 50, "valid")  # of the 5 s from each tenth of a second on
-    active = np.flatnonzero(level > level.max() * 10 ** (-20 / 10))
-    if not len(active):  # nothing but silence
-        return np.zeros((0, 1), np.float32)
-    chosen = active[np.linspace(0, len(active) - 1, MOST_WINDOWS).astype(int)]
-    return _mixed(b for hop in chosen for b in blocks(sound, min(int(hop) * rate // 10, frames - size), size))
-
-
-def _mixed(pieces: Iterable[np.ndarray]) -> np.ndarray:
-    return np.concatenate([p if p.shape[1] <= MOST_CHANNELS else p.mean(1, keepdims=True) for p in pieces])
-
-
-def reference(path: str | os.PathLike[str], predictor: MatchModel) -> Reference:
-    """Listen to a reference clip of any rate, channel count and length. Raises ClipError."""
-    heard = listen(path)
-    description = predictor.analyse(heard.stretches, heard.sample_rate, str(path))
-    return Reference(Path(path), description, heard.lufs, heard.seconds)
-
-
-def match_file(heard: Heard, predictor: MatchModel, references: list[Reference], amount: float = 1.0) -> Match:
-    """Match a file to references; its level is made right on its whole length when it is rendered."""
-    description = predictor.analyse(heard.stretches, heard.sample_rate, str(heard.path))
-    return match(predictor, description, heard.stretches, heard.sample_rate, references, amount, heard.lufs)
-
-
-def fixed(heard: Heard, settings: ChainSettings, target_lufs: float | None, trained_lufs: float = -23.0) -> Match:
-    """Use given settings on a file, at a loudness or (None) at the file's own."""
-    goal = heard.lufs if target_lufs is None else target_lufs
-    here = loudness(heard.stretches, heard.sample_rate)
-    solved = solve_level(settings, heard.stretches, heard.sample_rate, goal + here - heard.lufs, trained_lufs)
-    return Match(solved, None, heard.lufs, goal)
-
-
-def render(
-    heard: Heard, found: Match, out: Path, progress: Progress, force: bool = False
-) -> tuple[ChainSettings, float]:
-    """Play a file through the engine into `out`; returns the settings with their final level and the loudness.
-
-    Once, if the level that was solved on stretches of it is right over the whole file; else again with a
-    better one, and once or twice more where the ceiling takes some of it away. The result appears under
-    its name only when it is whole.
-    Raises FileExistsError without `force`, ClipError for more than two channels or a format that
-    cannot be written, OSError for a full disk.
+    One pass is enough if the level that was solved on excerpts is right over the whole file; else another with a
+    corrected level follows, and up to two more where the ceiling takes some of it away. The result appears under
+    its name only when it is complete. Raises FileExistsError without `force`, ClipError for more than two
+    channels or a format that cannot be written, OSError for a full disk.
     """
     kind = _format(out)
     if out.exists() and not force:
         raise FileExistsError(f"{out} exists; add --force to replace it, or choose another name")
-    if out.exists() and out.samefile(heard.path):
+    if out.exists() and out.samefile(clip.path):
         raise FileExistsError(f"{out} is the input itself; choose another name")
-    if heard.channels > MOST_CHANNELS:
-        raise ClipError(f"{heard.path} has {heard.channels} channels; afx-live plays mono and stereo: split it first")
-    settings, goal = found.settings, found.target_lufs
-    part = out.with_name(f".{out.stem}.{os.getpid()}.part{out.suffix}")
-    with open_sound(heard.path) as sound:
-        try:
-            lufs, slope = _write(sound, settings, part, kind, progress), 1.0
-            for _ in range(MOST_TAKES - 1):
-                if goal is None or abs(goal - lufs) < NEAR_LU or not lufs > GATE_LUFS:
-                    break
-                before, was = settings.output_gain_db, lufs
-                wanted_db = float(np.clip(before + (goal - was) / slope, -48.0, 48.0))
-                if abs(wanted_db - before) < NEAR_LU:
-                    break
-                settings = replace(settings, output_gain_db=wanted_db)
-                lufs = _write(sound, settings, part, kind, progress)
-                slope = float(np.clip((lufs - was) / (wanted_db - before), 0.2, 1.0))  # the ceiling takes the rest
-            os.replace(part, out)
-        finally:
-            with suppress(OSError):  # not there, or in a place that cannot be written
-                part.unlink()
+    if clip.channels > MAX_CHANNELS:
+        raise ClipError(f"{clip.path} has {clip.channels} channels; afx-live plays mono and stereo: split it first")
+    settings, target = match.settings, match.target_lufs
+    with open_clip(clip.path) as file, atomic_path(out, durable=False) as part:
+        lufs, slope = _write(file, settings, part, kind, progress), 1.0
+        for _ in range(MAX_PASSES - 1):
+            if target is None or abs(target - lufs) < TOLERANCE_LU or not lufs > SILENT_LUFS:
+                break
+            old_gain_db, old_lufs = settings.output_gain_db, lufs
+            gain_db = load("gain").param("gain_db").clip(old_gain_db + (target - old_lufs) / slope)
+            if abs(gain_db - old_gain_db) < TOLERANCE_LU:
+                break
+            settings = replace(settings, output_gain_db=gain_db)
+            lufs = _write(file, settings, part, kind, progress)
+            slope = float(np.clip((lufs - old_lufs) / (gain_db - old_gain_db), 0.2, 1.0))  # the ceiling takes the rest
     return settings, lufs
 
 
@@ -193,15 +69,15 @@ def _format(out: Path) -> str:
     return kind
 
 
-def _write(sound: soundfile.SoundFile, settings: ChainSettings, out: Path, kind: str, progress: Progress) -> float:
+def _write(file: soundfile.SoundFile, settings: ChainSettings, out: Path, kind: str, progress: Progress) -> float:
     subtype = "PCM_24" if soundfile.check_format(kind, "PCM_24") else soundfile.default_subtype(kind)
     try:
-        for front, back in (parted(settings), (ChainSettings(), settings)):
+        for front, back in (split_chain(settings), (ChainSettings(), settings)):
             with (
-                suppress(_Wild),
-                soundfile.SoundFile(out, "w", sound.samplerate, sound.channels, subtype, format=kind) as target,
+                suppress(_SplitDiffers),
+                soundfile.SoundFile(out, "w", file.samplerate, file.channels, subtype, format=kind) as target,
             ):
-                return _play(sound, front, back, progress, target)
+                return _play(file, front, back, progress, target)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         why = _why_not(out.parent) or str(error).rstrip(".")
         raise OSError(f"{out.parent} could not be written to: {why}; free some room or name another place") from None
@@ -217,62 +93,63 @@ def _why_not(folder: Path) -> str:
     return "the disk is full" if shutil.disk_usage(folder).free < 8 * BLOCK else ""
 
 
-class _Wild(ArithmeticError):
-    """The engine would not play a part of a chain as it plays the whole one."""
+class _SplitDiffers(ArithmeticError):
+    """The two parts of a chain would not play as the engine plays the whole."""
 
 
 def _play(
-    sound: soundfile.SoundFile,
+    file: soundfile.SoundFile,
     front: ChainSettings,
     back: ChainSettings,
     progress: Progress,
     target: soundfile.SoundFile,
 ) -> float:
-    """Play a whole file, without the delay of engine and effects, into `target`; returns the loudness of the result.
+    """Play a whole file into `target`, the delay of engine and effects removed; returns the loudness of the result.
 
-    Reading, both parts of the chain, and writing go on side by side. Raises _Wild.
+    Reading, both parts of the chain, and writing run in parallel. Raises _SplitDiffers.
     """
-    meter, late = Meter(sound.samplerate, sound.channels), _late(front, back)
+    meter, late = LoudnessMeter(file.samplerate, file.channels, BLOCK), _delay(front, back)
 
-    def keep(played: np.ndarray) -> None:
+    def write(played: np.ndarray) -> None:
         target.write(played)
-        meter.hear(played)
+        meter.add(played)
 
     with ThreadPoolExecutor(3) as pool:
         written = pool.submit(int)
-        for played in _played(sound, front, back, pool):
+        for played in _played(file, front, back, pool):
             kept = played[late:]
             late = max(0, late - len(played))
             written.result()
-            written = pool.submit(keep, kept)
+            written = pool.submit(write, kept)
             progress(len(kept))
         written.result()
     return meter.lufs()
 
 
-def _late(front: ChainSettings, back: ChainSettings) -> int:
-    """Count the frames by which a file comes out late."""
-    return LATENCY + front.latency + back.latency
+def _delay(front: ChainSettings, back: ChainSettings) -> int:
+    """Give the delay of engine and effects in frames."""
+    return LOOKAHEAD + front.latency + back.latency
 
 
 def _played(
-    sound: soundfile.SoundFile, front: ChainSettings, back: ChainSettings, pool: ThreadPoolExecutor
+    file: soundfile.SoundFile, front: ChainSettings, back: ChainSettings, pool: ThreadPoolExecutor
 ) -> Iterator[np.ndarray]:
     """Play a file and the chain's delay after it: the front of the chain ahead of the engine, which plays the back.
 
-    To the bit what the engine plays alone, unless something is out of all bounds between them: then _Wild.
+    Bit for bit what the engine plays alone, unless the signal between them exceeds what the engine lets in: then
+    _SplitDiffers.
     """
-    engine, rack = Engine(back, sound.samplerate, sound.channels), ChainPlayer(front, sound.samplerate)
-    rest = np.zeros((_late(front, back), sound.channels), np.float32)
+    engine, player = Engine(back, file.samplerate, file.channels), ChainPlayer(front, file.samplerate)
+    rest = np.zeros((_delay(front, back), file.channels), np.float32)
 
     def play(block: np.ndarray) -> np.ndarray:
-        ears = block if block.shape[1] == 2 else block.repeat(2, axis=1)
-        found = rack.play(ears.clip(-SCRUB, SCRUB))
-        if not max(found.max(), -found.min()) <= SCRUB:  # the engine would limit it
-            raise _Wild
-        return found
+        stereo = block if block.shape[1] == 2 else block.repeat(2, axis=1)
+        played = player.play(stereo.clip(-INPUT_CLIP, INPUT_CLIP))
+        if not max(played.max(), -played.min()) <= INPUT_CLIP:  # the engine would clip it
+            raise _SplitDiffers
+        return played
 
-    for block in ahead(map(play, ahead(chain(blocks(sound), [rest]), pool)), pool):
+    for block in prefetch(map(play, prefetch(chain(read_blocks(file), [rest]), pool)), pool):
         yield engine.process(block)
-    if front != ChainSettings() and engine.shared.read()["muted_blocks"]:  # the front would have begun anew, too
-        raise _Wild
+    if front != ChainSettings() and engine.shared.read()["muted_blocks"]:  # the front would have been reset, too
+        raise _SplitDiffers

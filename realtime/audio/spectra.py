@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from ...dsp.spectrum import band_powers, mean_power
-from ...matching.match import Reference
+from ...matching.reference import ReferenceClip
 
 if TYPE_CHECKING:
     from .live_engine import LiveEngine
@@ -74,14 +74,14 @@ class Spectra:
             self._rate, self._count = rate, 0
         if not engine.meters()["in_lufs"] > SILENCE_LUFS:
             return
-        new = mean_power(engine.heard(INPUT_S), rate)
+        new = mean_power(engine.recent_input(INPUT_S), rate)
         if not 0.0 < new.sum() < np.inf:
             return
         self._count = min(self._count + 1, AVERAGED)
         self._power = new if self._count == 1 else self._power + (new - self._power) / self._count
         self.input = relative_levels(self._power, rate)
 
-    def update_reference(self, references: Sequence[Reference]) -> None:
+    def update_reference(self, references: Sequence[ReferenceClip]) -> None:
         """Take other references, if they have changed; several give their mean."""
         paths = tuple(r.path for r in references)
         if paths == self._paths:

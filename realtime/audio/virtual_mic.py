@@ -14,10 +14,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .devices import DeviceError, Listing, child_env
+from .options import StreamOptions
 
 NAME = "afx-live"
 LATENCY = 0
@@ -41,8 +42,10 @@ _NAME = re.compile(r"\w[\w -]{0,31}")
 class VirtualMicrophone:
     """A microphone called `name` while in its context; gone at the end, and when this process is killed.
 
-        with VirtualMicrophone() as mic, LiveEngine(settings, **mic.engine()) as engine:
+        with VirtualMicrophone() as mic, LiveEngine(settings, mic.options(options), env=mic.env) as engine:
             ...
+
+    `env` is for the processes that play into it.
 
     It never becomes the default by our doing unless `default` is set, and then until the end only. If
     PipeWire is started anew, so is the microphone. Entering raises DeviceError E311 if it cannot be made,
@@ -55,34 +58,35 @@ class VirtualMicrophone:
         self.name, self._default = name, default
         self._process: subprocess.Popen[bytes] | None = None
         self._errors = tempfile.TemporaryFile()
-        self._env: dict[str, str] = {}
+        self.env: dict[str, str] = {}
 
     @property
     def feed(self) -> str:
         """The output device that is heard in it."""
         return f"{self.name} feed"
 
-    def engine(self, input_device: str | None = None) -> dict[str, Any]:
-        """Give what a LiveEngine needs to play into it: devices, host API and environment.
+    def options(self, options: StreamOptions) -> StreamOptions:
+        """Choose the devices with which a LiveEngine, in the environment `env`, plays into it.
 
-        `input_device` is a part of the name of another microphone; without one it is the system's default.
-        Raises DeviceError E311 if that is this microphone, which would hear itself, or if several fit, or none.
+        The input is that of `options`, a part of a name, or else the system's default microphone. Raises
+        DeviceError E311 if that is this microphone, which would hear itself, or if several fit, or none.
         """
+        input_device = options.input_device
         found = graph()
         others = {name: label for name, label in found.sources.items() if name != self.name}
         if input_device is None:
             source = others.get(found.default_source or "") or next(iter(others.values()), None)
         else:
-            words = input_device.lower().split()
+            words = str(input_device).lower().split()
             fits = [label for label in others.values() if all(word in label.lower() for word in words)]
-            exact = [label for label in fits if label.lower() == input_device.lower()]
+            exact = [label for label in fits if label.lower() == str(input_device).lower()]
             source = (exact or fits or [None])[0] if len(exact or fits) < 2 else None
         if source is None:
             asked = "" if input_device is None else f'"{input_device}" is none, or several, of them. '
             names = ", ".join(f'"{label}"' for label in others.values()) or "none"
             own = "the one that afx-live makes would hear itself"
             raise DeviceError("E311", f"{asked}Microphones to play from: {names}; {own}. Choose with -i NAME.")
-        return {"input_device": source, "output_device": self.feed, "api": "JACK", "env": self._env}
+        return replace(options, input_device=source, output_device=self.feed, api="JACK")
 
     def __enter__(self) -> "VirtualMicrophone":
         if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
@@ -94,7 +98,7 @@ class VirtualMicrophone:
             raise DeviceError(
                 "E311", f'There is a microphone "{self.name}" already: end that afx-live, or use --virtual-mic NAME.'
             )
-        self._env = _jack_environment()
+        self.env = _jack_environment()
         words = [sys.executable, "-m", "afx_live.realtime.audio.virtual_mic_process", self.name]
         self._process = subprocess.Popen(
             [*words, *(["--default"] if self._default else [])],
@@ -181,8 +185,8 @@ def _jack_environment() -> dict[str, str]:
         done = subprocess.run(["pw-jack", "env", "-0"], capture_output=True, text=True, timeout=ANSWER_S)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DeviceError("E311", f"pw-jack does not run: {error}") from None
-    found = dict(line.partition("=")[::2] for line in done.stdout.split("\0") if "=" in line)
-    return {key: found[key] for key in ("LD_LIBRARY_PATH",) if key in found}
+    prefix = "LD_LIBRARY_PATH="
+    return {prefix[:-1]: line.removeprefix(prefix) for line in done.stdout.split("\0") if line.startswith(prefix)}
 
 
 # --- elsewhere --------------------------------------------------------------------------------------

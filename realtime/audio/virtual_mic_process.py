@@ -21,8 +21,12 @@ DEFAULT = "default.configured.audio.source"
 
 def loopback(name: str) -> list[str]:
     """Give the command that makes the microphone: a source called `name`, and a feed that nothing joins by itself."""
-    feed = {"media.class": "Stream/Input/Audio", "node.name": f"{name}.feed", "node.description": f"{name} feed"}
-    feed["node.autoconnect"] = False  # else the session manager would connect the real microphone
+    feed = {
+        "media.class": "Stream/Input/Audio",
+        "node.name": f"{name}.feed",
+        "node.description": f"{name} feed",
+        "node.autoconnect": False,  # else the session manager would connect the real microphone
+    }
     # Any other microphone is rather the default: priorities of real ones are about 2000, of virtual ones 0.
     source = {"media.class": "Audio/Source", "node.name": name, "node.description": name, "priority.session": -1}
     sides = ["--capture-props", json.dumps(feed), "--playback-props", json.dumps(source)]

@@ -1,7 +1,7 @@
 """OSC: the session's controls and meters as addresses, for any program that speaks it.
 
 - `server.OscServer`: listens on a UDP port and steers a session
-- `addresses`: every address; the only file that spells "/afx/"
+- `addresses`: every address; no other file spells their root
 - `packets`: datagrams, checked and decoded in one pass, and written
 - `layouts`: files for REAPER and Open Stage Control
 

@@ -7,29 +7,13 @@ from typing import Any
 
 from ..session.controls import Control
 from .addresses import DUMP, PANIC, PING, SUBSCRIBE, Address
+from .admission import Budget
 from .packets import Argument, Message
 from .subscribers import Refused, Subscribers
 from .udp import is_local
 
-MESSAGE_RATE, BURST = 5000.0, 1000.0  # messages per second and peer, and how many at once
 EARLY_S = 1.0  # a time tag may lie ahead; every message is applied on arrival, those beyond count as late
 GUESS = 500.0  # tokens that a wrong answer to the handshake costs: ten guesses a second
-
-
-class Budget:
-    """A token bucket: MESSAGE_RATE tokens a second, BURST at most. It may go into debt by one datagram."""
-
-    def __init__(self) -> None:
-        self._level, self._when = BURST, time.monotonic()
-
-    def left(self) -> bool:
-        now = time.monotonic()
-        self._level = min(BURST, self._level + (now - self._when) * MESSAGE_RATE)
-        self._when = now
-        return self._level >= 1
-
-    def spend(self, tokens: float) -> None:
-        self._level -= tokens
 
 
 @dataclass

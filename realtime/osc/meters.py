@@ -16,17 +16,18 @@ class Metered(Protocol):
     @property
     def sample_rate(self) -> float: ...
 
+    @property
+    def status(self) -> Mapping[str, Any]: ...
+
     def meters(self) -> Mapping[str, Any]: ...
 
 
 def readings(engine: Metered, effects: list[str]) -> dict[str, float]:
     """Read all meters, by address; `effects` are those that play, in order. That of OSC itself is the server's."""
     from ...effects import load, names
-    from ..audio.engine import LATENCY
+    from ..audio.latency import total_ms
 
     m = engine.meters()
-    status: Mapping[str, Any] = getattr(engine, "status", {})
-    device_s = status.get("input_latency", 0.0) + status.get("output_latency", 0.0)
     found = {
         "in_peak_db": _db(m["in_peak"]),
         "out_peak_db": _db(m["out_peak"]),
@@ -37,7 +38,7 @@ def readings(engine: Metered, effects: list[str]) -> dict[str, float]:
         "xruns": m["input_overflows"] + m["output_underflows"],
         "late": m["late"],
         "muted": m["muted_blocks"],
-        "latency_ms": 1e3 * (device_s + LATENCY / engine.sample_rate),
+        "latency_ms": total_ms(engine.status, engine.sample_rate),
     }
     slots = {effect: i for i, effect in enumerate(effects, 1)}  # slot 0 is the input gain
     for name in names():

@@ -9,18 +9,18 @@ import logging
 import math
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..session.controls import Control
 from ..threads import RestartableThread
-from .addresses import OSC_DROPPED, PANIC, Address, addresses, numbered
-from .messages import MESSAGE_RATE, Batch, Budget, Origin, Reader
+from .addresses import OSC_DROPPED, Address, addresses, numbered
+from .admission import Admission
+from .messages import Batch, Origin, Reader
 from .meters import Metered, readings
 from .packets import MAX_SIZE, BadPacket, Message, datagrams, decode
-from .subscribers import Subscribers
+from .subscribers import SENT_KINDS, Subscribers
 from .udp import PortBusy, PortError, bind, is_local, lost, outlet, peer_name, resolve
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ PAUSE = 50.0  # tokens for what is applied on its own: the 2 ms that it takes, o
 MAX_CONFIGURED = 8
 COUNTERS: tuple[str, ...] = ("packets", "messages", "bad", "dropped", "lost", "unknown", "late")
 METER_AGE_S = 0.02
-_PANIC = PANIC.encode() + bytes(2)  # has a budget of its own: a flood must not keep anyone from muting
 
 log = logging.getLogger(__name__)
 
@@ -69,13 +68,14 @@ class OscServer:
     Raises ValueError for a host, port or peer that does not exist, or a bind to the network without
     `allow`; PortBusy, or PortError, if the port cannot be opened.
 
-    Bundles are atomic: one is never split over two calls of `apply`. Values that arrive
-    within 2 ms go in one call, the last one per address. Time tags are ignored.
+    Bundles are atomic: one is never split over two calls of `apply`. Values that arrive within 2 ms go in
+    one call, the last one per control. Time tags are ignored.
 
-    `counters`: packets (datagrams received), messages (decoded), bad (datagrams refused, messages with
-    the wrong type or number of arguments), dropped (datagrams from hosts not allowed to send or over
-    the rate, left unread), lost (datagrams that found the system's buffer full; Linux), unknown (messages to no address
-    of the table), late (messages dated more than 1 s ahead).
+    `counters`: packets (datagrams received), messages (decoded), bad (datagrams refused, messages with the
+    wrong type or number of arguments), dropped (datagrams from hosts not allowed to send, or over the rate:
+    left unread), lost (datagrams that found the system's buffer full; Linux), unknown (messages to no
+    address of the table), late (messages dated more than 1 s ahead).
+    `thread` can be revived if anything has ended it.
     `error`: the last exception of the session or of the server itself, or None. The server goes on.
     """
 
@@ -99,9 +99,9 @@ class OscServer:
         self.counters = dict.fromkeys(COUNTERS, 0)
         self.error: BaseException | None = None
         self._session = session
-        self._peers = frozenset() if local else peers
         self._table = {a.path: a for a in (*addresses(), *numbered())}
-        self._budgets: defaultdict[tuple[str, bool], Budget] = defaultdict(Budget)
+        self._sent = {a.control for a in self._table.values() if a.control and a.kind in SENT_KINDS}
+        self._admission = Admission(frozenset() if local else peers, self._report)
         self._metered: tuple[float, dict[str, float]] = (-math.inf, {})
         self._reported: dict[str, float] = {}
         self._closing = threading.Event()
@@ -110,9 +110,8 @@ class OscServer:
         self._outlets = {where: outlet(self._socket, family, where) for family, where in configured}
         self._subscribers = Subscribers(self._table.values(), self._send, [*self._outlets], self.address[1])
         self._reader = Reader(self._table, self._subscribers, integer_range, self.counters, self._report)
-        self._worker = RestartableThread("osc", self._run)
-        self.revive = self._worker.revive  # starts the thread again if anything has ended it
-        self._worker.start()
+        self.thread = RestartableThread("osc", self._run)
+        self.thread.start()
 
     def __enter__(self) -> "OscServer":
         return self
@@ -123,8 +122,8 @@ class OscServer:
     def close(self) -> None:
         """Stop listening. It takes 0.1 s at most, if the session does not block. May be called twice."""
         self._closing.set()
-        self._worker.finish()
-        self._worker.join(2.0)
+        self.thread.finish()
+        self.thread.join(2.0)
         for sock in {self._socket, *self._outlets.values()}:
             sock.close()
 
@@ -164,7 +163,7 @@ class OscServer:
     def _take(self, batch: Batch, datagram: bytes, peer: Any) -> Batch:
         """Add a datagram to the batch; commit the batch first if the order asks for it."""
         self.counters["packets"] += 1
-        budget = self._admit(peer[0], datagram)
+        budget = self._admission.budget(peer[0], datagram)
         if budget is None:
             self.counters["dropped"] += 1
             return batch
@@ -183,16 +182,6 @@ class OscServer:
             batch = Batch()
         batch.add(new)
         return batch
-
-    def _admit(self, host: str, datagram: bytes) -> Budget | None:
-        """Give the sender's budget, or None if it is a stranger or has spent it."""
-        name = peer_name(host) if self._peers else "local"
-        if self._peers and name not in self._peers:
-            return self._report("stranger", "OSC from %s ignored: it is not allowed to send", name)
-        budget = self._budgets[name, datagram.startswith(_PANIC)]
-        if not budget.left():
-            return self._report("flood", "OSC from %s dropped: over %g messages a second", host, MESSAGE_RATE)
-        return budget
 
     def _decode(self, datagram: bytes, peer: Any) -> list[Message]:
         try:
@@ -231,7 +220,8 @@ class OscServer:
         now = time.monotonic()
         if self._subscribers.wait(now) == 0.0:
             state = self._session.state
-            self._subscribers.tick(now, lambda address: self._value(address, state), self._meters)
+            values: dict[Any, Any] = {control: self._call(control.read, state) for control in self._sent}
+            self._subscribers.tick(now, lambda address: _shown(address, values.get(address.control)), self._meters)
 
     def _meters(self) -> dict[str, float]:
         """Read the meters, or give those of a moment ago: a bundle may ask for 64 of them."""
@@ -249,14 +239,7 @@ class OscServer:
             return value or 0.0
         if address.kind == "meter":
             return self._meters().get(address.path)
-        return self._value(address, state)
-
-    def _value(self, address: Address, state: "SessionState") -> float | str | None:
-        """Read an address; None if it has no value, or one that is not finite."""
-        found = self._call(address.control.read, state) if address.control else None
-        if found is None or isinstance(found, str):
-            return found
-        return address.shown(float(found)) if math.isfinite(found) else None
+        return _shown(address, self._call(address.control.read, state)) if address.control else None
 
     def _call(self, function: Callable[..., Any], *values: Any) -> Any:
         """Call the session; a fault there must not stop the other messages, least of all a mute."""
@@ -275,3 +258,10 @@ class OscServer:
         if now - self._reported.get(topic, -1.0) >= 1.0:
             self._reported[topic] = now
             log.warning(text, *values)
+
+
+def _shown(address: Address, found: float | str | None) -> float | str | None:
+    """Turn the value of a control into one of this address; None if it is not finite."""
+    if found is None or isinstance(found, str):
+        return found
+    return address.shown(float(found)) if math.isfinite(found) else None

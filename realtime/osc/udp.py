@@ -15,6 +15,8 @@ _SO_MEMINFO, _DROPS = 55, struct.Struct("9I")  # Linux, since 4.12; the last of 
 class PortError(OSError):
     """The UDP port cannot be opened; the text says which, why, and what to do."""
 
+    exit_code = 6
+
 
 class PortBusy(PortError):
     """Another program has the UDP port."""

@@ -1,10 +1,11 @@
 """What a name that came over the network may open: bundled clips, clips in given folders, and presets."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ... import presets
-from ...matching.model import ClipError
+from ...matching.clips import ClipError
 
 
 def allowed_clip(text: str, folders: Sequence[Path]) -> Path:
@@ -12,9 +13,10 @@ def allowed_clip(text: str, folders: Sequence[Path]) -> Path:
     if text in presets.clips():
         return presets.clip(text)
     for folder in folders:
-        path = (folder / text).resolve()
-        if folder in path.parents and path.is_file():
-            return path
+        with suppress(OSError, RuntimeError, ValueError):  # a name too long, a loop of links, a zero byte
+            path = (folder / text).resolve()
+            if folder in path.parents and path.is_file():
+                return path
     raise ClipError(f"{text!r} is neither a bundled clip nor in {', '.join(map(str, folders)) or 'a clip folder'}")
 
 

@@ -1,7 +1,7 @@
 """Controls: what a client can read of a session and set in it, by name.
 
 A client (OSC, a web page, keys) reads a control from a state, and gives values to `Session.apply` and
-texts to `Session.request`. Names are those of JSON clients: `values` gives all of them as plain data, and
+texts to `Session.request`. Names are those of JSON clients: `read_all` gives all of them as plain data, and
 `parse` takes such data back, checked. A new control is a line in `_FIXED`; those of the effects are
 derived from their parameters.
 """
@@ -80,14 +80,10 @@ def place_control(stage: str, name: str) -> Control:
     place: Place = (stage, name)
 
     def read(state: "SessionState") -> Value:
-        from .places import value_at
-
-        return value_at(state.settings, place)
+        return state.value_at(place)
 
     def write(state: "SessionState", value: float) -> "SessionState":
-        from .places import has
-
-        return state.with_place(place, value) if has(state.settings, stage) else state
+        return state.with_value(place, value)
 
     return Control(f"{stage}/{name}", "switch" if name == "bypass" else "number", read, write)
 
@@ -106,13 +102,13 @@ def controls() -> Iterator[Control]:
 # --- as plain data ----------------------------------------------------------------------------------
 
 
-def values(state: "SessionState") -> dict[str, Value]:
+def read_all(state: "SessionState") -> dict[str, Value]:
     """Read every control but the triggers, by name, as JSON can hold it."""
     return {c.name: c.read(state) for c in controls() if c.kind != "trigger"}
 
 
 def parse(named: Mapping[str, Any]) -> dict[Control, float | str]:
-    """Read values by name, as `values` gives them. Raises ValueError for a name, type or number that is none."""
+    """Read values by name, as `read_all` gives them. Raises ValueError for a name, type or number that is none."""
     known = {c.name: c for c in controls()}
     parsed: dict[Control, float | str] = {}
     for name, value in named.items():

@@ -35,7 +35,7 @@ class RecordingAnalyser(InputAnalyser):
 
     def recent(self) -> np.ndarray | None:
         """Give a typical stretch of the recording (frames, 2); None without one."""
-        return self._files.heard(RECENT_S) if self._files.recording else None
+        return self._files.recent_input(RECENT_S) if self._files.recording else None
 
     def analyse(self, x: np.ndarray) -> Features:
         """Analyse the whole recording; x is only a part of it."""
@@ -43,8 +43,8 @@ class RecordingAnalyser(InputAnalyser):
         assert self._model is not None
         assert recording is not None
         if self.features is None or recording is not self._of:
-            heard = recording.heard
-            self.features = self._model.analyse(heard.stretches, heard.sample_rate, "the recording")
+            clip = recording.clip
+            self.features = self._model.analyse(clip.excerpts, clip.sample_rate, "the recording")
             self._of = recording
         return self.features
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ...matching.match import goal_of, reaches
+from ...matching.match import result_in_range
 from ...matching.model import MatchModel
+from ...matching.reference import mean_lufs
 from . import undo
 from .hysteresis import switched, with_hysteresis
 from .level import TRAINED_LUFS, LevelSolver
@@ -72,7 +73,7 @@ class Follower:
     def _follow_references(self, x: np.ndarray, began: SessionState) -> None:
         model = self._model
         assert model is not None  # or there were no references
-        prediction = model.predict(self.input.analyse(x), [r.description for r in began.references])
+        prediction = model.predict(self.input.analyse(x), [r.features for r in began.references])
         planned = self._session.state
         if planned.references is not began.references:
             return
@@ -80,12 +81,14 @@ class Follower:
         prediction = with_hysteresis(prediction, planned.prediction)
         found = model.settings(prediction, switched(prediction, model, None if first else planned.settings))
         settings = keep_locked(found, planned.settings, planned.locked)
-        levels = self.level.solve(settings, planned.amount, goal_of(began.references), planned.locked_input_gain_db)
+        levels = self.level.solve(settings, planned.amount, mean_lufs(began.references), planned.locked_input_gain_db)
         in_range = planned.in_range
         moved = first or settings.effects != planned.settings.effects
         if planned.amount == 1.0 and levels and moved:
             ready = replace(settings, input_gain_db=levels.input_gain_db, output_gain_db=levels.output_gain_db)
-            in_range = reaches(model, ready, x, self._engine.sample_rate, began.references, prediction.kin)
+            in_range = result_in_range(
+                model, ready, x, self._engine.sample_rate, began.references, prediction.same_source
+            )
 
         def change(state: SessionState) -> SessionState:
             if state.frozen or state.references is not began.references or state.undo_count != planned.undo_count:

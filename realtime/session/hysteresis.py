@@ -33,7 +33,7 @@ def with_hysteresis(new: Prediction, old: Prediction | None) -> Prediction:
         new,
         unit=np.asarray(within_deadband(new.unit, old.unit, DEADBAND)),
         curve_db=old.curve_db + share * change_db,
-        kin=float(within_deadband(new.kin, old.kin, SAME_SOURCE_DEADBAND)),
+        same_source=float(within_deadband(new.same_source, old.same_source, SAME_SOURCE_DEADBAND)),
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...chain import ChainSettings
 from ...dsp.loudness import integrated_loudness
-from ...matching.match import solve_level
+from ...matching.level import solve_level
 
 if TYPE_CHECKING:
     from ..audio.live_engine import LiveEngine
@@ -72,7 +72,7 @@ class LevelSolver:
         return self.input_lufs
 
     def _measure(self) -> np.ndarray:
-        x = self._engine.heard(LEVEL_S)
+        x = self._engine.recent_input(LEVEL_S)
         self.input_lufs = integrated_loudness(x, self._engine.sample_rate) if len(x) else -np.inf
         return x
 

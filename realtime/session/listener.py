@@ -34,7 +34,7 @@ class InputAnalyser:
         """Give the last seconds of input (frames, 2); None if they are silent or too short."""
         if self._engine.meters()["in_lufs"] < SILENT_LUFS:
             return None
-        x, rate = self._engine.heard(LISTEN_S), self._engine.sample_rate
+        x, rate = self._engine.recent_input(LISTEN_S), self._engine.sample_rate
         return x if len(x) >= LISTEN_S * rate * 0.5 and integrated_loudness(x, rate) > SILENT_LUFS else None
 
     def analyse(self, x: np.ndarray) -> Features:

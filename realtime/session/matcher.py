@@ -14,8 +14,9 @@ from pathlib import Path
 
 from ... import presets
 from ...chain import ChainSettings
-from ...matching.model import ClipError, MatchModel
-from ..audio.render import reference
+from ...matching.clips import ClipError
+from ...matching.model import MatchModel
+from ...matching.reference import read_reference
 from ..threads import RestartableThread
 from . import controls, undo
 from .allowed import allowed_clip, allowed_preset
@@ -131,7 +132,7 @@ class Matcher:
         """Match this clip from now on, or several, blended. Raises ClipError, or ValueError without a model."""
         model = self._needed_model()
         known = {r.path: r for r in self._session.state.references} if len(paths) > 1 else {}
-        found = tuple(known.get(path) or reference(path, model) for path in paths)
+        found = tuple(known.get(path) or read_reference(path, model) for path in paths)
 
         def change(state: SessionState) -> SessionState:
             in_order = [e.effect for e in state.settings.effects] == list(model.chain.order)
@@ -165,7 +166,7 @@ class Matcher:
             side = Side.of_preset(presets.load(text))
         else:
             model, path = self._needed_model(), allowed_clip(text, self._folders)
-            side = Side.of_clip(path.name, reference(path, model))
+            side = Side.of_clip(path.name, read_reference(path, model))
             if (x := self._follower.input.recent()) is not None:
                 self._follower.input.analyse(x)
 

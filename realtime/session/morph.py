@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from ... import presets
 from ...chain import ChainSettings, EffectSettings
 from ...effects import load
-from ...matching.match import Reference, goal_of
 from ...matching.model import Features, MatchModel, Prediction
+from ...matching.reference import ReferenceClip, mean_lufs
 from .hysteresis import switched, with_hysteresis
 from .level import Levels
 from .places import GAINS, Place, keep_locked
@@ -108,7 +108,7 @@ class Side:
     settings: ChainSettings | None
     goal_lufs: float | None
     pull: float = 1.0
-    reference: Reference | None = None
+    reference: ReferenceClip | None = None
     prediction: Prediction | None = None
     level_known: bool = False
 
@@ -118,15 +118,15 @@ class Side:
         return cls(preset.name, preset.settings.scaled(preset.amount), preset.target_lufs, preset.amount)
 
     @classmethod
-    def of_clip(cls, name: str, reference: Reference) -> "Side":
+    def of_clip(cls, name: str, reference: ReferenceClip) -> "Side":
         """Make an end of a reference clip."""
-        return cls(name, None, goal_of([reference]), reference=reference)
+        return cls(name, None, mean_lufs([reference]), reference=reference)
 
     def rematched(self, model: MatchModel, features: Features) -> "Side":
         """Match a clip again, to the input as it is known by now; a preset stays as it is."""
         if self.reference is None:
             return self
-        prediction = with_hysteresis(model.predict(features, [self.reference.description]), self.prediction)
+        prediction = with_hysteresis(model.predict(features, [self.reference.features]), self.prediction)
         settings = model.settings(prediction, switched(prediction, model, self.settings))
         if self.settings is not None:
             settings = keep_locked(settings, self.settings, ())  # the gains

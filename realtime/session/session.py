@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import presets
 from ...matching.model import MatchModel
-from .controls import MUTE, REDO, UNDO, Control, parse, values
+from .controls import MUTE, REDO, UNDO, Control, parse, read_all
 from .follower import Follower
 from .matcher import Matcher
 from .state import SessionState
@@ -81,7 +81,7 @@ class Session:
         effects = [e.effect for e in state.settings.effects]
         probability = prediction.probability.tolist() if prediction else []
         return {
-            "values": values(state),
+            "values": read_all(state),
             "chain": effects,
             "locked": sorted("/".join(place) for place in state.locked),
             "probability": dict(zip(effects, probability, strict=False)),
@@ -106,7 +106,7 @@ class Session:
 
         Nothing happens if the very same state comes back. `change` runs under the lock: it must be
         quick. `step` names the step, "" is none; without `send` the engine is not told; `cross_over`
-        fades to a fresh chain instead of gliding.
+        fades to a fresh chain instead of gliding. The level stays as it is: `apply` has it solved again.
         """
         with self._changed:
             before = self._state
@@ -123,7 +123,8 @@ class Session:
         """Set any number of controls at once; they reach the sound in one audio block.
 
         A stream of values to one control is one step of undo. Undo and redo come after all other
-        values; a mute wins over whatever comes with it.
+        values; a mute wins over whatever comes with it. Soon after, the level is solved if it depends on
+        what has changed.
         """
         with self._changed:
             before = state = self._state

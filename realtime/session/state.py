@@ -10,12 +10,12 @@ from typing import Any
 
 from ... import presets
 from ...chain import ChainSettings
-from ...matching.match import Reference, goal_of
 from ...matching.model import Prediction
+from ...matching.reference import ReferenceClip, mean_lufs
 from .hysteresis import within_deadband
 from .level import DEADBAND_DB, Levels
 from .morph import Morph
-from .places import GAINS, Place, parse_places, with_value
+from .places import GAINS, Place, has, parse_places, value_at, with_value
 
 FREEZE = "freeze"
 """How `by_hand` says that the matching was frozen."""
@@ -34,7 +34,7 @@ class SessionState:
     amount: float = 1.0
     target_lufs: float | None = None
     """What a preset asks for; None for the loudness of the input. See `goal_lufs`."""
-    references: tuple[Reference, ...] = field(default=(), compare=False)
+    references: tuple[ReferenceClip, ...] = field(default=(), compare=False)
     preset_name: str = ""
     """The preset that plays, or nothing."""
     morph: Morph = field(default_factory=Morph)
@@ -81,11 +81,15 @@ class SessionState:
         """What was set by hand, as "effect/parameter", and "freeze" if the matching is frozen."""
         return sorted("/".join(place) for place in self.locked) + [FREEZE] * self.frozen
 
+    def value_at(self, place: Place) -> float | bool:
+        """Give the value at a place; an effect that is not in the chain is bypassed, and its parameters are 0."""
+        return value_at(self.settings, place)
+
     def goal_lufs(self, input_lufs: float) -> float | None:
         """Give the loudness to reach at amount 1, in LUFS; None for that of the input."""
         if self.morph.active:
             return self.morph.goal(lambda: input_lufs)
-        return goal_of(self.references) if self.references else self.target_lufs
+        return mean_lufs(self.references) if self.references else self.target_lufs
 
     @property
     def locked_input_gain_db(self) -> float | None:
@@ -94,7 +98,7 @@ class SessionState:
 
     def as_preset(self, name: str, goal_lufs: float | None, model: str = "", resumable: bool = False) -> presets.Preset:
         """Make a preset of it, with where it came from; a `resumable` one holds all that `--resume` needs."""
-        files = {r.path: r.lufs for r in self.references if r.path.is_file()}
+        files = [r for r in self.references if r.path.is_file()]
         source = presets.provenance(
             files, model if self.references else "", resumable, self.by_hand if resumable else ()
         )
@@ -102,8 +106,10 @@ class SessionState:
 
     # --- edits ----------------------------------------------------------------------------------------
 
-    def with_place(self, place: Place, value: float) -> "SessionState":
-        """Set a value that is in the chain by hand: it is clipped to its range, and locked."""
+    def with_value(self, place: Place, value: float) -> "SessionState":
+        """Set a value by hand: it is clipped to its range, and locked. Nothing changes if it is not in the chain."""
+        if not has(self.settings, place[0]):
+            return self
         return replace(self, settings=with_value(self.settings, place, value), locked=self.locked | {place})
 
     def with_by_hand(self, texts: Iterable[str]) -> "SessionState":

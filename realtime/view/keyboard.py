@@ -1,7 +1,7 @@
-"""Keys while it plays, on a terminal. They use the controls that OSC uses, so OSC can do all that keys do.
+"""Keys while it plays, on a terminal. They use the controls that OSC uses.
 
-The terminal is asked for single keys without echo, and gets its old ways back at every end but
-SIGKILL. A program in the background may not read its terminal, or the system stops it; then keys wait.
+The terminal is switched to single keys without echo, and restored at every end but SIGKILL. A program in the
+background must not read its terminal, or the system stops it; then keys wait.
 """
 
 import atexit
@@ -30,11 +30,11 @@ log = logging.getLogger(__name__)
 POLL_S = 0.25
 AMOUNT_STEP = 0.05
 HELP = (
-    ("space", "A/B: the sound or the input, equally loud"),
-    ("m", "mute, and back"),
+    ("space", "A/B: effects or dry input, equally loud"),
+    ("m", "mute, un-mute"),
     ("u", "undo"),
     ("r", "redo"),
-    ("f", "freeze, and follow again"),
+    ("f", "freeze, un-freeze"),
     ("+ -", "amount"),
     ("q", "end"),
 )
@@ -51,22 +51,22 @@ class Controlled(Protocol):
 
 
 def press(key: str, session: Controlled, stop: Callable[[], None]) -> str:
-    """Do what a key stands for; returns what to print, nothing for a key without a meaning."""
+    """Do what a key stands for; returns a line about it, nothing for a key without a meaning."""
     if key == "q":
         stop()
         return "ending"
     if key in " b":
         session.apply({AB: 1.0})
-        return "A/B: the input, as loud as the sound" if session.state.bypass else "A/B: the sound"
+        return "A/B: the dry input, equally loud" if session.state.bypass else "A/B: the effects"
     if key == "m":
         session.apply({UNMUTE if session.state.muted else MUTE: 1.0})
         return "muted: m un-mutes" if session.state.muted else "un-muted"
     if key in "ur":
         session.apply({UNDO if key == "u" else REDO: 1.0})
-        return ("undo" if key == "u" else "redo") + (": frozen, f follows the input again" * session.state.frozen)
+        return ("undo" if key == "u" else "redo") + (": frozen, f un-freezes" * session.state.frozen)
     if key == "f":
         session.apply({FREEZE: not session.state.frozen})
-        return "frozen: f follows the input again" if session.state.frozen else "following the input"
+        return "frozen: f un-freezes" if session.state.frozen else "following the input"
     if key in "+=-":
         step = -AMOUNT_STEP if key == "-" else AMOUNT_STEP
         session.apply({AMOUNT: round(session.state.amount + step, 2)})
@@ -75,9 +75,9 @@ def press(key: str, session: Controlled, stop: Callable[[], None]) -> str:
 
 
 class Keyboard:
-    """Listen for keys on standard input, in its context; does nothing unless that is a terminal.
+    """Reads keys from standard input, in its context; does nothing unless that is a terminal.
 
-    `stop` ends the program, `say` tells what a key did.
+    `stop` ends the program; `say` gets a line about what a key did.
     """
 
     def __init__(self, session: Controlled, stop: Callable[[], None], say: Callable[[str], None]) -> None:
@@ -89,7 +89,7 @@ class Keyboard:
 
     def __enter__(self) -> "Keyboard":
         with suppress(OSError, ValueError, AttributeError):  # no standard input, or not one of the system's
-            if termios and sys.stdin.isatty() and _ours(sys.stdin.fileno()):
+            if termios and sys.stdin.isatty() and in_foreground(sys.stdin.fileno()):
                 self._open(sys.stdin.fileno())
         return self
 
@@ -98,7 +98,7 @@ class Keyboard:
         assert termios
         with suppress(termios.error):
             self._old = termios.tcgetattr(terminal)
-            atexit.register(self._restore)  # also when the program falls over
+            atexit.register(self._restore)  # also when the program crashes
             self._terminal = terminal
             tty.setcbreak(terminal, termios.TCSANOW)
             self._worker.start()
@@ -110,13 +110,13 @@ class Keyboard:
 
     @property
     def listening(self) -> bool:
-        """Whether keys are heard."""
+        """Whether keys are read."""
         return self._terminal is not None
 
     def _restore(self) -> None:
         terminal, self._terminal = self._terminal, None
         atexit.unregister(self._restore)
-        if terminal is not None and termios and _ours(terminal):
+        if terminal is not None and termios and in_foreground(terminal):
             with suppress(termios.error):
                 termios.tcsetattr(terminal, termios.TCSANOW, self._old)
 
@@ -125,7 +125,7 @@ class Keyboard:
             ready, _, _ = select.select([terminal], [], [], POLL_S)
             if not ready:
                 continue
-            if not _ours(terminal):
+            if not in_foreground(terminal):
                 select.select([], [], [], POLL_S)
                 continue
             try:
@@ -143,11 +143,11 @@ class Keyboard:
             try:
                 if said := press(key, self._session, self._stop):
                     self._say(said)
-            except Exception:  # a key that does nothing must not end the keyboard
+            except Exception:  # a key that fails must not end the keyboard
                 log.exception("the key %r failed", key)
 
 
-def _ours(terminal: int) -> bool:
+def in_foreground(terminal: int) -> bool:
     """Whether we are in the foreground of the terminal: else reading it, or setting it, would stop us."""
     try:
         return os.tcgetpgrp(terminal) == os.getpgrp()

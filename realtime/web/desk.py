@@ -13,7 +13,7 @@ from typing import Any
 
 from ... import presets
 from ...effects import Param, load, names
-from ...matching.match import Reference
+from ...matching import ReferenceClip
 from ...matching.words import sentences
 from ..audio.spectra import HZ
 from ..session.allowed import allowed_preset
@@ -143,7 +143,7 @@ class SessionDesk:
         self._uploads[id] = path.stem.replace("_", " "), path
         return id
 
-    def _told(self, reference: Reference) -> dict[str, Any]:
+    def _told(self, reference: ReferenceClip) -> dict[str, Any]:
         """Give what is shown of a reference."""
         id = self._id_of(reference.path)
         seconds, lufs = round(reference.seconds, 2), round(reference.lufs, 1)

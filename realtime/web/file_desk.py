@@ -14,7 +14,8 @@ import soundfile
 import soxr
 
 from ... import presets
-from ...matching.match import Match, Reference
+from ...matching import Match, ReferenceClip
+from ...matching.clips import MAX_RATE_HZ
 from ..audio import devices
 from ..audio.file_engine import FileEngine, fields
 from ..audio.render import render
@@ -27,7 +28,6 @@ MAX_FRAMES = 1 << 21
 MAX_REFERENCE_S = 120.0
 """More of a reference is not played."""
 MAX_REFERENCES = 8
-FASTEST_HZ = 384_000
 PLUGIN_S = 300.0
 
 
@@ -63,12 +63,12 @@ class FileDesk(SessionDesk):
             "revision": self._files.revision,
             "loudness": loudness,
             "spectra": {
-                "input_db": self._spectrum(self._files.recording.heard.path) if self._files.recording else None,
+                "input_db": self._spectrum(self._files.recording.clip.path) if self._files.recording else None,
                 "reference_db": self._spectrum(state.references[0].path) if state.references else None,
             },
         }
 
-    def _told(self, reference: Reference) -> dict[str, Any]:
+    def _told(self, reference: ReferenceClip) -> dict[str, Any]:
         """Give what is shown of a reference: with its length in frames of the recording's rate, and its peak."""
         x = self._resampled(reference.path)
         return {**super()._told(reference), "frames": len(x), "peak": round(float(np.abs(x).max()), 4)}
@@ -77,7 +77,7 @@ class FileDesk(SessionDesk):
         """Give a reference (frames, channels) at the rate of the recording."""
         key = path, self._files.sample_rate
         if key not in self._resampled_of:
-            x, own = soundfile.read(path, int(MAX_REFERENCE_S * FASTEST_HZ), dtype="float32", always_2d=True)
+            x, own = soundfile.read(path, int(MAX_REFERENCE_S * MAX_RATE_HZ), dtype="float32", always_2d=True)
             x = x[: int(MAX_REFERENCE_S * own), :2]
             while len(self._resampled_of) >= MAX_REFERENCES:
                 self._resampled_of.pop(next(iter(self._resampled_of)))
@@ -98,15 +98,15 @@ class FileDesk(SessionDesk):
 
         def work() -> None:
             recording = self._session.open(path)
-            heard = recording.heard
+            clip = recording.clip
             self._recording = {
                 "id": f"{id}-{time.monotonic_ns()}",
                 "name": name,
-                "seconds": round(heard.seconds, 3),
-                "frames": heard.frames,
-                "sample_rate": heard.sample_rate,
-                "channels": heard.channels,
-                "lufs": round(heard.lufs, 2),
+                "seconds": round(clip.seconds, 3),
+                "frames": clip.frames,
+                "sample_rate": clip.sample_rate,
+                "channels": clip.channels,
+                "lufs": round(clip.lufs, 2),
                 "peak": round(recording.peak, 4),
                 "peaks": [round(float(v), 3) for v in recording.outline],
             }
@@ -155,10 +155,11 @@ class FileDesk(SessionDesk):
         """Play the whole recording, as afx-live render does, with its level made right over all of it."""
         if self._files.recording is None or self._recording is None:
             raise ValueError("there is no recording yet")
-        heard, state = self._files.recording.heard, self.session.state
-        goal = None if ("output", "gain_db") in state.locked else heard.lufs + state.dry_gain_db
+        clip, state = self._files.recording.clip, self.session.state
+        goal = None if ("output", "gain_db") in state.locked else clip.lufs + state.dry_gain_db
         path = self._folder() / f"saved-{time.monotonic_ns()}.wav"
-        render(heard, Match(state.playing, None, heard.lufs, goal), path, lambda frames: None, force=True)
+        match = Match(state.playing, clip.sample_rate, clip.lufs, goal)
+        render(clip, match, path, lambda frames: None, force=True)
         stem = Path(self._recording["name"]).stem or "recording"
         return {"file": str(path), "name": f"{stem} matched.wav", "once": True}, b""
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..audio.shared_folder import SHARED
 from ..audio.shared_memory import COMMAND, METERS
 from ..audio.spectra import HZ
 from ..session.session import Session
@@ -47,7 +48,7 @@ class LiveDesk(SessionDesk):
 
     def _memory(self, fields: Mapping[str, Any]) -> dict[str, Any] | None:
         """Say where the server finds the meters, and the last seconds of input."""
-        file = self.session.engine.folder / "shared"
+        file = self.session.engine.folder / SHARED
         if not file.exists():
             return None
         offset = METERS.itemsize + 2 * COMMAND.itemsize

@@ -13,10 +13,11 @@ import torch
 from afx_live.export.cli import main
 from afx_live.export.model.proof import ProofError, check
 from afx_live.export.model.write import write
-from afx_live.matching.model import MatchModel, ModelError
+from afx_live.matching import MatchModel, ModelError, read_clip
 from afx_live.presets import clip
-from afx_live.realtime.audio.render import listen
 from afx_live.training.response_system import ResponseSystem
+
+pytestmark = pytest.mark.slow  # exporting takes half a minute
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +46,8 @@ def test_a_written_model_proves_itself_and_loads(model, capsys):
     assert "proof clips agree" in capsys.readouterr().out
     predictor = MatchModel(model)
     assert predictor.name == "small"
-    heard = listen(clip("voice"))
-    described = predictor.analyse(heard.stretches, heard.sample_rate)
+    heard = read_clip(clip("voice"))
+    described = predictor.analyse(heard.excerpts, heard.sample_rate)
     prediction = predictor.predict(described, [described])
     assert prediction.unit.shape == (len(predictor.chain.params),)
     assert ((prediction.unit >= 0) & (prediction.unit <= 1)).all()
@@ -64,8 +65,8 @@ def test_torch_and_onnxruntime_agree_on_real_sound(model, checkpoint):
     system = ResponseSystem.load_from_checkpoint(checkpoint, weights_only=True).eval()
     predictor = MatchModel(model)
     for name in ("voice", "guitar", "drums"):
-        heard = listen(clip(name))
-        x = np.resize(heard.stretches.mean(1), 240000).astype(np.float32)
+        heard = read_clip(clip(name))
+        x = np.resize(heard.excerpts.mean(1), 240000).astype(np.float32)
         with torch.no_grad():
             statistics, embedding = system.predictor.encoder(torch.from_numpy(x)[None])
         got = predictor._encoder.run(None, {"waveform": x[None]})

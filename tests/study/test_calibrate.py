@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afx_live.matching.model import THRESHOLDS, MatchModel
-from afx_live.realtime.cli.commands import SHIPPED
+from afx_live.matching import MatchModel
+from afx_live.presets import SHIPPED_MODEL
 from afx_live.study.run import calibrate
 from afx_live.training.recordings.recordings import find
 
@@ -19,8 +19,8 @@ def test_effects_are_switched_where_it_pays_and_go_as_far_as_it_pays():
     first, second, third = np.meshgrid(*[calibrate.STRENGTHS] * 3, indexing="ij")
     gain = np.where(probability[:, 0] > 0.6, -0.5, 0.3)[:, None, None, None]
     errors = 1.0 + first * gain + second * 0.2 + third * (third - 0.8)
-    kin = np.repeat([0.0, 1.0], 100)  # both kinds are needed, and found
-    thresholds, strengths = calibrate.choose(probability, kin, errors, np.ones(200), [("one", "row")] * 200)
+    same_source = np.repeat([0.0, 1.0], 100)  # both kinds are needed, and found
+    thresholds, strengths = calibrate.choose(probability, same_source, errors, np.ones(200), [("one", "row")] * 200)
     assert ((thresholds[0] > 0.5) & (thresholds[0] < 0.7)).all()
     assert (thresholds[1] > 0.85).all()
     assert (thresholds[2] == calibrate.GRID[0]).all()
@@ -35,22 +35,11 @@ def test_a_margin_makes_thresholds_more_cautious_and_never_stays_never():
     assert raised[0, 1] == pytest.approx(np.exp(calibrate.MARGIN) / (1.0 + np.exp(calibrate.MARGIN)))
 
 
+@pytest.mark.slow
 def test_calibration_writes_thresholds_into_a_model_that_still_loads(folder, tmp_path, monkeypatch):
-    model = Path(shutil.copytree(SHIPPED, tmp_path / "model"))
-    monkeypatch.setattr(calibrate, "ROWS", ("compressor",))
+    model = Path(shutil.copytree(SHIPPED_MODEL, tmp_path / "model"))
+    monkeypatch.setattr(calibrate, "EFFECT_SETS", ("compressor",))
     chosen = calibrate.calibrate(find(folder), model, 1, workers=1)
-    found = MatchModel(model).spec
+    found = MatchModel(model).description.data
     assert found["calibration"]["pairs"] == 2
-    assert {key: found[key] for key in THRESHOLDS} == chosen
-
-
-def test_strength_says_how_far_an_effect_goes():
-    from afx_live.matching.model import Prediction
-
-    predictor = MatchModel(SHIPPED)
-    prediction = Prediction(np.full(len(predictor.chain.params), 0.8), np.ones(4), np.full(64, 6.0), kin=0.25)
-    predictor._strength = np.full((4, 2), 1.0)
-    predictor._strength[1] = 0.0, 0.8
-    whole, settings = predictor.at_full_strength(prediction), predictor.settings(prediction, [True] * 4)
-    assert settings.effects[1].values == whole.effects[1].scaled(0.2).values
-    assert settings.effects[3].values == pytest.approx(whole.effects[3].values)
+    assert {key: found[key] for key in ("threshold", "strength")} == chosen

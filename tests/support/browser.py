@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from support.jack import need
 
 DESK, PHONE = {"width": 1440, "height": 1000}, {"width": 390, "height": 844}

@@ -2,6 +2,7 @@
 
 import threading
 from types import SimpleNamespace
+from typing import Any
 
 from afx_live.chain import ChainSettings
 from afx_live.effects import names
@@ -21,7 +22,7 @@ class FakeSession:
 
     def __init__(self):
         self.state = SessionState(ChainSettings.default(n for n in names() if n != "gain"))
-        self.engine = SimpleNamespace(sample_rate=48000.0, status={}, meters=Shared.create(None, 100.0).read)
+        self.engine: Any = SimpleNamespace(sample_rate=48000.0, status={}, meters=Shared.create(None, 100.0).read)
         self.calls, self.requests, self.events = [], [], []
         self.hold = threading.Event()
         self.hold.set()

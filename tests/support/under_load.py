@@ -26,8 +26,8 @@ import numpy as np
 from afx_live.chain import ChainSettings, EffectSettings
 from afx_live.effects import names
 from afx_live.matching.model import MatchModel
+from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.audio.shared_memory import Shared
-from afx_live.realtime.cli.commands import SHIPPED
 from afx_live.realtime.osc.addresses import addresses
 from afx_live.realtime.osc.packets import encode
 from afx_live.realtime.osc.server import OscServer
@@ -57,8 +57,8 @@ class Desk:
         self.shared = shared
         self.play, self.meters = shared.play, shared.read
 
-    def heard(self, seconds: float) -> np.ndarray:
-        return self.shared.heard(seconds, self.sample_rate)
+    def recent_input(self, seconds: float) -> np.ndarray:
+        return self.shared.recent_input(seconds, self.sample_rate)
 
 
 # --- the load -------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ def _predict(predictor: MatchModel, done: threading.Event) -> None:
 @contextmanager
 def load(shared: Shared) -> Iterator[OscServer]:
     """Compute, collect garbage, predict and be sent OSC, all the time; the OSC moves the settings in `shared`."""
-    predictor, done = MatchModel(SHIPPED), threading.Event()
+    predictor, done = MatchModel(SHIPPED_MODEL), threading.Event()
     session = Session(Desk(shared), predictor, SessionState(CHAIN))  # pyright: ignore[reportArgumentType]
     jobs: Sequence[tuple[Callable[..., None], tuple]] = ((_spin, ()), (_collect, ()), (_predict, (predictor,)))
     threads = [threading.Thread(target=job, args=(*more, done)) for job, more in jobs]
@@ -157,7 +157,7 @@ def taking_turns(env: dict[str, str], block: int) -> Iterator[Turns]:
         ) as child:
             assert child.stdin
             assert child.stdout
-            print(config.text(), file=child.stdin, flush=True)
+            print(config.to_json(), file=child.stdin, flush=True)
             said = {"event": "none: the stream process ended"}
             while said["event"] != "running":
                 line = child.stdout.readline()

@@ -13,7 +13,7 @@ import torch
 from afx_live.chain import CANONICAL, ChainParameters, ChainSettings, EffectSettings, play_clip
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.effects import load
-from afx_live.matching.equaliser_fit import fit
+from afx_live.matching import fit_curve
 from afx_live.presets import clip as bundled
 from afx_live.study.metrics.audio import log_mel_error, stft_error
 from afx_live.training import priors, synthetic
@@ -176,7 +176,7 @@ def test_an_equaliser_is_its_curve(voice):
     effect = load("equaliser")
     curve = 6.0 * np.tanh(np.linspace(-2.0, 2.0, 64))
     start = np.array([p.unit(p.default) for p in effect.params])
-    unit = fit(curve, band_centres().double().numpy(), np.ones(64), start, RATE)
+    unit = fit_curve(curve, band_centres().double().numpy(), np.ones(64), start, RATE)
     values = {p.name: p.clip(p.value(u)) for p, u in zip(effect.params, unit, strict=True)}
     real = level(play_clip(ChainSettings((EffectSettings("equaliser", values),)), voice, RATE))
     drawn_ = torch_chain.filtered(tensor(voice), torch_chain.Curves()(torch.from_numpy(curve.astype(np.float32))[None]))

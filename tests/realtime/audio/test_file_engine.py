@@ -8,8 +8,9 @@ import soundfile
 
 from afx_live import presets
 from afx_live.chain import ChainSettings, EffectSettings
-from afx_live.realtime.audio.engine import LATENCY, Engine
+from afx_live.realtime.audio.engine import Engine
 from afx_live.realtime.audio.file_engine import FileEngine, Recording, fields
+from afx_live.realtime.audio.safety import LOOKAHEAD
 
 CHAIN = ChainSettings(
     (
@@ -43,10 +44,10 @@ def engine(recording):
 
 def whole(recording):
     """The recording as the engine plays it from the beginning, without its delay."""
-    heard = recording.heard
-    x = soundfile.read(heard.path, dtype="float32", always_2d=True)[0]
-    delay = LATENCY + CHAIN.latency
-    return Engine(CHAIN, heard.sample_rate, heard.channels).process(np.pad(x, ((0, delay), (0, 0))))[delay:]
+    clip = recording.clip
+    x = soundfile.read(clip.path, dtype="float32", always_2d=True)[0]
+    delay = LOOKAHEAD + CHAIN.latency
+    return Engine(CHAIN, clip.sample_rate, clip.channels).process(np.pad(x, ((0, delay), (0, 0))))[delay:]
 
 
 def test_stretches_one_after_the_other_are_the_whole_to_the_bit(engine, recording):
@@ -61,7 +62,7 @@ def test_stretches_one_after_the_other_are_the_whole_to_the_bit(engine, recordin
 
 def test_a_stretch_in_the_middle_is_nearly_what_the_whole_is_there(engine, recording):
     wanted = whole(recording)
-    start = 3 * recording.heard.sample_rate
+    start = 3 * recording.clip.sample_rate
     sound, _ = engine.stretch(start, 24000)
     error = np.abs(sound - wanted[start : start + 24000]).max()
     assert error < 0.01 * np.abs(wanted).max()
@@ -109,7 +110,7 @@ def test_meters_come_with_the_sound(engine):
 
 
 def test_the_end_is_the_end(engine, recording):
-    frames = recording.heard.frames
+    frames = recording.clip.frames
     sound, _ = engine.stretch(frames - 100, 48000)
     assert len(sound) == 100
     for start in (-1, frames, frames + 5):
@@ -118,17 +119,17 @@ def test_the_end_is_the_end(engine, recording):
 
 
 def test_to_a_session_it_is_an_engine(engine, recording):
-    assert engine.sample_rate == recording.heard.sample_rate
-    assert engine.meters()["in_lufs"] == recording.heard.lufs
-    x = engine.heard(12.0)
-    assert x.shape[1] == recording.heard.channels
+    assert engine.sample_rate == recording.clip.sample_rate
+    assert engine.meters()["in_lufs"] == recording.clip.lufs
+    x = engine.recent_input(12.0)
+    assert x.shape[1] == recording.clip.channels
     empty = FileEngine()
     assert empty.meters()["in_lufs"] == -np.inf
-    assert len(empty.heard(5.0)) == 0
+    assert len(empty.recent_input(5.0)) == 0
 
 
 def test_the_outline_and_the_peak_are_those_of_the_recording(recording):
-    x = soundfile.read(recording.heard.path, dtype="float32", always_2d=True)[0]
+    x = soundfile.read(recording.clip.path, dtype="float32", always_2d=True)[0]
     assert recording.peak == pytest.approx(np.abs(x).max())
     assert 300 < len(recording.outline) <= 600
     assert recording.outline.max() == pytest.approx(recording.peak)

@@ -12,12 +12,14 @@ import pytest
 import soundfile
 
 from afx_live.realtime.audio.devices import Device, DeviceError, Listing
+from afx_live.realtime.audio.options import StreamOptions
 from afx_live.realtime.audio.virtual_mic import LATENCY, VirtualMicrophone, graph, steps
 from afx_live.realtime.audio.virtual_mic_process import loopback
 from support.pipewire import session, until
 
 pytestmark = pytest.mark.slow
 RATE = 48000
+ANY = StreamOptions()
 OWNER = """
 from afx_live.realtime.audio.virtual_mic import VirtualMicrophone
 with VirtualMicrophone() as mic:
@@ -105,11 +107,11 @@ def test_it_is_never_the_default_unless_asked(real):
     with VirtualMicrophone() as mic:
         time.sleep(0.5)
         assert graph().default_source == real
-        assert mic.engine()["input_device"] == "Some Card"
+        assert mic.options(ANY).input_device == "Some Card"
     with VirtualMicrophone(default=True):
         assert until(lambda: graph().default_source == "afx-live")
         with pytest.raises(DeviceError, match="would hear itself"):
-            VirtualMicrophone().engine("afx-live")
+            VirtualMicrophone().options(StreamOptions("afx-live"))
     assert until(lambda: graph().default_source == real)
 
 
@@ -117,13 +119,14 @@ def test_it_never_hears_itself(real):
     with VirtualMicrophone() as mic:
         for device in ("afx-live", "AFX-live feed", "live", "no such"):
             with pytest.raises(DeviceError, match=r'from: "Some Card"; .* would hear itself'):
-                mic.engine(device)
-        assert mic.engine("card")["input_device"] == mic.engine("some CARD")["input_device"] == "Some Card"
+                mic.options(StreamOptions(device))
+        for device in ("card", "some CARD"):
+            assert mic.options(StreamOptions(device)).input_device == "Some Card"
 
 
 def test_without_another_microphone_there_is_nothing_to_play_from():
     with VirtualMicrophone() as mic, pytest.raises(DeviceError, match="from: none"):
-        mic.engine()
+        mic.options(ANY)
 
 
 @pytest.mark.parametrize("victim", ["owner", "keeper"])

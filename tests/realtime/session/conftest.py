@@ -1,4 +1,4 @@
-"""The shipped model, a home of its own, and the real engine without a device."""
+"""A home of its own, the real engine without a device, and a session on it."""
 
 from dataclasses import replace
 
@@ -6,22 +6,15 @@ import pytest
 
 from afx_live import presets
 from afx_live.chain import ChainSettings
-from afx_live.matching.model import MatchModel
-from afx_live.realtime.audio.render import reference
-from afx_live.realtime.cli.commands import SHIPPED
+from afx_live.matching.reference import read_reference
 from afx_live.realtime.session.session import Session
 from afx_live.realtime.session.state import SessionState
 from support.in_process import InProcess, clip
 
 
 @pytest.fixture(scope="session")
-def model():
-    return MatchModel(SHIPPED)
-
-
-@pytest.fixture(scope="session")
 def references(model):
-    return {n: reference(presets.clip(n), model) for n in ("voice_reference", "guitar_reference")}
+    return {n: read_reference(presets.clip(n), model) for n in ("voice_reference", "guitar_reference")}
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from afx_live import presets
-from afx_live.matching.model import ClipError
+from afx_live.matching.clips import ClipError
 from afx_live.realtime.osc.addresses import addresses
 from afx_live.realtime.session.allowed import allowed_clip, allowed_preset
 from afx_live.realtime.session.controls import (

@@ -12,8 +12,8 @@ from afx_live import effects, presets
 from afx_live.chain import ChainPlayer, ChainSettings, EffectSettings
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.effects import load
-from afx_live.matching.match import goal_of
-from afx_live.matching.model import ClipError
+from afx_live.matching.clips import ClipError
+from afx_live.matching.reference import mean_lufs
 from afx_live.realtime.session.controls import MORPH, MORPH_B, UNDO, place_control
 from afx_live.realtime.session.level import Levels
 from afx_live.realtime.session.morph import Morph, Side, morph
@@ -221,7 +221,7 @@ def test_morphing_between_references(session, engine, model):
     session.matcher.use_morph("b", "guitar_reference")
     assert session.state.morph.name("a") == "voice_reference.flac"
     assert session.state.reference_name == ""
-    goals = [goal_of([session.state.morph.a.reference]), goal_of([session.state.morph.b.reference])]
+    goals = [mean_lufs([session.state.morph.a.reference]), mean_lufs([session.state.morph.b.reference])]
     assert session.follower.listen()
     ends = []
     for position in (0.0, 1.0):

@@ -10,8 +10,8 @@ import soundfile
 
 from afx_live import presets
 from afx_live.dsp.loudness import integrated_loudness
-from afx_live.matching.model import ClipError
-from afx_live.realtime.audio.render import reference
+from afx_live.matching.clips import ClipError
+from afx_live.matching.reference import read_reference
 from afx_live.realtime.session import level, matcher
 from afx_live.realtime.session.controls import (
     AB,
@@ -194,7 +194,9 @@ def test_the_session_is_a_preset_at_any_time(matched, engine, model):
 def test_a_reference_that_has_gone_since_costs_no_setting(engine, model, tmp_path):
     path = tmp_path / "r.wav"
     soundfile.write(path, clip("guitar", 2.0), RATE)
-    session = Session(engine, model, SessionState(presets.load("warm").settings, references=(reference(path, model),)))
+    session = Session(
+        engine, model, SessionState(presets.load("warm").settings, references=(read_reference(path, model),))
+    )
     path.unlink()
     made = session.preset("last")
     assert made.settings == presets.load("warm").settings

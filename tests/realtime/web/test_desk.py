@@ -197,7 +197,7 @@ def test_the_whole_sound_is_saved_as_render_would(matched):
     answer, _ = matched.ask({"save": "sound"})
     assert answer["name"] == "guitar matched.wav"
     x, rate = soundfile.read(answer["file"])
-    assert (len(x), rate) == (matched._files.recording.heard.frames, 48000)
+    assert (len(x), rate) == (matched._files.recording.clip.frames, 48000)
     answer, _ = matched.ask({"save": "preset"})
     saved = presets.from_json(Path(answer["file"]).read_text())
     assert presets.to_json(saved) == presets.to_json(replace(matched.session.preset("preset"), source=saved.source))

@@ -498,6 +498,7 @@ def test_random_frames_end_nothing_and_change_only_what_they_may():
     rng, sent = random.Random(11), 0
     with served() as (page, desk):
         client, server = Client(page), page._process
+        assert server
         watching = client.open()
         watching.until(lambda m, s: "welcome" in m)
         while sent < FRAMES:
@@ -549,6 +550,7 @@ def test_a_server_that_dies_is_replaced_under_the_same_link():
         first = client.open()
         first.until(lambda m, s: "values" in s)
         desk.values["amount"] = 0.125
+        assert page._process
         os.kill(page._process.pid, signal.SIGKILL)
         assert first.closed() is None
         end = time.monotonic() + 20
@@ -565,6 +567,7 @@ def test_a_server_that_dies_is_replaced_under_the_same_link():
 def test_the_server_ends_with_afx_live(place):
     with served() as (page, _):
         process, folder = page._process, page.folder
+        assert process
         assert folder.is_dir()
     assert process.poll() is not None
     assert not folder.exists()

@@ -1,0 +1,48 @@
+"""A reference recording: everything that is asked of it, found out once."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .clips import read_clip
+from .level import MAX_LUFS
+
+if TYPE_CHECKING:
+    from .model import Features, MatchModel
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceClip:
+    """A reference file as a model analysed it: features, loudness, length, checksum of the file."""
+
+    path: Path
+    features: "Features"
+    lufs: float
+    seconds: float
+    sha256: str = ""
+
+
+def read_reference(path: str | os.PathLike[str], model: "MatchModel") -> ReferenceClip:
+    """Read and analyse a reference file of any sample rate, channel count and length. Raises ClipError."""
+    path = Path(path)
+    clip = read_clip(path)
+    features = model.analyse(clip.excerpts, clip.sample_rate, str(path))
+    return ReferenceClip(path, features, clip.lufs, clip.seconds, _sha256(path))
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def mean_lufs(references: Sequence[ReferenceClip]) -> float:
+    """Give the mean loudness of references, at most full scale: nothing can be louder."""
+    return min(float(np.mean([r.lufs for r in references])), MAX_LUFS)

@@ -1,0 +1,45 @@
+"""Where settings come from: references, model, program, time."""
+
+import os
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class ReferenceFile(Protocol):
+    """What is known of a reference; `matching.ReferenceClip` is one."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def lufs(self) -> float: ...
+
+
+def provenance(
+    references: Iterable[ReferenceFile] = (), model: str = "", paths: bool = False, by_hand: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Describe where settings come from: reference files with SHA-256 and loudness in LUFS, the model, now.
+
+    Keeps the files' names, and their folders only with `paths`. `by_hand` are the values that a model must
+    leave alone, as "effect/parameter".
+    """
+    files = [
+        {
+            "file": r.path.name,
+            **({"sha256": r.sha256} if r.sha256 else {}),
+            "lufs": r.lufs,
+            **({"path": os.path.abspath(r.path)} if paths else {}),
+        }
+        for r in references
+    ]
+    try:
+        app = f"afx-live {version('afx-live')}"
+    except PackageNotFoundError:
+        app = "afx-live"
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    more = {"by_hand": list(by_hand)} if by_hand else {}
+    return {"references": files, **({"model": model} if model else {}), "app": app, "created": now, **more}
