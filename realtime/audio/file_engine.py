@@ -98,6 +98,10 @@ class FileEngine:
         """That of the recording, in Hz; 48 kHz without one."""
         return float(self.recording.clip.sample_rate) if self.recording else 48000.0
 
+    def warm_up(self) -> None:
+        """Compile, or load what is compiled: the first stretch would wait for it."""
+        Engine(self._settings, self.sample_rate, 2).process(np.zeros((64, 2)))
+
     # --- the recording ------------------------------------------------------------------------------
 
     def open(self, recording: Recording | None) -> None:

@@ -13,11 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .devices import DeviceError, Listing, child_env
+from .devices import DeviceError, Listing, child_env, query
 from .options import StreamOptions
 
 NAME = "afx-live"
@@ -89,11 +89,7 @@ class VirtualMicrophone:
         return replace(options, input_device=source, output_device=self.feed, api="JACK")
 
     def __enter__(self) -> "VirtualMicrophone":
-        if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
-            packages = " ".join(sorted({TOOLS[tool] for tool in missing}))
-            raise DeviceError(
-                "E311", f"{', '.join(missing)} is missing. Debian and Ubuntu: sudo apt install {packages}"
-            )
+        need_pipewire()
         if self.name in graph().sources:
             raise DeviceError(
                 "E311", f'There is a microphone "{self.name}" already: end that afx-live, or use --virtual-mic NAME.'
@@ -187,6 +183,16 @@ def _jack_environment() -> dict[str, str]:
         raise DeviceError("E311", f"pw-jack does not run: {error}") from None
     prefix = "LD_LIBRARY_PATH="
     return {prefix[:-1]: line.removeprefix(prefix) for line in done.stdout.split("\0") if line.startswith(prefix)}
+
+
+def need_pipewire(list_devices: Callable[[], Listing] = query, platform: str = sys.platform) -> None:
+    """Raise DeviceError E311 where no microphone can be made, with what to do there."""
+    if platform != "linux":
+        raise DeviceError("E311", steps(list_devices(), platform))
+    if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
+        packages = " ".join(sorted({TOOLS[tool] for tool in missing}))
+        raise DeviceError("E311", f"{', '.join(missing)} is missing. Debian and Ubuntu: sudo apt install {packages}")
+    graph()
 
 
 # --- elsewhere --------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ Handler = Callable[[Any], "Mapping[str, Any] | None"]
 class SessionDesk:
     """A session as pages see it. `folder` is where uploads come to lie."""
 
-    def __init__(self, session: Session, folder: Callable[[], Path]) -> None:
+    def __init__(self, session: Session, folder: Path) -> None:
         self.session, self._folder = session, folder
         self._uploads: dict[str, tuple[str, Path]] = {}
         self._seen, self._artist = session.state, Artist()
@@ -104,7 +104,7 @@ class SessionDesk:
 
     def uploaded(self, found: Mapping[str, Any]) -> Mapping[str, Any]:
         """Take note of a file that lies in the folder as `id`.wav."""
-        self._uploads[found["id"]] = found["name"], self._folder() / f"{found['id']}.wav"
+        self._uploads[found["id"]] = found["name"], self._folder / f"{found['id']}.wav"
         return found
 
     def _send(self, values: Any) -> None:
@@ -165,7 +165,7 @@ class SessionDesk:
     def _kept(self, id: str) -> Path:
         """Move what was uploaded to where it outlives this program; the oldest there make room."""
         path = self._path_of(id)
-        if path.parent != self._folder():
+        if path.parent != self._folder:
             return path
         folder = presets.folder().parent / "references"
         folder.mkdir(parents=True, exist_ok=True)
@@ -198,7 +198,7 @@ class SessionDesk:
         return {"amount": preset.amount, **values}
 
     def _file(self, name: str, data: bytes) -> tuple[Mapping[str, Any], bytes]:
-        path = self._folder() / f"saved-{time.monotonic_ns()}"
+        path = self._folder / f"saved-{time.monotonic_ns()}"
         path.write_bytes(data)
         return {"file": str(path), "name": name, "once": True}, b""
 

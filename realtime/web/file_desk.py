@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from ..session.files import FileSession
 from ..session.state import SessionState
 from .desk import SessionDesk, asked
 
-MAX_FRAMES = 1 << 21
+MAX_FRAMES, MAX_MESSAGES = 1 << 21, 20
 MAX_REFERENCE_S = 120.0
 """More of a reference is not played."""
 MAX_REFERENCES = 8
@@ -32,17 +32,25 @@ PLUGIN_S = 300.0
 
 
 class FileDesk(SessionDesk):
-    """A recording as pages see it. `go_live(options)`, if there is one, goes over to devices."""
+    """A recording as pages see it; `working_on` is its file and name.
+
+    `folder` is where uploads lie; `go_live(options)`, if there is one, goes over to devices; `messages` are (seconds
+    since 1970, text); `notice` is told each page that opens.
+    """
 
     def __init__(
         self,
         session: FileSession,
         engine: FileEngine,
-        folder: Callable[[], Path],
+        folder: Path,
         go_live: Callable[[Mapping[str, Any]], None] | None = None,
+        messages: Sequence[tuple[float, str]] = (),
+        notice: str = "",
     ) -> None:
         super().__init__(session, folder)
         self._files, self._session, self._go_live = engine, session, go_live
+        self._messages, self._notice = messages, notice
+        self.working_on: tuple[Path, str] | None = None
         self._recording: dict[str, Any] | None = None
         self._resampled_of: dict[tuple[Path, float], np.ndarray] = {}
         self._spectra: dict[Path, list[float | None] | None] = {}
@@ -59,6 +67,8 @@ class FileDesk(SessionDesk):
             **found,
             "mode": "files",
             "switchable": self._go_live is not None,
+            "notice": self._notice,
+            "messages": [list(m) for m in list(self._messages)[-MAX_MESSAGES:]],
             "recording": self._recording,
             "revision": self._files.revision,
             "loudness": loudness,
@@ -94,13 +104,17 @@ class FileDesk(SessionDesk):
     def _open(self, id: Any) -> None:
         """Work on a recording that was sent, or a bundled one."""
         path = self._path_of(id)
-        name = self._uploads[id][0] if id in self._uploads else path.stem.replace("_", " ")
+        self.work_on(path, self._uploads[id][0] if id in self._uploads else path.stem.replace("_", " "))
+
+    def work_on(self, path: Path, name: str) -> None:
+        """Work on a recording as soon as it is read; what is wrong with it becomes the state's error."""
 
         def work() -> None:
             recording = self._session.open(path)
             clip = recording.clip
+            self.working_on = path, name
             self._recording = {
-                "id": f"{id}-{time.monotonic_ns()}",
+                "id": str(time.monotonic_ns()),
                 "name": name,
                 "seconds": round(clip.seconds, 3),
                 "frames": clip.frames,
@@ -157,7 +171,7 @@ class FileDesk(SessionDesk):
             raise ValueError("there is no recording yet")
         clip, state = self._files.recording.clip, self.session.state
         goal = None if ("output", "gain_db") in state.locked else clip.lufs + state.dry_gain_db
-        path = self._folder() / f"saved-{time.monotonic_ns()}.wav"
+        path = self._folder / f"saved-{time.monotonic_ns()}.wav"
         match = Match(state.playing, clip.sample_rate, clip.lufs, goal)
         render(clip, match, path, lambda frames: None, force=True)
         stem = Path(self._recording["name"]).stem or "recording"
@@ -167,7 +181,7 @@ class FileDesk(SessionDesk):
         """Make a plug-in of what plays, by the program that makes them."""
         if importlib.util.find_spec("afx_live.export.plugin") is None:
             raise ValueError("this afx-live makes no plug-ins: install one with its export room")
-        place = self._folder() / f"plugin-{time.monotonic_ns()}"
+        place = self._folder / f"plugin-{time.monotonic_ns()}"
         place.mkdir()
         preset = self.session.preset("afx-live")
         presets.save(preset, place / "afx-live.json")

@@ -16,14 +16,14 @@ MESSAGES = 20
 class LiveDesk(SessionDesk):
     """A live session as pages see it.
 
-    `status` gives what a status file holds (view/status_file.py): stream, delay, spectra, advice, messages. `leave`,
-    if there is one, goes over to files.
+    `folder` is where uploads lie; `status` gives what a status file holds (docs/status_file.md); `leave`, if there
+    is one, goes over to files.
     """
 
     def __init__(
         self,
         session: Session,
-        folder: Callable[[], Path],
+        folder: Path,
         status: Callable[[], Mapping[str, Any]],
         leave: Callable[[], None] | None = None,
     ) -> None:

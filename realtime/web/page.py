@@ -6,6 +6,7 @@ import os
 import queue
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,9 +20,9 @@ from typing import Any, Protocol
 
 from ..audio.devices import child_env
 from ..threads import RestartableThread
-from . import link
+from . import HOST, PORT, link
 
-HOST, PORT = "127.0.0.1", 8765
+EVERYWHERE = ("0.0.0.0", "::")
 PUSH_S = 1 / 30
 """Pages are told of changes so often, at most."""
 START_S, END_S, RETRY_S = 20.0, 1.0, 0.5
@@ -33,7 +34,9 @@ log = logging.getLogger(__name__)
 
 
 class PortError(RuntimeError):
-    """The page's port cannot be opened (exit code 6)."""
+    """The page's port cannot be opened."""
+
+    exit_code = 6
 
 
 class Desk(Protocol):
@@ -61,15 +64,16 @@ class Desk(Protocol):
 
 
 class Page:
-    """Serve the page while in its context.
+    """Serve the page while in its context; it shows nothing until it is given a desk with `show`.
 
     `names` are host names that mean this machine, beside its addresses. Entering raises PortError, and
     starts nothing else. `link` has the token in its fragment; `once` is a link for one page only, which
     may be seen by others: it is what a browser is started with. `folder` is where uploads lie.
     """
 
-    def __init__(self, desk: Desk, host: str = HOST, port: int = PORT, names: tuple[str, ...] = ()) -> None:
-        self._desk, self._host, self._port, self._names = desk, host, port, names
+    def __init__(self, host: str = HOST, port: int = PORT, names: tuple[str, ...] = ()) -> None:
+        self._host, self._port, self._names = host, port, names
+        self._desk: Desk | None = None
         self._token, self._once = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
         self.folder = Path()
         self._process: subprocess.Popen[bytes] | None = None
@@ -95,8 +99,13 @@ class Page:
         return self._link(self._once)
 
     def _link(self, token: str) -> str:
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}/#token={token}"
+        host = own_address() if self._host in EVERYWHERE else self._host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._port}/#token={token}"
+
+    def show(self, desk: Desk | None) -> None:
+        """Have pages be about another desk from now on; None for nothing yet."""
+        self._desk = desk
+        self._told = {}
 
     def revive(self) -> bool:
         """Start threads again that have ended and should not have; tells whether there were any."""
@@ -218,9 +227,15 @@ class Page:
         else:
             self._workers.submit(self._answer, message)
 
+    @property
+    def _shown(self) -> Desk:
+        if self._desk is None:
+            raise ValueError("afx-live is not ready yet; try again in a moment")
+        return self._desk
+
     def _reply(self, page: int, message: Mapping[str, Any]) -> None:
         try:
-            answer = self._desk.handle(message)
+            answer = self._shown.handle(message)
         except ValueError as error:
             answer = {"error": str(error)}
         except Exception as error:
@@ -235,9 +250,9 @@ class Page:
             return
         try:
             if "uploaded" in message:
-                answer = self._desk.uploaded(message["uploaded"])
+                answer = self._shown.uploaded(message["uploaded"])
             else:
-                answer, data = self._desk.ask(message["ask"])
+                answer, data = self._shown.ask(message["ask"])
         except (ValueError, OSError) as error:
             answer = {"error": str(error)}
         except Exception as error:
@@ -249,9 +264,14 @@ class Page:
         """Tell the server what has changed, until the end."""
         while not self._closing.is_set():
             try:
-                told, anew = self._told, self._again.is_set()
+                told, desk, anew = self._told, self._desk, self._again.is_set()
+                if desk is None:
+                    self._closing.wait(PUSH_S)
+                    continue
                 self._again.clear()
-                sections = {**self._desk.spec(), **self._desk.wait(0.0 if anew else 0.25)}
+                sections = {**desk.spec(), **desk.wait(0.0 if anew or not told else 0.25)}
+                if desk is not self._desk:
+                    continue
                 if news := {name: value for name, value in sections.items() if told.get(name, self) != value}:
                     self.tell(news)
                     told.update(news)
@@ -259,6 +279,14 @@ class Page:
                 log.exception("the page is not told what changes")
                 self._closing.wait(1.0)
             self._closing.wait(PUSH_S)
+
+
+def own_address() -> str:
+    """Give the address under which the network knows this machine; loop-back if none does."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
+        probe.connect(("192.0.2.1", 9))  # nothing is sent: the system chooses the way, and with it the address
+        return probe.getsockname()[0]
+    return "127.0.0.1"
 
 
 def open_browser(link: str) -> bool:

@@ -2,6 +2,7 @@
 
 import base64
 import http.client
+import io
 import json
 import os
 import socket
@@ -10,6 +11,9 @@ import threading
 import time
 from contextlib import contextmanager
 from urllib.parse import urlsplit
+
+import numpy as np
+import soundfile
 
 from afx_live.realtime.web.page import Page
 
@@ -56,7 +60,8 @@ class Desk:
 @contextmanager
 def served(desk=None, **options):
     desk = desk or Desk()
-    with Page(desk, **{"port": 0, **options}) as page:
+    with Page(**{"port": 0, **options}) as page:
+        page.show(desk)
         yield page, desk
 
 
@@ -184,3 +189,11 @@ def frame(data, opcode=1, fin=True, mask=b"\0\0\0\0"):
     else:
         head = struct.pack(">BBQ", fin << 7 | opcode, 128 | 127, size)
     return head + mask + data
+
+
+def sound(seconds=1.0, rate=48000, channels=2, kind="FLAC", **more):
+    """Give a file with a tone, as bytes."""
+    x = 0.5 * np.sin(2 * np.pi * 440 * np.arange(int(seconds * rate)) / rate)
+    file = io.BytesIO()
+    soundfile.write(file, np.repeat(x[:, None], channels, 1), rate, format=kind, **more)
+    return file.getvalue()

@@ -53,6 +53,7 @@ function startLog() {
     );
   });
   on("reply", ({ error }) => error && trouble(error));
+  on("notice", () => trouble(state.notice));
 }
 
 startTheme();

@@ -11,6 +11,7 @@ from afx_live.realtime.audio.file_engine import FileEngine
 from afx_live.realtime.session.files import FileSession
 from afx_live.realtime.session.state import SessionState
 from support.browser import View, chromium
+from support.page import Client, served
 
 
 @pytest.fixture(scope="session")
@@ -35,13 +36,13 @@ def studio(model, tmp_path_factory):
     patch.setenv("AFX_LIVE_HOME", str(tmp_path_factory.mktemp("home")))
     engine = FileEngine()
     session = FileSession(engine, model, SessionState(ChainSettings.default(model.chain.order)))
-    desk = FileDesk(session, engine, lambda: page.folder)
     session.start()
-    page = Page(desk, port=0)
-    with page:
+    with Page(port=0) as page:
+        desk = FileDesk(session, engine, page.folder)
+        page.show(desk)
         yield SimpleNamespace(link=page.link, page=page, session=session, desk=desk)
+        desk.close()
     session.close()
-    desk.close()
     patch.undo()
 
 
@@ -56,3 +57,22 @@ def open_view(browser):
     yield opened
     for view in views:
         view.close()
+
+
+@pytest.fixture(scope="module")
+def place():
+    """The server with a stand-in for afx-live behind it."""
+    pytest.importorskip("starlette", reason="the page needs the extra [web]")
+    with served() as found:
+        yield found
+
+
+@pytest.fixture
+def client(place):
+    return Client(place[0])
+
+
+@pytest.fixture
+def desk(place):
+    place[1].heard.clear()
+    return place[1]

@@ -25,7 +25,7 @@ def desk(model, tmp_path, monkeypatch):
     (tmp_path / "page").mkdir()
     engine = FileEngine()
     session = FileSession(engine, model, SessionState(ChainSettings.default(model.chain.order)))
-    desk = FileDesk(session, engine, lambda: tmp_path / "page")
+    desk = FileDesk(session, engine, tmp_path / "page")
     session.start()
     yield desk
     session.close()
@@ -44,7 +44,7 @@ def until(desk, holds, seconds=60.0):
 def sent(desk, name, x, rate=48000):
     """Have a file lie where the server puts uploads."""
     id = f"{len(desk._uploads):016x}"
-    soundfile.write(desk._folder() / f"{id}.wav", x, rate, subtype="FLOAT")
+    soundfile.write(desk._folder / f"{id}.wav", x, rate, subtype="FLOAT")
     desk.uploaded({"id": id, "name": name})
     return id
 
@@ -104,7 +104,7 @@ def test_a_reference_that_was_sent_is_kept_for_the_next_time(desk):
     assert state["references"][0]["name"] == "My voice.flac"
     path = desk.session.state.references[0].path
     assert path.parent == (presets.folder().parent / "references").resolve()
-    assert not list(desk._folder().glob("*.wav"))
+    assert not list(desk._folder.glob("*.wav"))
 
 
 def test_a_hand_locks_and_lets_go(matched):
