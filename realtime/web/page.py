@@ -3,7 +3,6 @@
 import errno
 import logging
 import os
-import queue
 import secrets
 import shutil
 import socket
@@ -11,22 +10,21 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..audio.devices import child_env
 from ..threads import RestartableThread
-from . import HOST, PORT, link
+from . import HOST, PORT
+from .server_process import ServerProcess
 
 EVERYWHERE = ("0.0.0.0", "::")
 PUSH_S = 1 / 30
 """Pages are told of changes so often, at most."""
-START_S, END_S, RETRY_S = 20.0, 1.0, 0.5
-QUEUE = 512
+WAIT_S = 0.25
+START_S = 20.0
 WORKERS = 2
 """Questions that take time, such as a stretch of sound, and that are answered side by side."""
 
@@ -76,17 +74,12 @@ class Page:
         self._desk: Desk | None = None
         self._token, self._once = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
         self.folder = Path()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._out: queue.Queue[bytes] = queue.Queue(QUEUE)
         self._told: dict[str, Any] = {}
-        self._again = threading.Event()
         self._serving, self._closing = threading.Event(), threading.Event()
         self._failed: PortError | None = None
         self._workers = ThreadPoolExecutor(WORKERS, "the page's questions")
-        self._threads = [
-            RestartableThread("the page's server", self._watch),
-            RestartableThread("the page's state", self._push),
-        ]
+        self._server = ServerProcess(self._config, self._take, lambda: self.folder / "server.log")
+        self._pusher = RestartableThread("the page's state", self._push)
 
     @property
     def link(self) -> str:
@@ -107,14 +100,19 @@ class Page:
         self._desk = desk
         self._told = {}
 
+    @property
+    def pid(self) -> int | None:
+        """The server's process."""
+        return self._server.process and self._server.process.pid
+
     def revive(self) -> bool:
         """Start threads again that have ended and should not have; tells whether there were any."""
-        return any([thread.revive() for thread in self._threads])
+        return any([thread.revive() for thread in (self._server.thread, self._pusher)])
 
     def __enter__(self) -> "Page":
         self.folder = Path(tempfile.mkdtemp(prefix="afx-live-page-"))
-        for thread in self._threads:
-            thread.start()
+        self._server.start()
+        self._pusher.start()
         self._serving.wait(START_S)
         if self._failed or not self._serving.is_set():
             self.close()
@@ -125,93 +123,21 @@ class Page:
         self.close()
 
     def close(self) -> None:
-        """End the server; pages say that afx-live has ended."""
+        """End the server; pages say that afx-live does not answer."""
         self._closing.set()
-        for thread in self._threads:
-            thread.finish()
-        self._stop()
-        for thread in self._threads:
-            thread.join(2 * END_S)
+        self._pusher.finish()
+        self._server.stop()
+        self._pusher.join(1.0)
         self._workers.shutdown(wait=False, cancel_futures=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    # --- the server's process -------------------------------------------------------------------------
-
-    def _watch(self) -> None:
-        """Run the server, and start another when it ends."""
-        while not self._closing.is_set():
-            began = time.monotonic()
-            try:
-                self._run()
-            except Exception:
-                log.exception("the page's server cannot be looked after")
-            if self._closing.is_set() or self._failed:
-                return
-            log.warning("the page's server ended (%s), and is started again", self._why())
-            self._closing.wait(RETRY_S if time.monotonic() - began > 5.0 else 4 * RETRY_S)
-
-    def _run(self) -> None:
-        with open(self.folder / "server.log", "wb") as errors:
-            process = self._process = subprocess.Popen(
-                [sys.executable, "-m", "afx_live.realtime.web.server"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env=child_env(None),
-                start_new_session=True,  # Ctrl-C is for us
-            )
-        assert process.stdin
-        assert process.stdout
-        config = {"host": self._host, "port": self._port, "token": self._token, "folder": str(self.folder)}
-        self._out = queue.Queue(QUEUE)
-        self._out.put(link.pack({**config, "once": self._once, "names": list(self._names)}))
-        writer = threading.Thread(target=self._write, args=(process, self._out), daemon=True)
-        writer.start()
+    def _config(self) -> Mapping[str, Any]:
+        """Give the server's configuration; a new one knows nothing yet."""
         self._told = {}
-        self._again.set()
-        with suppress(link.BrokenLink, OSError, ValueError):
-            while (message := link.read(process.stdout)) is not None:
-                self._take(*message)
-        process.kill()
-        process.wait()
-        self._out.put(b"")
-
-    def _write(self, process: "subprocess.Popen[bytes]", out: "queue.Queue[bytes]") -> None:
-        assert process.stdin
-        with suppress(OSError, ValueError):
-            while data := out.get():
-                process.stdin.write(data)
-                process.stdin.flush()
-        with suppress(OSError, ValueError):
-            process.stdin.close()
-
-    def _why(self) -> str:
-        assert self._process
-        with suppress(OSError):
-            if lines := (self.folder / "server.log").read_text(errors="replace").strip().splitlines():
-                return f"code {self._process.returncode}: {lines[-1]}"
-        return f"code {self._process.returncode}"
-
-    def _stop(self) -> None:
-        if self._process is None:
-            return
-        with suppress(queue.Full):
-            self._out.put_nowait(b"")
-        try:
-            self._process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        place = {"host": self._host, "port": self._port, "names": list(self._names), "folder": str(self.folder)}
+        return {**place, "token": self._token, "once": self._once}
 
     # --- messages -------------------------------------------------------------------------------------
-
-    def tell(self, message: Mapping[str, Any], data: bytes = b"") -> None:
-        """Send a message to the server. One that takes nothing any more is killed, and the next one begins."""
-        try:
-            self._out.put_nowait(link.pack(message, data))
-        except queue.Full:
-            if self._process is not None:
-                self._process.kill()
 
     def _take(self, message: dict[str, Any], data: bytes) -> None:
         if "serving" in message:
@@ -220,6 +146,7 @@ class Page:
         elif "failed" in message:
             busy = message["errno"] == errno.EADDRINUSE
             advice = "another afx-live may run: choose another with --web PORT" if busy else "choose another"
+            self._server.give_up()
             self._failed = PortError(f"the page's port {self._host}:{self._port}: {message['failed']}; {advice}")
             self._serving.set()
         elif "page" in message:
@@ -242,7 +169,7 @@ class Page:
             log.exception("the page asked for what failed")
             answer = {"error": f"a bug: {error!r}"}
         if answer:
-            self.tell({"to": page, "message": answer})
+            self._server.tell({"to": page, "message": answer})
 
     def _answer(self, message: dict[str, Any]) -> None:
         data = b""
@@ -258,22 +185,21 @@ class Page:
         except Exception as error:
             log.exception("the page asked for what failed")
             answer = {"error": f"a bug: {error!r}"}
-        self.tell({**answer, "number": message["number"]}, data)
+        self._server.tell({**answer, "number": message["number"]}, data)
 
     def _push(self) -> None:
         """Tell the server what has changed, until the end."""
         while not self._closing.is_set():
             try:
-                told, desk, anew = self._told, self._desk, self._again.is_set()
+                told, desk = self._told, self._desk
                 if desk is None:
                     self._closing.wait(PUSH_S)
                     continue
-                self._again.clear()
-                sections = {**desk.spec(), **desk.wait(0.0 if anew or not told else 0.25)}
-                if desk is not self._desk:
+                sections = {**desk.spec(), **desk.wait(WAIT_S if told else 0.0)}
+                if desk is not self._desk or told is not self._told:
                     continue
                 if news := {name: value for name, value in sections.items() if told.get(name, self) != value}:
-                    self.tell(news)
+                    self._server.tell(news)
                     told.update(news)
             except Exception:
                 log.exception("the page is not told what changes")

@@ -224,7 +224,7 @@ def test_presets_are_saved_loaded_and_compared(matched):
 
 def test_it_reconnects_when_the_server_has_died(matched, studio, open_view):
     other = open_view(studio.link)
-    os.kill(studio.page._process.pid, signal.SIGKILL)
+    os.kill(studio.page._server.process.pid, signal.SIGKILL)
     matched.page.wait_for_selector("body.down")
     matched.page.get_by_text("afx-live does not answer").wait_for()
     for view in (matched, other):

@@ -63,7 +63,7 @@ def _random_value(rng, depth):
 def test_random_frames_end_nothing_and_change_only_what_they_may():
     rng, sent = random.Random(11), 0
     with served() as (page, desk):
-        client, server = Client(page), page._process
+        client, server = Client(page), page._server.process
         assert server
         watching = client.open()
         watching.until(lambda m, s: "welcome" in m)
@@ -82,7 +82,7 @@ def test_random_frames_end_nothing_and_change_only_what_they_may():
                 pass
             raw.close()
             desk.heard.clear()
-        assert page._process is server
+        assert page._server.process is server
         assert server.poll() is None
         watching.send({"ping": "still there"})
         watching.until(lambda m, s: m.get("echo") == "still there", 20.0)

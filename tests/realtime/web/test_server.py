@@ -101,8 +101,8 @@ def test_a_server_that_dies_is_replaced_under_the_same_link():
         first = client.open()
         first.until(lambda m, s: "values" in s)
         desk.values["amount"] = 0.125
-        assert page._process
-        os.kill(page._process.pid, signal.SIGKILL)
+        assert page._server.process
+        os.kill(page._server.process.pid, signal.SIGKILL)
         assert first.closed() is None
         end = time.monotonic() + 20
         while True:
@@ -117,7 +117,7 @@ def test_a_server_that_dies_is_replaced_under_the_same_link():
 
 def test_the_server_ends_with_afx_live(place):
     with served() as (page, _):
-        process, folder = page._process, page.folder
+        process, folder = page._server.process, page.folder
         assert process
         assert folder.is_dir()
     assert process.poll() is not None
