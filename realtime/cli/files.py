@@ -6,6 +6,8 @@ from typing import Any
 from ... import presets
 from ...chain import ChainSettings
 from ...presets import other_programs
+from ..session.autosave import Autosave
+from ..view.console import Console
 from .errors import UsageError
 
 
@@ -37,6 +39,21 @@ def save_preset(preset: presets.Preset, path: Path, force: bool) -> None:
     except OSError as error:
         why = error.strerror or error
         raise presets.PresetError(f"{path} cannot be written: {why}; free some room or name another place") from None
+
+
+def save_last(
+    made: presets.Preset, autosave: Autosave, console: Console, path: Path | None = None, force: bool = False
+) -> None:
+    """Keep what played in the end, in a file or as the preset "last", and say so."""
+    try:
+        save_preset(made, path or presets.folder() / "last.json", force=force or not path)
+    except presets.PresetError as error:
+        if path:
+            raise
+        if not autosave.failed:  # else it has been reported
+            console(f"warning: {error}")
+    else:
+        console(f"saved {path or 'preset last'}; play it again: afx-live --preset {path or 'last'}")
 
 
 def settings_data(settings: ChainSettings) -> dict[str, Any]:

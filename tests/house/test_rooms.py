@@ -37,9 +37,10 @@ FLOORS = {
     "batch": set(),
     "session": {"audio"},
     "osc": {"audio", "session"},
+    "web": {"audio", "session"},
     "view": {"audio", "session"},
     "doctor": {"audio"},
-    "cli": {"audio", "batch", "session", "osc", "view", "doctor"},
+    "cli": {"audio", "batch", "session", "osc", "web", "view", "doctor"},
 }
 """The rooms within realtime/, and which of each other they may import."""
 STUDY_FLOORS = ("pairs", "metrics", "methods", "systems", "run", "report")

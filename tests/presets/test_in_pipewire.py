@@ -8,7 +8,7 @@ from afx_live.chain import ChainPlayer, ChainSettings, EffectSettings
 from afx_live.export.plugin import make_plugin
 from afx_live.presets import Preset, other_programs
 from afx_live.realtime.audio.engine import Engine
-from support.pipewire import PipeWire, missing
+from support.filter_chain import PipeWire, missing
 
 RATE = 48000
 pytestmark = [

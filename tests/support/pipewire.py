@@ -1,80 +1,102 @@
-"""A PipeWire server of our own, without a session or a sound card, that plays a file through a filter-chain."""
+"""A PipeWire session of our own, headless: no sound card, no desktop, and nobody else's nodes in it."""
 
+import ctypes
 import os
-import shutil
 import signal
 import subprocess
 import time
-from pathlib import Path
+from contextlib import contextmanager
 
-import soundfile
+from support.jack import need
 
-PROGRAMS = ("dbus-run-session", "pipewire", "wireplumber", "pw-record", "pw-play", "pw-link")
+QUANTUM = 1024
+"""Frames of a cycle: large, since no test machine has real-time priority."""
+SESSION = "pipewire & pid=$!; sleep 0.3; wireplumber; kill $pid"
 
 
-def missing():
-    """Name a program that is not there, or give an empty string."""
-    return next((name for name in PROGRAMS if not shutil.which(name)), "")
+def _end_with_us():
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 class PipeWire:
-    """Servers that know one drop-in configuration, in a folder; `play` sends a sound through its sink."""
+    """The session; `env` is for the processes that are to find it."""
 
-    def __init__(self, folder: Path, environment=None):
-        self.run, self.configuration = folder / "run", folder / "config/pipewire/pipewire.conf.d"
-        self.run.mkdir(mode=0o700)
-        self.configuration.mkdir(parents=True)
-        self.folder = folder
-        self.env = {**os.environ, **(environment or {}), "XDG_RUNTIME_DIR": str(self.run)}
-        self.env |= {"XDG_CONFIG_HOME": str(folder / "config"), "PIPEWIRE_DEBUG": "0"}
-        self._session = None
+    def __init__(self, folder):
+        for program, package in (
+            ("pipewire", "pipewire"),
+            ("wireplumber", "wireplumber"),
+            ("pw-loopback", "pipewire-bin"),
+            ("pw-jack", "pipewire-jack"),
+            ("dbus-run-session", "dbus"),
+        ):
+            need(program, package)
+        run, home = folder / "run", folder / "home"
+        for place in (run, home):
+            place.mkdir(mode=0o700)
+        self.env = {"XDG_RUNTIME_DIR": str(run), "HOME": str(home), "XDG_STATE_HOME": str(home), "DISPLAY": ""}
+        self._log = open(folder / "pipewire.log", "ab")
+        self.process: subprocess.Popen[bytes]
 
-    def __enter__(self):
-        script = "pipewire & P=$!; sleep 1; wireplumber & W=$!; read -r _; kill $W $P; wait"
-        self._session = subprocess.Popen(
-            ["dbus-run-session", "bash", "-c", script],
-            env=self.env,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+    def start(self):
+        self.process = subprocess.Popen(
+            ["dbus-run-session", "--", "sh", "-c", SESSION],
+            env={**os.environ, **self.env},
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+            preexec_fn=_end_with_us,
         )
-        return self
+        end = time.monotonic() + 10
+        while "WirePlumber" not in self.tool("wpctl", "status"):
+            assert self.process.poll() is None, "PipeWire ended"
+            assert time.monotonic() < end, "PipeWire does not answer"
+            time.sleep(0.1)
+        self.tool("pw-metadata", "-n", "settings", "0", "clock.force-quantum", str(QUANTUM))
 
-    def __exit__(self, *_):
-        session = self._session
-        assert session
-        session.communicate(b"\n", timeout=20)
+    def stop(self):
+        os.killpg(self.process.pid, signal.SIGTERM)
+        self.process.wait(10)
 
-    def _wait_for(self, port):
-        end = time.monotonic() + 30
-        while time.monotonic() < end:
-            found = subprocess.run(["pw-link", "-io"], capture_output=True, text=True, env=self.env)
-            if port in found.stdout:
-                return
-            time.sleep(0.2)
-        raise TimeoutError(f"PipeWire shows no {port}")
+    def tool(self, *command):
+        """Run a tool; returns its output, or nothing if it fails."""
+        done = subprocess.run(command, env={**os.environ, **self.env}, capture_output=True, text=True, timeout=10)
+        return done.stdout if done.returncode == 0 else ""
 
-    def play(self, name, x, rate):
-        """Play a sound into `effect_input.NAME` and record `effect_output.NAME`; returns (frames, 2)."""
-        soundfile.write(self.folder / "in.wav", x, rate, subtype="FLOAT")
-        self._wait_for(f"effect_input.{name}:playback_FR")
-        words = [
-            "pw-record",
-            "--target",
-            f"effect_output.{name}",
-            "--rate",
-            str(rate),
-            "--channels",
-            "2",
-            "--format",
-            "f32",
-        ]
-        recorder = subprocess.Popen([*words, self.folder / "out.wav"], env=self.env)
-        self._wait_for("pw-record:input_FR")
-        time.sleep(0.5)
-        words = ["pw-play", "--target", f"effect_input.{name}", self.folder / "in.wav"]
-        subprocess.run(words, env=self.env, check=True, timeout=60)
-        time.sleep(0.5)
-        recorder.send_signal(signal.SIGINT)
-        recorder.wait(20)
-        return soundfile.read(self.folder / "out.wav", always_2d=True)[0]
+    def link(self, source, sink):
+        for left, right in zip(source, sink, strict=True):
+            end = time.monotonic() + 5
+            while f"{left}\n" not in (there := self.tool("pw-link", "-io")) or f"{right}\n" not in there:
+                assert time.monotonic() < end, f"{left} or {right} is not there:\n{there}"
+                time.sleep(0.05)
+            assert self.tool("pw-link", "-L", left, right) is not None
+
+    @contextmanager
+    def running(self, *command):
+        """Run a program within the session until the end of the context; it gets SIGINT."""
+        process = subprocess.Popen(command, env={**os.environ, **self.env}, stdin=subprocess.DEVNULL)
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(5)
+
+
+@contextmanager
+def session(folder):
+    server = PipeWire(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def until(holds, seconds=5.0):
+    """Wait until something holds; tells whether it does."""
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True

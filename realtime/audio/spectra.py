@@ -12,7 +12,7 @@ from ...dsp.spectrum import band_powers, mean_power
 from ...matching.reference import ReferenceClip
 
 if TYPE_CHECKING:
-    from ..audio.live_engine import LiveEngine
+    from .live_engine import LiveEngine
 
 log = logging.getLogger(__name__)
 
