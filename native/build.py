@@ -21,7 +21,7 @@ import platformdirs
 from ..dsp.compile_cache import sources_stamp
 
 HERE = Path(__file__).resolve().parent
-SOURCES = (HERE / "afx.c", HERE / "runtime.c")
+SOURCES = (HERE / "afx.c", HERE / "state.c", HERE / "runtime.c")
 FLAGS = (
     "-std=c11",
     "-O2",

@@ -1,7 +1,7 @@
 """Presets as plug-ins keep them: the state of a CLAP plug-in, and a bundle with an LV2 preset.
 
 Every plug-in that `afx-export plugin` makes has the same parameters, so any preset loads into any of them.
-The bytes of a state are described in native/afx.c, which reads and writes the same ones.
+The bytes of a state are described in native/state.c, which reads and writes the same ones.
 """
 
 import re

@@ -8,8 +8,8 @@
 #include "afx.h"
 #include "clap_abi.h"
 #include "plugin_preset.h"
+#include "spelling.h"
 
-#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,57 +127,22 @@ static bool params_value(const struct clap_plugin *clap, uint32_t id, double *va
     return true;
 }
 
-static const char *unit_name(const struct afx_param *p) {
-    return strcmp(p->unit, "db") == 0 ? " dB" : strcmp(p->unit, "hz") == 0 ? " Hz" : *p->unit ? p->unit : "";
-}
-
 static bool params_text(const struct clap_plugin *clap, uint32_t id, double value, char *text, uint32_t room) {
     (void)clap;
     int param = param_of(id);
     if (param < 0 || room == 0 || value != value)
         return false;
-    const struct afx_param *p = afx_param_info(param);
-    const char *unit = unit_name(p), *space = *unit && *unit != ' ' ? " " : "";
-    if (p->is_switch) {
-        snprintf(text, room, "%s", value >= 0.5 ? "on" : "off");
-        return true;
-    }
-    snprintf(text, room, "%.*f%s%s", strcmp(p->unit, "hz") == 0 ? 1 : 3, from_host(param, value), space, unit);
-    for (char *c = text; *c; c++)
-        if (*c == ',') /* the host's locale is none of our business */
-            *c = '.';
+    spell(param, from_host(param, value), text, room);
     return true;
 }
 
 static bool params_from_text(const struct clap_plugin *clap, uint32_t id, const char *text, double *value) {
     (void)clap;
     int param = param_of(id);
-    double number = 0.0, place = 1.0;
-    bool minus = false, digits = false;
-    if (param < 0)
+    if (param < 0 || !read_spelled(param, text, value))
         return false;
-    while (*text == ' ')
-        text++;
-    if (strcmp(text, "on") == 0 || strcmp(text, "off") == 0) {
-        *value = text[1] == 'n';
-        return afx_param_info(param)->is_switch;
-    }
-    if (*text == '-' || *text == '+')
-        minus = *text++ == '-';
-    for (; *text >= '0' && *text <= '9'; text++, digits = true)
-        number = 10.0 * number + (*text - '0');
-    if (*text == '.' || *text == ',')
-        for (text++; *text >= '0' && *text <= '9'; text++, digits = true)
-            number += (*text - '0') * (place /= 10.0);
-    while (*text == ' ')
-        text++;
-    if (*text == 'k')
-        number *= 1000.0;
-    const struct afx_param *p = afx_param_info(param);
-    number = minus ? -number : number;
-    number = number < p->low ? p->low : number > p->high ? p->high : number;
-    *value = to_host(param, number);
-    return digits;
+    *value = to_host(param, *value);
+    return true;
 }
 
 static void params_flush(const struct clap_plugin *clap, const struct clap_input_events *in,
