@@ -141,6 +141,7 @@ def test_every_effect_is_explained_once_and_nothing_contradicts(model):
     for boldness in (0.0, None, 1.0):
         result, x = found(model, "guitar", "guitar_reference", boldness=boldness)
         choices = Choices.of(model.chain.order, boldness)
+        assert result.prediction is not None
         said = explain(model, result.prediction, result.settings, choices, x, RATE, result.in_range)
         assert [e.effect for e in said.effects] == list(model.chain.order)
         for report, effect in zip(said.effects, result.settings.effects, strict=True):
@@ -152,6 +153,7 @@ def test_every_effect_is_explained_once_and_nothing_contradicts(model):
 
 def test_a_hint_keeps_its_word(model):
     result, x = found(model, "voice", "guitar_reference", boldness=0.0)
+    assert result.prediction is not None
     said = explain(model, result.prediction, result.settings, Choices.of(CANONICAL, 0.0), x, RATE)
     for i, report in enumerate(said.effects):
         if "--boldness" in report.hint:

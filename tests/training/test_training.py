@@ -255,7 +255,8 @@ def test_gradients_of_the_sound_reach_all_that_is_predicted_and_are_held(takes):
         grad = getattr(answer, name).grad
         assert torch.isfinite(grad).all()
         assert (grad != 0.0).any()
-    norms = sum(getattr(answer, n).grad.square().flatten(1).sum(1) for n in ("unit", "amount", "curve")).sqrt()
+    squares = [getattr(answer, n).grad.square().flatten(1).sum(1) for n in ("unit", "amount", "curve")]
+    norms = torch.stack(squares).sum(0).sqrt()
     assert norms.max() <= 0.3 / 8 + 1e-6
     assert set(figures) >= {"share", "error", "nothing"}
 

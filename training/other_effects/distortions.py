@@ -235,7 +235,7 @@ def numbers(rng: np.random.Generator, cabinets: Sequence[np.ndarray] = ()) -> di
     tube = kind not in ("steps", "dead") and rng.random() < 0.2
     before, after = amplifier(rng)
     if cabinets and rng.random() < 0.15:
-        after = (measured(cabinets[rng.integers(len(cabinets))]),)
+        after = (measured(cabinets[int(rng.integers(len(cabinets)))]),)
     return {
         "kind": kind,
         "shape": rng.random(),

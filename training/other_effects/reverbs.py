@@ -357,7 +357,7 @@ def numbers(rng: np.random.Generator, rate: float = 48000.0, rooms: Sequence[np.
     low_s = log_uniform(rng, 0.15, 4.0)
     high_s = low_s * rng.uniform(0.15, 1.0)
     if rooms and rng.random() < 0.15:
-        kind, ir = "recorded", stretched(rooms[rng.integers(len(rooms))], rng.uniform(0.8, 1.25))
+        kind, ir = "recorded", stretched(rooms[int(rng.integers(len(rooms)))], rng.uniform(0.8, 1.25))
     else:
         ir = KINDS[kind](rng, rate, low_s, high_s)
     gated = bool(rng.random() < 0.05)

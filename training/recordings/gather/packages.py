@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -69,8 +69,10 @@ def sources(kinds: Sequence[str] = KINDS, licences: str = "free", most_megabytes
         raise ValueError(f"kinds: {', '.join(sorted(unknown))} is not one of {', '.join(KINDS)}")
     if licences not in ("free", "permissive"):
         raise ValueError(f"licences: {licences!r} is not free or permissive")
-    rows = yaml.safe_load(Path(__file__).with_name("sources.yaml").read_text())
-    listed = [Source(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}) for row in rows]
+    rows: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("sources.yaml").read_text())
+    for row in rows:
+        row |= {k: tuple(v) for k, v in row.items() if isinstance(v, list)}
+    listed = [Source(**row) for row in rows]
     return [
         s for s in listed
         if s.kind in kinds and s.megabytes <= most_megabytes and (licences == "free" or s.licence in PERMISSIVE)
