@@ -1,9 +1,9 @@
-"""Does what holds for files hold on stage? Level, restraint, the streaming path and its rest, and what a look costs.
+"""Does live do what files do? Level, restraint, streaming against files, steadiness, and the cost of inference.
 
     .venv-bench/bin/python bench/fidelity.py --folder RECORDINGS > bench/FIDELITY.md
 
-The session, its listener and the engine are the live ones; only the sound card is not there, so a minute takes
-seconds. Recordings and effects are the study's: our own effects, on recordings that training never heard.
+Session, input analysis and engine are the live ones; only the sound card is missing, so a minute takes seconds.
+Recordings and effects are the study's: our own effects, on recordings that training never used.
 """
 
 import argparse
@@ -34,25 +34,26 @@ from afx_live.realtime.audio.safety import LOOKAHEAD
 from afx_live.realtime.session.listener import INTERVAL_S
 from afx_live.realtime.session.session import Session
 from afx_live.realtime.session.state import SessionState
-from afx_live.study.metrics.audio import bootstrap_interval, matched_stft_error
-from afx_live.study.pairs.case import MODES, Case
+from afx_live.study.metrics.audio import matched_stft_error
+from afx_live.study.metrics.bootstrap import bootstrap_interval
+from afx_live.study.metrics.spectrum import long_term_spectrum
+from afx_live.study.pairs.condition import MODES, Condition
 from afx_live.study.pairs.generators import draw_pair
-from afx_live.study.systems.baselines import long_term_spectrum
 from afx_live.study.systems.registry import loaded
 from afx_live.training.datamodules import held_out_of
 from afx_live.training.recordings.recordings import Recording, find
 
-ROWS = ("equaliser", "compressor", "distortion", "reverb", "all", "none")
+EFFECT_SETS = ("equaliser", "compressor", "distortion", "reverb", "all", "none")
 RATE = 48000
 GAINS = ("input_gain_db", "output_gain_db")
 BLOCK = 512
 FADE_S = 0.1
 HEARD_S, JUDGED_S, REST_S = 10.0, 5.0, 60.0
-"""Seconds of input before a stream is judged, that it is judged on, and that settings are watched at rest."""
+"""Seconds of input before a stream is scored, of the stretch that is scored, and of watching settings at rest."""
 
 
 class Stage:
-    """What LiveEngine is to a session, without a device: sound is fed by hand."""
+    """A LiveEngine without a device: sound is fed by hand."""
 
     sample_rate = float(RATE)
 
@@ -77,7 +78,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One pair: errors of doing nothing, of the file's way and of the stream's, and what else is asked for."""
+    """One pair: errors of doing nothing, of the file and of the stream, errors of level, and movement at rest."""
 
     row: str
     mode: str
@@ -93,9 +94,9 @@ class Outcome:
 
 
 def ask(job: tuple[list[Recording], Path, str, str, int, int]) -> Outcome:
-    """Match one pair as a file, and as a stream that plays it round and round."""
+    """Match one pair as a file, and as a stream that plays it in a loop."""
     recordings, model, row, mode, index, seed = job
-    pair = draw_pair(Case(row=row, mode=mode), recordings, index, seed)
+    pair = draw_pair(Condition(effect_set=row, mode=mode), recordings, index, seed)
     predictor, x = loaded(model), pair.input
     lufs = integrated_loudness(pair.reference, RATE)
     rounds = _round(x, HEARD_S + JUDGED_S)
@@ -140,7 +141,7 @@ def ask(job: tuple[list[Recording], Path, str, str, int, int]) -> Outcome:
 
 
 def _round(x: np.ndarray, seconds: float) -> np.ndarray:
-    """Play a sound round and round: its end fades into its beginning, backwards, for a click would be a sound too."""
+    """Loop a sound; its end fades into its reversed beginning, to avoid a click."""
     n = int(FADE_S * RATE)
     share, whole = np.linspace(0.0, 1.0, n), x.copy()
     whole[-n:] = (1.0 - share) * x[-n:] + share * x[:n][::-1]
@@ -162,9 +163,9 @@ def _streamed(stage: Stage, session: Session, x: np.ndarray, chains: list[ChainS
 
 
 def _moved(chains: list[ChainSettings]) -> tuple[float, float]:
-    """Give the most that anything moved between the first and any later chain: in dB, and in octaves.
+    """Return the largest movement between the first and any later chain: in dB, and in octaves.
 
-    An effect that switches moves as far as its parameters do from their neutral values.
+    An effect that is switched counts as moving from or to its neutral values.
     """
     most_db = most_octaves = 0.0
     first = chains[0]
@@ -181,9 +182,9 @@ def _moved(chains: list[ChainSettings]) -> tuple[float, float]:
 
 
 def look_ms(model: Path, recordings: list[Recording], times: int = 50) -> float:
-    """Time one look at 5 s, encoder and controller, on one thread; the median in milliseconds."""
+    """Time one inference for 5 s, encoder and controller, on one thread; the median in milliseconds."""
     predictor = loaded(model)
-    x = draw_pair(Case(row="none", mode="same"), recordings, 0, 1).input
+    x = draw_pair(Condition(effect_set="none", mode="same"), recordings, 0, 1).input
     took = []
     for _ in range(times):
         begin = perf_counter()
@@ -197,7 +198,7 @@ def page(found: list[Outcome], look: float, model: Path, recordings: int) -> str
     """Write the page."""
     streamed, levels = [], []
     for mode in MODES:
-        for row in ROWS:
+        for row in EFFECT_SETS:
             rows = [o for o in found if (o.row, o.mode) == (row, mode)]
             groups = [o.recording for o in rows]
             file, live, nothing = (np.array([getattr(o, k) for o in rows]) for k in ("file", "live", "nothing"))
@@ -228,43 +229,47 @@ def page(found: list[Outcome], look: float, model: Path, recordings: int) -> str
             )
     moved = np.quantile([o.moved_db for o in found], 0.95)
     octaves = np.quantile([o.moved_octaves for o in found], 0.95)
-    return f"""# Fidelity on stage
+    about = loaded(model).description
+    columns = ["reference", "effect set"]
+    return f"""# Fidelity, live
 
-`{Path(__file__).name}` wrote this page, with the model {loaded(model).name} ({loaded(model).description.data["parameters"]:,}
-parameters) on {recordings} recordings that training never heard, 5 s each, our own effects with random settings.
+`{Path(__file__).name}` wrote this page, with the model {about.name} ({about.data["parameters"]:,}
+parameters) on {recordings} recordings that training never used, 5 s each, our own effects with random settings.
 
-**The streaming path.** Loudness-matched STFT error of the third 5 s of a stream, after {HEARD_S:g} s of input, against
-the same seconds played by the file's settings; lower is better, 95 % intervals over recordings.
+**Streaming.** Loudness-matched STFT error of a stream after {HEARD_S:g} s of input, and of a file with the same
+content; lower is better, 95 % intervals over recordings.
 
-{table(["reference", "f is", "pairs", "doing nothing", "file", "live", "live against file", "difference"], streamed)}
+{table([*columns, "pairs", "doing nothing", "file", "live", "live against file", "difference"], streamed)}
 
-**Level, rest and restraint.** 95 % of pairs are nearer to the reference's loudness than so many LU (file; live after
-{HEARD_S:g} s); share of pairs whose settings then moved by at most 0.5 dB and a twelfth of an octave over {REST_S:g} s
-(5 s of sound, round and round; 95 % of all pairs moved by at most {moved:.2f} dB and {octaves:.3f} octaves); mean
-change of third-octave bands in dB: where f is "none", it should be 0.
+**Level, steadiness and restraint.** 95th percentile of the distance from the reference's loudness in LU (file; live
+after {HEARD_S:g} s); share of pairs whose settings then moved by at most 0.5 dB and a twelfth of an octave over
+{REST_S:g} s (5 s of sound in a loop; 95 % of all pairs moved by at most {moved:.2f} dB and {octaves:.3f} octaves); mean
+change of third-octave bands in dB, which should be 0 for "none".
 
-{table(["reference", "f is", "file, LU", "live, LU", "at rest", "thirds, dB"], levels)}
+{table([*columns, "file, LU", "live, LU", "at rest", "thirds, dB"], levels)}
 
-**A look** at 5 s of sound, encoder and controller, one thread: {look:.0f} ms (median of 50).
+**Inference** for 5 s of sound, encoder and controller, one thread: {look:.0f} ms (median of 50).
 
 {machine("numpy", "onnxruntime-gpu", "numba")}
 """
 
 
 def main() -> None:
-    """Ask every pair, and print the page."""
+    """Evaluate every pair, and print the page."""
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "", allow_abbrev=False)
     p.add_argument("--folder", required=True, help="folder of recordings")
-    p.add_argument("--config", type=Path, default=Path("training/shipped.yaml"), help="what training has not heard")
+    p.add_argument(
+        "--config", type=Path, default=Path("training/configs/shipped.yaml"), help="training config: what is held out"
+    )
     p.add_argument("--model", type=Path, default=SHIPPED_MODEL)
-    p.add_argument("-n", type=int, default=30, help="pairs of each row and mode (30)")
+    p.add_argument("-n", type=int, default=30, help="pairs of each effect set and mode (30)")
     p.add_argument("--workers", type=int, default=2)
     p.add_argument("--seed", type=int, default=7)
     a = p.parse_args()
     data = yaml.safe_load(a.config.read_text())["data"]
     recordings = held_out_of(find(a.folder), data["held_out"], data["test"])[1]
     look = look_ms(a.model, recordings)
-    jobs = [(recordings, a.model, row, mode, i, a.seed) for i in range(a.n) for row in ROWS for mode in MODES]
+    jobs = [(recordings, a.model, row, mode, i, a.seed) for i in range(a.n) for row in EFFECT_SETS for mode in MODES]
     with ProcessPoolExecutor(a.workers, get_context("spawn")) as pool:
         found = list(pool.map(ask, jobs, chunksize=4))
     print(page(found, look, a.model, len(recordings)), end="")

@@ -1,12 +1,12 @@
-"""The study with other people's effects: `afx-study`, and generators that no part of the package knows.
+"""The study with other people's effects: `afx-study` with further generators, and Matchering as a system.
 
     sudo apt-get install sox ffmpeg swh-plugins tap-plugins
     .venv-bench/bin/pip install -e '.[train,dev]' -r bench/requirements.txt
     .venv-bench/bin/python bench/foreign.py run --generator pedalboard --folder RECORDINGS
 
 Generators: pedalboard (JUCE's effects), sox, ffmpeg, ladspa (swh-plugins and tap-plugins, in ffmpeg); see
-foreign_effects.py. Rows, and the order of effects, are those of "own". Each effect is drawn by itself: row "all" has
-the compressor of row "compressor" in it. And a system: matchering. Without --plan, the plan is foreign.yaml.
+foreign_effects.py. Effect sets, and the order of effects, are those of "ours". Each effect is drawn by itself: "all"
+has the same compressor as "compressor". Without --plan, the plan is foreign.yaml.
 """
 
 import os
@@ -21,44 +21,43 @@ if __name__ in ("__main__", "__mp_main__"):  # before numpy comes in, as afx-stu
 import numpy as np
 from foreign_effects import LIBRARIES, Library
 
-from afx_live.study.pairs.case import Case, Pair, Result
+from afx_live.study.pairs.condition import Condition, Pair, Result
 from afx_live.study.pairs.generators import GENERATORS
-from afx_live.study.pairs.ours import ROWS, effects_of
+from afx_live.study.pairs.ours import EFFECT_SETS, effects_of
 from afx_live.study.pairs.sources import Generator, played, stream
 from afx_live.study.systems import registry
+from afx_live.study.systems.playing import at_reference_loudness
 from afx_live.training.recordings.recordings import Recording
 
 PLAN = Path(__file__).with_name("foreign.yaml")
 
 
 def _maker(library: Library):
-    def make(case: Case, recordings: Sequence[Recording], index: int, seed: int) -> Pair:
+    def make(condition: Condition, recordings: Sequence[Recording], index: int, seed: int) -> Pair:
         stages = []
-        for effect in effects_of(case.row) if case.intensity > 0 else ():
-            stages += library.draw[effect](stream(case.generator, effect, index, seed), case.intensity)
+        for effect in effects_of(condition.effect_set) if condition.intensity > 0 else ():
+            stages += library.draw[effect](stream(condition.generator, effect, index, seed), condition.intensity)
         about = " ".join(map(str, stages)) or "nothing"
         return played(
-            case, recordings, index, seed, lambda x, rate: library.play(stages, x, rate) if stages else x, about
+            condition, recordings, index, seed, lambda x, rate: library.play(stages, x, rate) if stages else x, about
         )
 
     return make
 
 
 def _matchering(pair: Pair) -> Result:
-    """Match as Matchering 2 does, but for its limiter; the level is the reference's in LUFS, as of all systems."""
+    """Match as Matchering 2 does, without its limiter; the level is the reference's in LUFS, as for all systems."""
     from matchering import Config, stages  # pyright: ignore[reportMissingImports]
 
     x, reference = (np.repeat(clip[:, None], 2, 1) for clip in (pair.input, pair.reference))
     config = Config(internal_sample_rate=pair.sample_rate)
     _, y, _ = stages.main(x, reference, config, need_default=False, need_no_limiter=True)
-    return registry._loud(pair, np.asarray(y, np.float64).mean(1))
+    return at_reference_loudness(pair, np.asarray(y, np.float64).mean(1))
 
 
-GENERATORS.update({name: Generator(ROWS, _maker(library)) for name, library in LIBRARIES.items()})
-if "matchering" not in registry.NAMES:
-    registry.NAMES += ("matchering",)
-    registry.UNMASKED += ("matchering",)
-    registry._MAKERS["matchering"] = lambda models, allowed: _matchering
+GENERATORS.update({name: Generator(EFFECT_SETS, _maker(library)) for name, library in LIBRARIES.items()})
+registry.SYSTEMS["matchering"] = lambda models, allowed: _matchering
+registry.WITHOUT_CHAIN.add("matchering")
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from afx_live.chain import CANONICAL
-from afx_live.study.pairs.case import Audio
+from afx_live.study.pairs.condition import Audio
 
 Random = np.random.Generator
 Words = list[str]

@@ -18,6 +18,7 @@ from common import BANDS, EFFECTS, RATE, machine, median_of, programme, ratio, t
 from torch import Tensor
 from torchaudio.functional import lfilter
 
+from afx_live.dsp import feedback_delay_network as fdn
 from afx_live.dsp import oversampling
 from afx_live.effects import load, reverb
 
@@ -33,15 +34,15 @@ TEXT = """\
 
 Forward and backward of {batch} sounds of {frames} frames (mono, 48 kHz, float32): milliseconds, median of {rounds}
 rounds in turns, {threads} threads. Ratios are medians over rounds with their 95 % intervals: how many times as long the
-peer takes. The reverbs take {few} rounds only, as dasp-pytorch's is so slow: what is told of them is median, least and
-most.
+peer takes. The reverbs take {few} rounds only, as dasp-pytorch's is slow: median, minimum and maximum are
+shown for them.
 
 {speed}
 
 {verdict}
 
-Largest error relative to the RMS of what is right, in dB, of output and of the gradients of a random projection
-of it, in the input and in the parameters (each relative to its own size; the worst is told):
+Largest error relative to the RMS of the reference, in dB, of the output and of the gradients of a random projection of
+it, in the input and in the parameters (each relative to its own size; the worst is shown):
 
 {errors}
 
@@ -49,8 +50,8 @@ of it, in the input and in the parameters (each relative to its own size; the wo
 
 - dasp-pytorch approximates the recursions by sampling in frequency. Its compressor has no release (the parameter does
   nothing) and its attack is a 10 to 90 % time: "as built" is its error against itself in float64, "as meant" against
-  what both are written after. Its distortion is `tanh` of a driven input: no oversampling, tone or mix;
-  its reverb convolves with new noise at each call, so that no error can be told.
+  the published design of both. Its distortion is `tanh` of a driven input, without oversampling, tone or mix; its
+  reverb convolves with new noise at each call, so that there is no error to state.
 - torchaudio has the recursion (`lfilter`), not the effects: its column is the same six filters, coefficients included.
 - References: equaliser, `lfilter` in float64 on cookbook coefficients; compressor, a loop over the first {loop} frames;
   distortion, the half-bands as `lfilter` polynomials; reverb, the network's transfer function on a grid so fine
@@ -155,8 +156,8 @@ def reverb_reference(x: Tensor, values: list[Tensor]) -> Tensor:
     delay = predelay_ms * (1e-3 * RATE)
     whole = delay.detach().floor()
     sent = cut * z**whole * (1 - (delay - whole) + (delay - whole) * z)
-    lengths = [float(reverb.PRIMES[np.searchsorted(reverb.PRIMES, n)]) for n in reverb.LENGTHS]
-    cos16 = math.cos(2 * math.pi * reverb.DAMPED_HZ / RATE)
+    lengths = [float(fdn.PRIMES[np.searchsorted(fdn.PRIMES, n)]) for n in fdn.LENGTHS]
+    cos16 = math.cos(2 * math.pi * fdn.DAMPED_HZ / RATE)
     v_all, h_all, dc, nyquist, ends = [], [], 0.0, 0.0, []
     for n in lengths:
         gain = 10 ** (-3 * n / (RATE * rt60))
@@ -172,7 +173,7 @@ def reverb_reference(x: Tensor, values: list[Tensor]) -> Tensor:
     more = [(1 / ((1 - g**2 / 2) * (1 - dc / 16)) - 1, 1 / ((1 - h**2 / 2) * (1 - nyquist / 16)) - 1) for g, h in ends]
     energy = sum(g**2 * (1 + torch.sqrt(p * q)) for (g, _), (p, q) in zip(ends, more, strict=True)) / 2
     # Line i is fed f_i = e_i + h_i f_i - 1/4 sum(h f): solved for the sum first.
-    enter = [float(a + b) for a, b in zip(reverb.IN_LEFT, reverb.IN_RIGHT, strict=True)]
+    enter = [float(a + b) for a, b in zip(fdn.IN_LEFT, fdn.IN_RIGHT, strict=True)]
     loose = [1 / (1 - h) for h in h_all]
     total = sum(h * e * k for h, e, k in zip(h_all, enter, loose, strict=True)) / (
         1 + sum(h * k for h, k in zip(h_all, loose, strict=True)) / 4
@@ -180,7 +181,7 @@ def reverb_reference(x: Tensor, values: list[Tensor]) -> Tensor:
     fed = [(e - total / 4) * k for e, k in zip(enter, loose, strict=True)]
     rest = 10 ** (-6 * lengths[0] / (RATE * rt60))
     wet = []
-    for out, taps in ((reverb.OUT_LEFT, reverb.LEFT_S), (reverb.OUT_RIGHT, reverb.RIGHT_S)):
+    for out, taps in ((fdn.OUT_LEFT, reverb.LEFT_S), (fdn.OUT_RIGHT, reverb.RIGHT_S)):
         early = sum(float(t) * z ** int(s * RATE) for t, s in zip(reverb.TAP, taps, strict=True))
         late = sum(float(o) * v * f for o, v, f in zip(out, v_all, fed, strict=True))
         wet.append(torch.sqrt(1 - rest) * early + torch.sqrt(rest / energy) * late)

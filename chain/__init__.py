@@ -1,7 +1,44 @@
-"""Chains of effects: what a chain is set to, its parameter vector both ways, and the player that ramps parameters."""
+"""Chains of effects: to call from Python, as settings, as a model's parameter vector, and as they play.
 
+    from afx_live.chain import Chain, Compressor, Distortion
+
+    board = Chain([Compressor(threshold_db=-30, ratio=4), Distortion(drive_db=12)])
+    y = board(x, 48000)
+
+Every effect there is has its class here, named like it in capitals: `Equaliser`, `Compressor`, `Limiter`, ...;
+those that are registered, too.
+"""
+
+from typing import Any
+
+from ..effects import names, register
+from .chain import Chain
 from .parameters import ChainParameters
 from .player import ChainPlayer, play_clip
-from .settings import CANONICAL, ChainSettings, EffectSettings
+from .processor import Processor, class_name, processor_class
+from .settings import CANONICAL, MAX_EFFECTS, ChainSettings, EffectSettings
 
-__all__ = ["CANONICAL", "ChainParameters", "ChainPlayer", "ChainSettings", "EffectSettings", "play_clip"]
+__all__ = [
+    "CANONICAL",
+    "MAX_EFFECTS",
+    "Chain",
+    "ChainParameters",
+    "ChainPlayer",
+    "ChainSettings",
+    "EffectSettings",
+    "Processor",
+    "play_clip",
+    "processor_class",
+    "register",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Give the class of an effect: `Compressor`."""
+    if name[:1].isupper():
+        return processor_class(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *map(class_name, names())])

@@ -1,24 +1,28 @@
-"""A chain's parameter vector, both ways, and the torch side of playing it."""
+"""A chain's parameter vector, both ways, and how a batch of such vectors is played."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..effects import Effect, Param, load, names
-from .settings import CANONICAL, ChainSettings, EffectSettings
+import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import torch
+from ..effects import Effect, Param, load
+from .settings import CANONICAL, ChainSettings, EffectSettings, check_order
 
 
 @dataclass(frozen=True)
 class ChainParameters:
-    """The parameters of several effects as one vector, and the torch side of playing them.
+    """The parameters of several effects, in any order, as one vector.
 
-    A model speaks in this vector: `params` is its order, (effect, parameter) by (effect,
-    parameter); units in (0, 1) go through each parameter's curve.
+    A model speaks in this vector: `params` is its order, (effect, parameter) by (effect, parameter). Raises
+    ValueError for an unknown effect, one twice, or more than 8.
     """
 
     order: tuple[str, ...] = CANONICAL
+
+    def __post_init__(self) -> None:
+        check_order(self.order)
 
     @property
     def effects(self) -> tuple[Effect, ...]:
@@ -31,7 +35,7 @@ class ChainParameters:
         return tuple((e.name, p) for e in self.effects for p in e.params)
 
     def columns(self, effect: str) -> slice:
-        """Where an effect's parameters stand in the vector."""
+        """Give an effect's places in the vector; KeyError if it is not in the chain."""
         first = 0
         for e in self.effects:
             if e.name == effect:
@@ -39,22 +43,23 @@ class ChainParameters:
             first += len(e.params)
         raise KeyError(f"{effect} is not in the chain {self.order}")
 
-    def settings(self, values: Any, enabled: Any) -> ChainSettings:
-        """Make settings of a value vector and one on-flag for each effect."""
+    def vector(self, settings: ChainSettings) -> NDArray[np.float64]:
+        """Write settings as a vector (params,); KeyError if one of the effects is not among them."""
+        return np.array([settings.effect(effect).values[p.name] for effect, p in self.params])
+
+    def settings(self, values: Any, enabled: Iterable[Any]) -> ChainSettings:
+        """Make settings of a vector (params,), held in its ranges, and one flag for each effect."""
         chosen = []
         for flag, e in zip(enabled, self.effects, strict=True):
-            mine = values[self.columns(e.name)]
-            named = {p.name: p.clip(float(v)) for p, v in zip(e.params, mine, strict=True)}
+            named = {p.name: p.clip(float(v)) for p, v in zip(e.params, values[self.columns(e.name)], strict=True)}
             chosen.append(EffectSettings(e.name, named, bool(flag)))
         return ChainSettings(tuple(chosen))
 
-    def process(
-        self, x: "torch.Tensor", sample_rate: float, values: "torch.Tensor", on: "torch.Tensor | None" = None
-    ) -> "torch.Tensor":
-        """Play a batch, differentiable in x and values.
+    def process(self, x: Any, sample_rate: float, values: Any, on: Any = None) -> Any:
+        """Play a batch of tensors, differentiable in x and values.
 
         Shapes: x (batch, channels, frames); values (batch, params) or, moving, (batch, params,
-        edges), in the parameters' own units; on (batch, effects), bool. An effect that is off is
+        ticks), in the parameters' own units; on (batch, effects), bool. An effect that is off is
         left out, as it is live.
         """
         for i, e in enumerate(self.effects):
@@ -65,8 +70,3 @@ class ChainParameters:
                 rows = on[:, i].nonzero()[:, 0]
                 x = x.index_copy(0, rows, e.process(x[rows], sample_rate, *mine[rows].unbind(1)))
         return x
-
-
-def kinds() -> dict[str, int]:
-    """Number every effect there is, as the live side's table of addresses does."""
-    return {name: i for i, name in enumerate(names())}

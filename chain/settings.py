@@ -1,14 +1,9 @@
-"""Several effects in a row: what they are set to, and how one trains through them."""
+"""What a chain is set to: effects in playing order, their values and gains."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
-from ..effects import load
-from ..effects._effect import Effect
-
-if TYPE_CHECKING:
-    pass
+from ..effects import Effect, load
 
 CANONICAL = ("equaliser", "compressor", "distortion", "reverb")
 """The order in which the shipped model predicts."""
@@ -32,7 +27,7 @@ class EffectSettings:
         object.__setattr__(self, "values", {**effect.defaults, **{k: float(v) for k, v in self.values.items()}})
 
     def scaled(self, amount: float) -> "EffectSettings":
-        """Move every parameter that has a neutral value towards it; 0 is neutral, 1 is as set."""
+        """Move every parameter that has a neutral value towards it, evenly to the ear; 0 is neutral, 1 is as set."""
         values = dict(self.values)
         for p in _load(self.effect).params:
             if p.neutral is not None:
@@ -54,11 +49,7 @@ class ChainSettings:
     output_gain_db: float = 0.0
 
     def __post_init__(self) -> None:
-        order = [e.effect for e in self.effects]
-        if len(order) > MAX_EFFECTS:
-            raise ValueError(f"{len(order)} effects in a chain; at most {MAX_EFFECTS}")
-        if twice := {e for e in order if order.count(e) > 1}:
-            raise ValueError(f"{', '.join(sorted(twice))}: in the chain twice; each effect once")
+        check_order([e.effect for e in self.effects])
         gain = load("gain").params[0]
         for value in (self.input_gain_db, self.output_gain_db):
             gain.check(value)
@@ -87,8 +78,18 @@ class ChainSettings:
         return sum(_load(e.effect).latency for e in self.effects if e.enabled)
 
     def scaled(self, amount: float) -> "ChainSettings":
-        """Interpolate between doing nothing (0) and these settings (1), in the ear's domain."""
+        """Interpolate between doing nothing (0) and these settings (1), evenly to the ear."""
         return replace(self, effects=tuple(e.scaled(amount) for e in self.effects))
+
+
+def check_order(order: Sequence[str]) -> None:
+    """Raise ValueError unless these are effects that a chain may hold: known ones, each once, at most 8."""
+    for name in order:
+        _load(name)
+    if len(order) > MAX_EFFECTS:
+        raise ValueError(f"{len(order)} effects in a chain; at most {MAX_EFFECTS}")
+    if twice := {e for e in order if list(order).count(e) > 1}:
+        raise ValueError(f"{', '.join(sorted(twice))}: in the chain twice; each effect once")
 
 
 def _load(effect: str) -> Effect:

@@ -1,0 +1,15 @@
+"""Signal processing that knows no effect: what effects, the player, the matcher and the study are built from.
+
+biquad          second-order sections: cookbook coefficients, the compiled cascade and its adjoint, magnitudes
+delay_line      reading, writing and tapping a ring buffer a tile at a time
+oversampling    four times the sample rate and back through polyphase all-pass half-bands
+loudness        ITU-R BS.1770: K-weighting, meters for clips and streams, gates
+spectrum        long-term spectra in bands, and the minimum phase of a magnitude
+fastmath        exp, log and tanh as vector code
+simd            two, four or eight float64 in one register, in compiled code
+layout          names for offsets into flat state
+array_math      the functions that numpy arrays and torch tensors call differently
+compiler        plain functions to C functions, called by address
+compile_cache   compiled code on disk, stamped with all its sources
+cpu             denormals, memory fence, clock
+"""

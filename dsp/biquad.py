@@ -4,8 +4,12 @@ R. Bristow-Johnson, Audio EQ Cookbook (W3C note, 2021). Coefficients are float64
 float32 they alone put -78 dB of error on a six-band equaliser.
 """
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import array_math
 from .compiler import jit
 from .simd import extract, f64x8, load_f64x8, select_range, shift_in_high, shift_in_low, store
 
@@ -77,6 +81,29 @@ def high_pass(sample_rate, hz, q):
     return b, -2.0 * b, b, -2.0 * cos / a0, (1.0 - alpha) / a0
 
 
+def frequency_response(coefs: ArrayLike, hz: ArrayLike, sample_rate: float) -> NDArray[np.complex128]:
+    """Give the complex response of a cascade: coefs (..., sections, 5) and hz (bands,) to (..., bands)."""
+    b0, b1, b2, a1, a2 = np.moveaxis(np.asarray(coefs, np.float64), -1, 0)[..., None]
+    z = np.exp(-2j * np.pi * np.asarray(hz) / sample_rate)
+    return ((b0 + b1 * z + b2 * z * z) / (1.0 + a1 * z + a2 * z * z)).prod(-2)
+
+
+def magnitude_db(coefs: Any, hz: ArrayLike, sample_rate: float) -> Any:
+    """Give the magnitude in dB of a cascade: coefs (..., sections, 5) and hz (bands,) to (..., bands).
+
+    coefs is an array or a torch tensor, and so is the result; a tensor's is differentiable. hz are numbers.
+    """
+    w = 2.0 * np.pi * np.asarray(hz, np.float64) / sample_rate
+    cos, sin, cos2, sin2 = (array_math.constant(v, coefs) for v in (np.cos(w), np.sin(w), np.cos(2 * w), np.sin(2 * w)))
+
+    def power(c0: Any, c1: Any, c2: Any) -> Any:
+        return (c0 + c1 * cos + c2 * cos2) ** 2 + (c1 * sin + c2 * sin2) ** 2
+
+    b0, b1, b2, a1, a2 = (coefs[..., i, None] for i in range(PER_SECTION))
+    ratio = power(b0, b1, b2) / power(1.0, a1, a2)
+    return 10.0 * array_math.log10(array_math.at_least(ratio, 1e-18)).sum(-2)
+
+
 @jit
 def _moves(step, count):
     for i in range(count):
@@ -85,7 +112,8 @@ def _moves(step, count):
     return False
 
 
-def state_size(channels: int) -> int:
+@jit
+def state_size(channels):
     """Count the numbers of state that `run` and `run_adjoint` need."""
     return 2 * LANES * channels
 

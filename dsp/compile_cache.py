@@ -2,8 +2,8 @@
 
 numba's own stamp is the one file that a function stands in: an edit in an imported file would give stale
 code. Here it is that file and all that it imports inside the package. The processor and numba's version
-are part of numba's own index. Only functions compiled by `dsp.compiler` are kept this way: numba itself,
-and whoever else uses it in the process, is left as it is.
+are part of numba's own index. Only functions compiled by `dsp.compiler` are kept this way: numba itself
+stays as it is for everybody else in the process.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from numba.core.runtime.nrt import rtsys
 _IMPORT = re.compile(r"^[ \t]*from (\.+)([\w.]*) import (?:\(([^)]*)\)|(.*))", re.MULTILINE)
 
 
+ROOT = Path(__file__).resolve().parents[1]
 FOLDER = Path(platformdirs.user_cache_dir("afx-live")) / "compiled"
 
 
@@ -37,7 +38,7 @@ def first_start(files: Iterable[Path]) -> bool:
     place = folder()
     if place is None:
         return True
-    mark = place / f"{_stamp(frozenset(files))[:16]}.compiled"
+    mark = place / f"{sources_stamp(frozenset(files))[:16]}.compiled"
     if mark.exists():
         return False
     mark.touch()
@@ -47,9 +48,12 @@ def first_start(files: Iterable[Path]) -> bool:
 def cache_of(function: Any) -> Any:
     """Give a dispatcher its cache for one function's compiled code; without a `folder` it keeps nothing.
 
-    `function.sources`, where there is such an attribute, names more files that the code is built from.
+    `function.sources`, where there is such an attribute, names more files that the code is built from. Of what
+    is built from other files than the package's, a notebook for example, nothing is kept: their imports are unknown.
     """
-    return _Cache(function) if folder() else caching.NullCache()
+    files = [Path(function.__code__.co_filename).resolve(), *getattr(function, "sources", ())]
+    ours = all(file.is_relative_to(ROOT) and file.is_file() for file in files)
+    return _Cache(function) if ours and folder() else caching.NullCache()
 
 
 class _Locator(caching._CacheLocator):  # pyright: ignore[reportPrivateUsage]
@@ -60,7 +64,7 @@ class _Locator(caching._CacheLocator):  # pyright: ignore[reportPrivateUsage]
         return str(FOLDER)
 
     def get_source_stamp(self) -> str:
-        return _stamp(frozenset({self._file.resolve(), *getattr(self._py_func, "sources", ())}))
+        return sources_stamp(frozenset({self._file.resolve(), *getattr(self._py_func, "sources", ())}))
 
     def get_disambiguator(self) -> str:
         return hashlib.sha256(f"{self._py_func.__module__}.{self._py_func.__qualname__}".encode()).hexdigest()[:10]
@@ -88,7 +92,7 @@ class _Cache(caching.FunctionCache):
 
 
 @cache
-def _stamp(files: frozenset[Path]) -> str:
+def sources_stamp(files: frozenset[Path]) -> str:
     """Hash files and all the files of the package that they import, directly or not."""
     found, new = set(files), set(files)
     while new:

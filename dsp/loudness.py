@@ -2,16 +2,18 @@
 
 One compiled loop serves both: it K-weights a block and keeps the mean squares of hops of 100 ms. A
 whole clip is a stream with room for all its hops; the Recommendation's gating blocks (400 ms, 75 %
-overlap) are four hops in a row. Every channel weighs 1, which is right for mono, stereo and a
-centre; surround channels (1.41) are not told apart. Mono is one channel: the same sound in both ears
+overlap) are four hops in a row. Every channel has a weight of 1, which is right for mono, stereo and a
+centre; surround channels (1.41) are not treated apart. Mono is one channel: the same sound in both ears
 is 3.01 LU louder.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .biquad import frequency_response
 from .compiler import jit
 from .cpu import flush_denormals, restore_denormals
+from .layout import layout
 from .simd import f64x2, unpack
 
 MOMENTARY = 4
@@ -25,9 +27,12 @@ ABSOLUTE_GATE = -70.0
 RELATIVE_GATE = -10.0
 """Nor do blocks this many LU under the mean of those that are left."""
 
-_HOP, _FILL, _COUNT, _CHANNELS, _COEF, _LANES = 0, 1, 2, 3, 4, 13  # places in a meter's state
-_LANE = 5  # numbers for each channel: two filters of order 2, and the sum of squares of the open hop
-_WILD = 1e6  # +120 dBFS: no sound; what is beyond (or NaN) is metered as silence
+STATE = layout(hop=1, fill=1, hops=1, channels=1, k_weighting=8)
+"""A meter's state: frames of a hop, those of the open one, whole hops so far, ...; channels and a ring follow."""
+CHANNEL = layout(shelf=2, high_pass=2, power=1)
+"""Each channel's part of it: the states of two filters, and the sum of squares of the open hop."""
+MAX_AMPLITUDE = 1e6
+"""What is beyond +120 dBFS, or NaN, is metered as silence."""
 
 
 @jit
@@ -56,6 +61,12 @@ def k_weighting(sample_rate):
     return b0, b1, b2, a1, a2, b, 2.0 * (k * k - 1.0) / c0, (1.0 - k / q + k * k) / c0
 
 
+def k_weighting_response(hz: ArrayLike, sample_rate: float) -> NDArray[np.float64]:
+    """Give the K-weighting filter's gain, as a factor, at frequencies in Hz (bands,)."""
+    b0, b1, b2, a1, a2, b, c1, c2 = k_weighting(float(sample_rate))
+    return np.abs(frequency_response([[b0, b1, b2, a1, a2], [b, -2.0 * b, b, c1, c2]], hz, sample_rate))
+
+
 def meter_state(sample_rate: float, channels: int, hops: int = SHORT_TERM) -> NDArray[np.float64]:
     """Make the state of a meter: a vector that holds all it needs, with a ring of `hops` mean squares.
 
@@ -66,23 +77,30 @@ def meter_state(sample_rate: float, channels: int, hops: int = SHORT_TERM) -> ND
         raise ValueError(f"sample_rate: {sample_rate:g} Hz is under 8000 Hz")
     if channels < 1 or hops < 1:
         raise ValueError(f"a meter needs a channel and a hop: channels = {channels}, hops = {hops}")
-    state = np.zeros(_LANES + _LANE * channels + hops)
-    state[_HOP], state[_CHANNELS] = round(sample_rate / 10), channels
-    state[_COEF : _COEF + 8] = k_weighting(float(sample_rate))
+    state = np.zeros(STATE.size + CHANNEL.size * channels + hops)
+    start_meter(state, float(sample_rate), channels)
     return state
 
 
 @jit
-def _hear(x, c, d, state):
+def start_meter(state, sample_rate, channels):
+    """Make a meter of zeros; compiled code may call it."""
+    state[STATE.hop], state[STATE.channels] = round(sample_rate / 10), channels
+    for i, c in enumerate(k_weighting(sample_rate)):
+        state[STATE.k_weighting + i] = c
+
+
+@jit
+def _k_weight(x, c, d, state):
     """Add the squares of channels c and d, K-weighted. Two go together, as each waits for its own last frame."""
-    b0, b1, b2, a1, a2 = state[_COEF], state[_COEF + 1], state[_COEF + 2], state[_COEF + 3], state[_COEF + 4]
-    b, c1, c2 = state[_COEF + 5], state[_COEF + 6], state[_COEF + 7]
-    i, j = _LANES + _LANE * c, _LANES + _LANE * d
+    f = state[STATE.k_weighting : STATE.k_weighting + 8]
+    b0, b1, b2, a1, a2, b, c1, c2 = f[0], f[1], f[2], f[3], f[4], f[5], f[6], f[7]
+    i, j = STATE.size + CHANNEL.size * c, STATE.size + CHANNEL.size * d
     s1, s2, r1 = f64x2(state[i], state[j]), f64x2(state[i + 1], state[j + 1]), f64x2(state[i + 2], state[j + 2])
     r2, total = f64x2(state[i + 3], state[j + 3]), f64x2(state[i + 4], state[j + 4])
     for n in range(x.shape[0]):
         p, q = x[n, c], x[n, d]
-        v = f64x2(p if abs(p) < _WILD else 0.0, q if abs(q) < _WILD else 0.0)
+        v = f64x2(p if abs(p) < MAX_AMPLITUDE else 0.0, q if abs(q) < MAX_AMPLITUDE else 0.0)
         w = b0 * v + s1
         s1 = (b1 * v + s2) - a1 * w
         s2 = b2 * v - a2 * w
@@ -97,29 +115,30 @@ def _hear(x, c, d, state):
 
 @jit
 def meter(x, state):
-    """Listen to a block x (frames, channels) and leave it as it is; `state` is from `meter_state`.
+    """Measure a block x (frames, channels) and leave it as it is; `state` is from `meter_state`.
 
     Runs in the audio callback: no allocation, no exception, no Python, a fixed time per frame. Any
     partition of a stream gives the same numbers, bit for bit. What is not finite counts as silence.
     """
     frames, channels = x.shape
-    hop, fill, ring = int(state[_HOP]), int(state[_FILL]), _LANES + _LANE * channels
+    hop, fill, ring = int(state[STATE.hop]), int(state[STATE.fill]), STATE.size + CHANNEL.size * channels
     at = 0
     while at < frames:
         end = min(frames, at + hop - fill)
         for c in range(0, channels, 2):
-            _hear(x[at:end], c, min(c + 1, channels - 1), state)
+            _k_weight(x[at:end], c, min(c + 1, channels - 1), state)
         fill += end - at
         at = end
         if fill == hop:
             power = 0.0
             for c in range(channels):
-                power += state[_LANES + _LANE * c + 4]
-                state[_LANES + _LANE * c + 4] = 0.0
-            state[ring + int(state[_COUNT]) % (state.shape[0] - ring)] = power / hop
-            state[_COUNT] += 1.0
+                at_power = STATE.size + CHANNEL.size * c + CHANNEL.power
+                power += state[at_power]
+                state[at_power] = 0.0
+            state[ring + int(state[STATE.hops]) % (state.shape[0] - ring)] = power / hop
+            state[STATE.hops] += 1.0
             fill = 0
-    state[_FILL] = fill
+    state[STATE.fill] = fill
 
 
 @jit
@@ -129,8 +148,8 @@ def read_loudness(state, hops):
     Moves every 100 ms. Early in a stream it is that of the hops there are; -inf before the first,
     and for silence. Compiled, it may be called in the callback; it does not change the state.
     """
-    ring = _LANES + _LANE * int(state[_CHANNELS])
-    size, count = state.shape[0] - ring, int(state[_COUNT])
+    ring = STATE.size + CHANNEL.size * int(state[STATE.channels])
+    size, count = state.shape[0] - ring, int(state[STATE.hops])
     hops = min(hops, size, count)
     power = 0.0
     for k in range(hops):
@@ -142,16 +161,16 @@ def read_loudness(state, hops):
 
 @jit
 def meter_block(x, state):
-    """Do what `meter` does outside the callback, where nobody has set the flushing of denormals."""
+    """Call `meter` outside the callback: flush denormals meanwhile."""
     mode = flush_denormals()  # pyright: ignore[reportCallIssue]
     meter(x, state)
     restore_denormals(mode)  # pyright: ignore[reportCallIssue]
 
 
 def hop_powers(state: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the mean squares of the hops that a meter has heard, oldest first, as many as its ring holds."""
-    ring = _LANES + _LANE * int(state[_CHANNELS])
-    size, count = len(state) - ring, int(state[_COUNT])
+    """Give the mean squares of the last whole hops, oldest first, as many as the meter's ring holds."""
+    ring = STATE.size + CHANNEL.size * int(state[STATE.channels])
+    size, count = len(state) - ring, int(state[STATE.hops])
     first = max(0, count - size)
     return state[ring + np.arange(first, count) % size]
 
@@ -193,6 +212,47 @@ def integrated_loudness(x: ArrayLike, sample_rate: float) -> float:
     if hops >= 4:
         return gated_loudness(state[-hops:])
     # Under 400 ms: the whole hops and the open one.
-    total = np.sum(state[-hops:]) * state[_HOP] if hops else 0.0
-    total += np.sum(state[_LANES : _LANES + _LANE * channels].reshape(channels, _LANE)[:, 4])
+    total = np.sum(state[-hops:]) * state[STATE.hop] if hops else 0.0
+    total += np.sum(state[STATE.size : STATE.size + CHANNEL.size * channels].reshape(channels, -1)[:, CHANNEL.power])
     return float(OFFSET + 10 * np.log10(total / len(x))) if total > 0 else -np.inf
+
+
+class LoudnessMeter:
+    """Integrated loudness of a stream; memory grows with what was measured, not with what a header claims.
+
+    keep_start: keep the first 400 ms, so that `lufs` also measures a sound too short for `powers`. `max_frames`
+    is what is measured in one go; a longer block is measured in pieces.
+
+    >>> meter = LoudnessMeter(48000, channels=1)
+    >>> meter.add(np.sin(2 * np.pi * 997 / 48000 * np.arange(48000))[:, None])
+    >>> round(meter.lufs(gain_db=-20.0), 2)
+    -23.01
+    """
+
+    def __init__(self, sample_rate: float, channels: int, max_frames: int = 1 << 14, keep_start: bool = True) -> None:
+        self._rate, self._max, self._hop, self._frames = sample_rate, max_frames, round(sample_rate / 10), 0
+        self._state = meter_state(sample_rate, channels, max_frames // self._hop + 2)
+        self._powers: list[np.ndarray] = []
+        self._start = [np.zeros((0, channels))] if keep_start else []  # a short sound's loudness is not made of hops
+
+    def add(self, block: np.ndarray) -> None:
+        """Measure a block (frames, channels)."""
+        for at in range(0, len(block), self._max):
+            self._add(block[at : at + self._max])
+
+    def _add(self, block: np.ndarray) -> None:
+        meter_block(np.ascontiguousarray(block, np.float64), self._state)
+        before, self._frames = self._frames // self._hop, self._frames + len(block)
+        if new := self._frames // self._hop - before:
+            self._powers.append(hop_powers(self._state)[-new:])
+        self._start = [*self._start, block.copy()] if self._start and self._frames < 4 * self._hop else []
+
+    def powers(self) -> NDArray[np.float64]:
+        """Give the mean squares (hops,) of all hops of 100 ms, oldest first."""
+        return np.concatenate([np.zeros(0), *self._powers])
+
+    def lufs(self, gain_db: float = 0.0) -> float:
+        """Give the `integrated_loudness` of the whole after a gain; the absolute gate makes that more than a sum."""
+        if self._start:
+            return integrated_loudness(np.concatenate(self._start) * 10 ** (gain_db / 20), self._rate)
+        return gated_loudness(self.powers() * 10 ** (gain_db / 10))

@@ -1,27 +1,29 @@
 """Effects that play live and can be trained through, with the same samples.
 
-One file is one effect: `names()` lists them, `load(name)` gives one. A new file is a new effect.
-Nothing here imports torch until something is asked to `process`.
+One file is one effect, `names()` lists them, `load(name)` gives one, and a new file is a new effect. An
+`Effect` is called by keyword, on numpy arrays and on torch tensors:
+
+    load("compressor")(x, 48000, threshold_db=-30.0, ratio=4.0)
+
+`register` adds an effect that is no file of this folder, from a notebook for example. torch is loaded only
+when an effect is called on a tensor.
 """
 
-import importlib
-import pkgutil
-from functools import cache
+from ._blocks import CONTROL_BLOCK, ticks
+from ._catalogue import built_in, catalogue, load, names, number_of, register
+from ._effect import MAX_PARAMS, Effect, Param, log_uniform
 
-from ._effect import CONTROL_BLOCK, MAX_PARAMS, Effect, Param
-
-__all__ = ["CONTROL_BLOCK", "MAX_PARAMS", "Effect", "Param", "load", "names"]
-
-
-@cache
-def names() -> tuple[str, ...]:
-    """List the effects there are, in alphabetical order."""
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_")))
-
-
-@cache
-def load(name: str) -> Effect:
-    """Give an effect by its name; KeyError with the names there are if it is not one."""
-    if name not in names():
-        raise KeyError(f"{name!r} is not an effect; there are {', '.join(names())}")
-    return importlib.import_module(f".{name}", __name__).effect
+__all__ = [
+    "CONTROL_BLOCK",
+    "MAX_PARAMS",
+    "Effect",
+    "Param",
+    "built_in",
+    "catalogue",
+    "load",
+    "log_uniform",
+    "names",
+    "number_of",
+    "register",
+    "ticks",
+]

@@ -1,15 +1,17 @@
-"""What an effect is: named parameters, a kernel, its adjoint, and how one follows from the other."""
+"""What an effect is: named parameters, a kernel, its adjoint, and how one calls it."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from math import exp, log
+from typing import Any, Literal
 
-from ..dsp import compiler as native
+import numpy as np
 
-if TYPE_CHECKING:
-    import torch
+from ..dsp import compiler
+from ..dsp.array_math import is_tensor
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Param:
 
     The name ends in its unit (`_db`, `_hz`, `_ms`, `_s`), or has none. `neutral` is the value at
     which its effect does nothing, for those parameters that set how much an effect does: the
-    amount knob moves exactly these. Curves map (0, 1) to values as the ear hears them: `linear`,
+    amount control moves exactly these. Curves map (0, 1) to values evenly to the ear: `linear`,
     `log` (equal ratios), and `slope` for a compression ratio (equal steps of 1 - 1/ratio).
     """
 
@@ -37,7 +39,7 @@ class Param:
             raise ValueError(f"{self.name}: a {self.curve} curve needs a low end above 0, not {self.low}")
 
     def value(self, unit: Any) -> Any:
-        """Map (0, 1) to the parameter's range; float, array or tensor.
+        """Map (0, 1) to the parameter's range; number, array or tensor.
 
         >>> round(Param("cutoff_hz", 20.0, 20000.0, 1000.0, "", curve="log").value(0.5), 3)
         632.456
@@ -50,8 +52,6 @@ class Param:
 
     def unit(self, value: float) -> float:
         """Map a value to (0, 1), the inverse of `value`."""
-        from math import log
-
         if self.curve == "log":
             return log(value / self.low) / log(self.high / self.low)
         if self.curve == "slope":
@@ -69,20 +69,35 @@ class Param:
         return float(value)
 
 
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """Draw a number whose logarithm is spread evenly: for the prior of a frequency, a time or a Q."""
+    return exp(rng.uniform(log(low), log(high)))
+
+
+def in_hz(hz: float) -> str:
+    """Write a frequency for people.
+
+    >>> in_hz(220.0), in_hz(12000.0)
+    ('220 Hz', '12.0 kHz')
+    """
+    return f"{hz / 1000:.1f} kHz" if hz >= 1000 else f"{hz:.0f} Hz"
+
+
 KERNEL = ["x", "state", "start", "coef", "step", "tape"]
 ADJOINT = ["g", "state", "start", "coef", "step", "tape", "gcoef", "gstep"]
 MAX_PARAMS = 24
-CONTROL_BLOCK = 64
-"""Frames between control ticks: a moving parameter is evaluated there, and coefficients are interpolated in between."""
+"""Parameters that an effect may have."""
 
 
 @dataclass(frozen=True)
 class Effect:
-    """One effect. Its file is its name; nothing is registered anywhere.
+    """One effect: what plays, what it is differentiated by, and what people and training need to know of it.
 
+    params
+        The parameters, in the order in which `design` takes them.
     design(sample_rate, *values) -> tuple
-        Turns settings into the coefficients the kernel multiplies with. Written with `np.exp`,
-        `np.sin` and friends, it runs on floats and on complex numbers alike: its exact Jacobian
+        Turns values into the coefficients that the kernel multiplies with. Written with `np.exp`,
+        `np.sin` and the like, it runs on floats and on complex numbers alike: its exact Jacobian
         comes from complex steps (Squire and Trapp, SIAM Review 40(1), 1998).
     kernel(x, state, start, coef, step, tape)
         Edits a float64 block x (frames, channels) in place. The coefficient vector of frame n is
@@ -91,14 +106,27 @@ class Effect:
     adjoint(g, state, start, coef, step, tape, gcoef, gstep)
         The transpose of the kernel: runs backwards in time, turns the gradient g (frames, channels)
         of the output into that of the input in place, and adds to the gradients of coef and step.
-
+    state_size(sample_rate, channels), tape_size(channels)
+        Count the float64 numbers of state, and of tape for a frame. The former is compiled, too.
+    linear
+        Whether the output for a sum of sounds is the sum of their outputs: level is solved in one step through it.
+    summary(values) -> str
+        Says in words and numbers, in a line, what the effect does at these values (by name, all of them).
+    prior(rng) -> values
+        Draws values that an engineer might dial in. Training learns from them; what is left out stays at its default.
     meter
         Where in `state` a gain reduction in dB can be read, for effects that have one.
     latency
         Whole frames by which the sound comes late. Files are played without it; live it is not heard.
+    tail(*values)
+        Seconds until the output has fallen by 120 dB after the input ended; 0 without.
+    max_rate
+        The highest sample rate in Hz at which the effect plays.
+    name
+        The file's name if nothing else is given; an effect from a notebook needs one.
 
     Kernels allocate nothing, raise nothing and call no Python: they run in the audio callback, and
-    the same compiled code runs in training.
+    the same compiled code runs in training. Raises TypeError if a signature differs from `params`.
     """
 
     params: tuple[Param, ...]
@@ -107,74 +135,143 @@ class Effect:
     adjoint: Callable[..., None]
     state_size: Callable[[float, int], int]
     tape_size: Callable[[int], int]
+    linear: bool
+    summary: Callable[[Mapping[str, float]], str]
+    prior: Callable[[np.random.Generator], Mapping[str, float]]
     meter: int | None = None
     latency: int = 0
+    tail: Callable[..., float] | None = None
+    max_rate: float = 384_000.0
+    name: str = ""
 
     def __post_init__(self) -> None:
-        wanted = ["sample_rate", *(p.name for p in self.params)]
-        if (found := list(inspect.signature(self.design).parameters)) != wanted:
-            raise TypeError(f"{self.name}: design takes {found}, its spec says {wanted}")
-        for function, arguments in ((self.kernel, KERNEL), (self.adjoint, ADJOINT)):
-            if (found := list(inspect.signature(function).parameters)) != arguments:
-                raise TypeError(f"{self.name}: {function.__name__} takes {found}, it must take {arguments}")
+        if not self.name:
+            object.__setattr__(self, "name", self.design.__module__.rpartition(".")[2])
+        names = [p.name for p in self.params]
+        wanted = {"design": ["sample_rate", *names], "kernel": KERNEL, "adjoint": ADJOINT, "tail": names}
+        for role, arguments in wanted.items():
+            function = getattr(self, role)
+            if function and (found := list(inspect.signature(function).parameters)) != arguments:
+                raise TypeError(f"{self.name}: {role} takes {found}, its spec says {arguments}")
         if len(self.params) > MAX_PARAMS:
             raise TypeError(f"{self.name} has {len(self.params)} parameters; there is room for {MAX_PARAMS}")
 
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return self.design.__module__.rpartition(".")[2]
-
     def param(self, name: str) -> Param:
         """Look a parameter up; KeyError if there is none of that name."""
-        return next(p for p in self.params if p.name == name) if name in self.defaults else _unknown(self, name)
+        for p in self.params:
+            if p.name == name:
+                return p
+        raise KeyError(self._unknown(name))
 
     @property
     def defaults(self) -> dict[str, float]:
         """Give every parameter's default by name."""
         return {p.name: p.default for p in self.params}
 
-    @cached_property
-    def _design(self) -> Any:
-        return native.jit(self.design, fastmath=False)
+    def check_names(self, names: Iterable[str]) -> None:
+        """Raise TypeError, as a function does, for a parameter that the effect does not have."""
+        for name in names:
+            if name not in self.defaults:
+                raise TypeError(self._unknown(name))
 
-    @cached_property
-    def design_c(self) -> Any:
-        """The compiled design; `.address` is the C function."""
-        text = native.specialise(
-            native.design_wrapper, f"{self.name}_design", inner=self._design, COUNT=len(self.params)
-        )
-        return native.c_function(native.DESIGN, text)
+    def _unknown(self, name: str) -> str:
+        near = get_close_matches(name, self.defaults, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"{self.name} has no parameter {name!r}; it has {', '.join(self.defaults)}{hint}"
 
-    @cached_property
-    def jacobian_c(self) -> Any:
-        """The compiled Jacobian of the design."""
-        text = native.specialise(
-            native.jacobian_wrapper, f"{self.name}_jacobian", inner=self._design, COUNT=len(self.params)
-        )
-        return native.c_function(native.JACOBIAN, text)
+    # --- calling it -------------------------------------------------------------------------------
 
-    @cached_property
-    def kernel_c(self) -> Any:
-        """The compiled kernel."""
-        return native.c_function(native.KERNEL, self.kernel)
+    def __call__(self, x: Any, sample_rate: float, **values: Any) -> Any:
+        """Play a sound from silence; parameters that are not given are at their defaults.
 
-    @cached_property
-    def adjoint_c(self) -> Any:
-        """The compiled adjoint."""
-        return native.c_function(native.ADJOINT, self.adjoint)
+        x is a numpy array (frames,) or (frames, channels), or a torch tensor (batch, channels, frames);
+        float32 or float64, full scale 1, one or two channels. Returns its shape and dtype. The sound
+        comes `latency` frames late.
 
-    def process(self, x: "torch.Tensor", sample_rate: float, *values: "torch.Tensor") -> "torch.Tensor":
-        """Run the effect on a tensor, differentiable in x and in every parameter.
+        A value is a number in the parameter's unit. On an array it may also be (ticks,), one number at
+        every 64th frame, with ticks = ceil(frames / 64) + 1: a parameter that moves. On a tensor it may
+        be a tensor: 0-d, (batch,), (batch, 1) or (batch, ticks); the result is differentiable, exactly
+        and once, in x and in every tensor.
 
-        Shapes: x (batch, channels, frames), float32 or float64; each value (batch,), in its own
-        unit, or (batch, edges) for a parameter that moves: one value at every 64th frame, with
-        edges = ceil(frames / 64) + 1. Returns the shape and dtype of x. It calls the live kernel.
+        Raises TypeError for an unknown name or a sound that is not of floats, ValueError for a shape,
+        a value out of range, NaN or Inf, or a sample rate that the effect does not play.
+        """
+        self.check_names(values)
+        if is_tensor(x):
+            from ._torch import call
+
+            return call(self, x, sample_rate, values)
+        from ._numpy import call
+
+        return call(self, x, sample_rate, values)
+
+    def process(self, x: Any, sample_rate: float, *values: Any) -> Any:
+        """Call the effect on a tensor with every value in order and unchecked: what training does at each step.
+
+        Shapes are those of a call. A value may be out of range by what an optimiser's step does.
         """
         from ._torch import process  # torch stays out of the live side
 
         return process(self, x, sample_rate, values)
 
+    def coefficients(self, values: Any, sample_rate: float) -> Any:
+        """Give the kernel's coefficients: values (..., params) to float64 (..., MAX_COEFS), zeros after the last.
 
-def _unknown(effect: Effect, name: str) -> Any:
-    raise KeyError(f"{effect.name} has no parameter {name!r}; it has {', '.join(effect.defaults)}")
+        An array, or a tensor, differentiable: for what can be said of an effect without playing it, such as
+        a filter's magnitude.
+        """
+        if is_tensor(values):
+            from ._torch import coefficients
+
+            return coefficients(self, values, sample_rate)
+        from ._numpy import coefficients
+
+        return coefficients(self, values, sample_rate)
+
+    def jacobian(self, values: Any, sample_rate: float) -> np.ndarray:
+        """Give d coefficient / d value: values (..., params) to float64 (..., params, MAX_COEFS)."""
+        from ._numpy import jacobian
+
+        return jacobian(self, values, sample_rate)
+
+    def state_for(self, sample_rate: float, channels: int) -> int:
+        """Count the numbers of state at a sample rate in Hz; ValueError if the effect does not play at it."""
+        if not 0.0 < sample_rate <= self.max_rate:
+            raise ValueError(f"{self.name}: a sample rate of {sample_rate:g} Hz is not in (0, {self.max_rate:g}]")
+        return int(self.state_size(float(sample_rate), channels))
+
+    # --- compiled ---------------------------------------------------------------------------------
+
+    @cached_property
+    def _design(self) -> Any:
+        return compiler.jit(self.design, fastmath=False)
+
+    @property
+    def design_text(self) -> Callable[..., None]:
+        """The design as a function of arrays, to be compiled."""
+        return compiler.specialise(
+            compiler.design_wrapper, f"{self.name}_design", inner=self._design, COUNT=len(self.params)
+        )
+
+    @cached_property
+    def design_c(self) -> Any:
+        """The compiled design; `.address` is the C function."""
+        return compiler.c_function(compiler.DESIGN, self.design_text)
+
+    @cached_property
+    def jacobian_c(self) -> Any:
+        """The compiled Jacobian of the design."""
+        text = compiler.specialise(
+            compiler.jacobian_wrapper, f"{self.name}_jacobian", inner=self._design, COUNT=len(self.params)
+        )
+        return compiler.c_function(compiler.JACOBIAN, text)
+
+    @cached_property
+    def kernel_c(self) -> Any:
+        """The compiled kernel."""
+        return compiler.c_function(compiler.KERNEL, self.kernel)
+
+    @cached_property
+    def adjoint_c(self) -> Any:
+        """The compiled adjoint."""
+        return compiler.c_function(compiler.ADJOINT, self.adjoint)

@@ -1,46 +1,76 @@
 """Train through a kernel: the live code forward, its adjoint backward, a batch in parallel.
 
-`Effect.process` loads this file, so that nothing else in the room imports torch. A tensor on a GPU
-takes a round trip to the CPU: the same kernels run, so training hears the samples that live plays.
+`Effect` loads this file when it is given a tensor, so that nothing else in the room imports torch. A tensor
+on a GPU takes a round trip to the CPU: the same kernels run, so training hears the samples that live plays.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numba import prange
+from torch.autograd.function import once_differentiable
 
-from ..dsp.compiler import MAX_COEFS, call_adjoint, call_design, call_jacobian, call_kernel, jit
+from ..dsp.compiler import MAX_COEFS, call_design, call_jacobian, jit
 from ..dsp.cpu import flush_denormals, restore_denormals
-from ._effect import CONTROL_BLOCK, Effect
+from ..dsp.sound import check_sample_rate
+from ._blocks import CONTROL_BLOCK, play, play_adjoint, ticks
+from ._numpy import coefficients as array_coefficients
+from ._numpy import jacobian as array_jacobian
 
 CHUNK = 4096
 """Frames recomputed at a time in the backward pass: their tape fits the L2 cache. A multiple of CONTROL_BLOCK."""
+assert CHUNK % CONTROL_BLOCK == 0
+ROUNDING = 1e-6
+"""Share of a range by which a value may miss it: an end that was rounded to float32 is still that end."""
 
 
-def process(effect: Effect, x: torch.Tensor, sample_rate: float, values: tuple[torch.Tensor, ...]) -> torch.Tensor:
-    """See `Effect.process`."""
-    if x.ndim != 3:
-        raise ValueError(f"x has shape {tuple(x.shape)}; it must be (batch, channels, frames)")
+def call(effect: Any, x: torch.Tensor, sample_rate: float, values: Mapping[str, Any]) -> torch.Tensor:
+    """Play a batch with values by name, each in its range; see `Effect.__call__`."""
+    if x.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"a sound is a tensor of float32 or float64 with a full scale of 1, not {x.dtype}")
+    table = _table(effect, x, [values.get(p.name, p.default) for p in effect.params])
+    found = table.detach().flatten(0, 1)
+    for p, low, high in zip(effect.params, found.amin(0).tolist(), found.amax(0).tolist(), strict=True):
+        slack = ROUNDING * (p.high - p.low)
+        if not (p.low - slack <= low and high <= p.high + slack):
+            p.check(low if not low >= p.low - slack else high)
+    return _Process.apply(x, table, effect, check_sample_rate(sample_rate))  # pyright: ignore[reportReturnType]
+
+
+def process(effect: Any, x: torch.Tensor, sample_rate: float, values: Sequence[Any]) -> torch.Tensor:
+    """Play a batch with every value in order; see `Effect.process`."""
     if len(values) != len(effect.params):
         raise ValueError(f"{effect.name} takes {len(effect.params)} values, got {len(values)}")
-    if not values:
-        return x
-    moving = {v.shape[1] for v in values if v.ndim == 2}
-    if moving - {1, edges(x.shape[2])}:
-        raise ValueError(f"a moving parameter needs {edges(x.shape[2])} edges for {x.shape[2]} frames, got {moving}")
-    rows = [v if v.ndim == 2 else v[:, None] for v in values]
-    table = torch.stack([v.double().expand(x.shape[0], max(moving, default=1)) for v in rows], dim=2)
+    table = _table(effect, x, values)
     return _Process.apply(x, table, effect, float(sample_rate))  # pyright: ignore[reportReturnType]
 
 
-def edges(frames: int) -> int:
-    """Count the edges of a moving parameter over so many frames.
-
-    >>> edges(64), edges(65)
-    (2, 3)
-    """
-    return -(-frames // CONTROL_BLOCK) + 1
+def _table(effect: Any, x: torch.Tensor, values: Sequence[Any]) -> torch.Tensor:
+    """Bring values of any allowed shape into one table (batch, 1 or ticks, params), float64 on the CPU."""
+    if x.ndim != 3:
+        raise ValueError(f"a tensor of sound is (batch, channels, frames), not {tuple(x.shape)}")
+    batch, _, frames = x.shape
+    if not values:
+        return x.new_zeros((batch, 1, 0), dtype=torch.float64, device="cpu")
+    columns = []
+    for p, value in zip(effect.params, values, strict=True):
+        try:
+            value = value if isinstance(value, torch.Tensor) else torch.as_tensor(np.asarray(value, np.float64))
+            column = value.to("cpu", torch.float64)
+        except (TypeError, ValueError, RuntimeError):
+            raise TypeError(f"{p.name}: {value!r} is neither a number nor a tensor of numbers") from None
+        shape = tuple(column.shape)
+        column = column.reshape(1, 1) if column.ndim == 0 else column[:, None] if column.ndim == 1 else column
+        if column.ndim != 2 or column.shape[0] not in (1, batch) or column.shape[1] not in (1, ticks(frames)):
+            raise ValueError(
+                f"{effect.name}: {p.name} has shape {shape}; it may be a number, 0-d, ({batch},), ({batch}, 1) or, "
+                f"to move over {frames} frames, ({batch}, {ticks(frames)}): one value every 64 frames"
+            )
+        columns.append(column)
+    rows = max(c.shape[1] for c in columns)
+    return torch.stack([c.expand(batch, rows) for c in columns], dim=2)
 
 
 class _Process(torch.autograd.Function):
@@ -51,50 +81,31 @@ class _Process(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, table: torch.Tensor, effect: Effect, sample_rate: float) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor, table: torch.Tensor, effect: Any, sample_rate: float) -> torch.Tensor:
         batch, channels, frames = x.shape
-        values = table.detach().cpu().contiguous().numpy()
+        values = table.detach().contiguous().numpy()
         sound = _numbers(x)
         y = torch.empty(x.shape, dtype=sound.dtype)
-        size = effect.state_size(sample_rate, channels)
+        size = effect.state_for(sample_rate, channels)
         needed = x.requires_grad or table.requires_grad
         starts = np.empty((batch, -(-frames // CHUNK) if needed else 0, size))
         coef = np.zeros((batch, values.shape[1], MAX_COEFS))
-        _forward(
-            effect.design_c.address,
-            effect.kernel_c.address,
-            sound.numpy(),
-            y.numpy(),
-            values,
-            sample_rate,
-            coef,
-            starts,
-            size,
-        )
+        functions = effect.design_c.address, effect.kernel_c.address
+        _forward(*functions, sound.numpy(), y.numpy(), values, sample_rate, coef, starts, size)
         ctx.save_for_backward(x)
         ctx.effect, ctx.sample_rate, ctx.arrays = effect, sample_rate, (values, coef, starts)
         return y.to(x)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
         effect, (values, coef, starts) = ctx.effect, ctx.arrays
         x, g = _numbers(ctx.saved_tensors[0]), _numbers(grads[0])
         gx, gvalues = torch.empty(x.shape, dtype=x.dtype), np.zeros_like(values)
-        _backward(
-            effect.jacobian_c.address,
-            effect.kernel_c.address,
-            effect.adjoint_c.address,
-            x.numpy(),
-            g.numpy(),
-            gx.numpy(),
-            values,
-            ctx.sample_rate,
-            coef,
-            starts,
-            gvalues,
-            effect.tape_size(x.shape[1]),
-        )
-        return gx.to(grads[0]), torch.from_numpy(gvalues).to(grads[0].device), None, None
+        functions = effect.jacobian_c.address, effect.kernel_c.address, effect.adjoint_c.address
+        sounds, size = (x.numpy(), g.numpy(), gx.numpy()), effect.tape_size(x.shape[1])
+        _backward(*functions, *sounds, values, ctx.sample_rate, coef, starts, gvalues, size)
+        return gx.to(grads[0]), torch.from_numpy(gvalues), None, None
 
 
 def _numbers(x: torch.Tensor) -> torch.Tensor:
@@ -119,56 +130,13 @@ def _write(block, first, x):
             x[c, first + n] = block[n, c]
 
 
-@jit
-def _stretch(coef, frames):
-    """Count the frames that one row of coefficients serves: all of them, or those from edge to edge."""
-    return frames if len(coef) == 1 else CONTROL_BLOCK
-
-
-@jit
-def _edge(coef, at, step):
-    """Find the row of coefficients that a stretch begins with, and their step from frame to frame."""
-    if len(coef) == 1:
-        return 0
-    e = at // CONTROL_BLOCK
-    step[:] = (coef[e + 1] - coef[e]) / CONTROL_BLOCK
-    return e
-
-
-@jit
-def _play(kernel, block, first, state, coef, step, tape):
-    """Play a block that begins at an edge."""
-    frames = len(block)
-    for at in range(0, frames, _stretch(coef, frames)):
-        last = min(at + _stretch(coef, frames), frames)
-        e = _edge(coef, first + at, step)
-        call_kernel(kernel, (block[at:last], state, 0, coef[e], step, tape[at:last]))
-
-
-@jit
-def _play_back(adjoint, block, first, state, coef, step, tape, gcoef, gstart, gstep):
-    """Turn gradients of a block's output into those of its input; add those of the coefficients."""
-    frames = len(block)
-    stretch = _stretch(coef, frames)
-    for at in range((frames - 1) // stretch * stretch, -1, -stretch):
-        last = min(at + stretch, frames)
-        e = _edge(coef, first + at, step)
-        gstart[:] = 0.0
-        gstep[:] = 0.0
-        call_adjoint(adjoint, (block[at:last], state, 0, coef[e], step, tape[at:last], gstart, gstep))
-        gcoef[e] += gstart
-        if len(coef) > 1:
-            gcoef[e] -= gstep / CONTROL_BLOCK
-            gcoef[e + 1] += gstep / CONTROL_BLOCK
-
-
 @jit(parallel=True)
 def _forward(design, kernel, x, y, values, sample_rate, coef, starts, state_size):
     batch, channels, frames = x.shape
     for b in prange(batch):
         mode = flush_denormals()
-        for e in range(values.shape[1]):
-            call_design(design, (values[b, e], sample_rate, coef[b, e]))
+        for tick in range(values.shape[1]):
+            call_design(design, (values[b, tick], sample_rate, coef[b, tick]))
         block, no_tape = np.empty((CHUNK, channels)), np.empty((0, 0))
         state, step = np.zeros(state_size), np.zeros(MAX_COEFS)
         for first in range(0, frames, CHUNK):
@@ -176,7 +144,7 @@ def _forward(design, kernel, x, y, values, sample_rate, coef, starts, state_size
             _read(x[b], first, played)
             if starts.shape[1] > 0:
                 starts[b, first // CHUNK] = state
-            _play(kernel, played, first, state, coef[b], step, no_tape)
+            play(kernel, played, first, state, coef[b], step, no_tape)
             _write(played, first, y[b])
         restore_denormals(mode)
 
@@ -184,62 +152,44 @@ def _forward(design, kernel, x, y, values, sample_rate, coef, starts, state_size
 @jit(parallel=True)
 def _backward(jacobian, kernel, adjoint, x, g, gx, values, sample_rate, coef, starts, gvalues, tape_size):
     batch, channels, frames = g.shape
-    edge_count, count = values.shape[1], values.shape[2]
+    rows, count = values.shape[1], values.shape[2]
     for b in prange(batch):
         mode = flush_denormals()
         block, tape = np.empty((CHUNK, channels)), np.empty((CHUNK, tape_size))
         before, state = np.empty(starts.shape[2]), np.zeros(starts.shape[2])
         step, gstart, gstep = np.zeros(MAX_COEFS), np.zeros(MAX_COEFS), np.zeros(MAX_COEFS)
-        gcoef, jac = np.zeros((edge_count, MAX_COEFS)), np.zeros((count, MAX_COEFS))
+        gcoef, jac = np.zeros((rows, MAX_COEFS)), np.zeros((count, MAX_COEFS))
         for k in range(starts.shape[1] - 1, -1, -1):
             first = k * CHUNK
             played, notes = block[: min(CHUNK, frames - first)], tape[: min(CHUNK, frames - first)]
             _read(x[b], first, played)
             before[:] = starts[b, k]
-            _play(kernel, played, first, before, coef[b], step, notes)
+            play(kernel, played, first, before, coef[b], step, notes)
             _read(g[b], first, played)
-            _play_back(adjoint, played, first, state, coef[b], step, notes, gcoef, gstart, gstep)
+            play_adjoint(adjoint, played, first, state, coef[b], step, notes, gcoef, gstart, gstep)
             _write(played, first, gx[b])
-        for e in range(edge_count):
-            call_jacobian(jacobian, (values[b, e], sample_rate, jac))
+        for tick in range(rows):
+            call_jacobian(jacobian, (values[b, tick], sample_rate, jac))
             for p in range(count):
                 for i in range(MAX_COEFS):
-                    gvalues[b, e, p] += jac[p, i] * gcoef[e, i]
+                    gvalues[b, tick, p] += jac[p, i] * gcoef[tick, i]
         restore_denormals(mode)
 
 
-def coefficients(effect: Effect, values: torch.Tensor, sample_rate: float) -> torch.Tensor:
-    """Give the kernel's coefficients, differentiable: values (batch, params) to float64 (batch, coefs).
-
-    For what can be said of an effect without playing it: a filter's curve, a static gain.
-    """
+def coefficients(effect: Any, values: torch.Tensor, sample_rate: float) -> torch.Tensor:
+    """Give the kernel's coefficients, differentiable; see `Effect.coefficients`."""
     return _Design.apply(values, effect, float(sample_rate))  # pyright: ignore[reportReturnType]
 
 
 class _Design(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, values: torch.Tensor, effect: Effect, sample_rate: float) -> torch.Tensor:
-        table = np.ascontiguousarray(values.detach().cpu().double().numpy())
-        ctx.arguments, coef = (table, effect, sample_rate), np.zeros((len(table), MAX_COEFS))
-        _design(effect.design_c.address, table, sample_rate, coef)
-        return torch.from_numpy(coef).to(values.device)
+    def forward(ctx: Any, values: torch.Tensor, effect: Any, sample_rate: float) -> torch.Tensor:
+        table = values.detach().cpu().double().numpy()
+        ctx.arguments = effect, table, sample_rate
+        return torch.from_numpy(array_coefficients(effect, table, sample_rate)).to(values.device)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
-        table, effect, sample_rate = ctx.arguments
-        jac = np.zeros((*table.shape, MAX_COEFS))
-        _jacobian(effect.jacobian_c.address, table, sample_rate, jac)
-        gradient = torch.from_numpy(jac).to(grads[0].device) @ grads[0][..., None]
-        return gradient[..., 0].to(grads[0]), None, None
-
-
-@jit
-def _design(design, values, sample_rate, coef):
-    for b in range(values.shape[0]):
-        call_design(design, (values[b], sample_rate, coef[b]))
-
-
-@jit
-def _jacobian(jacobian, values, sample_rate, jac):
-    for b in range(values.shape[0]):
-        call_jacobian(jacobian, (values[b], sample_rate, jac[b]))
+        jac = torch.from_numpy(array_jacobian(*ctx.arguments)).to(grads[0].device)
+        return (jac @ grads[0][..., None])[..., 0].to(grads[0]), None, None

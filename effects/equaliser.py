@@ -1,9 +1,27 @@
 """Parametric equaliser: a low shelf, four peaks, a high shelf."""
 
+from typing import Any
+
+from numpy.typing import ArrayLike
+
 from ..dsp import biquad
-from ._effect import Effect, Param
+from ._effect import Effect, Param, in_hz, log_uniform
 
 SECTIONS = 6
+
+
+def sections(values: Any, sample_rate: float) -> Any:
+    """Give the coefficients b0, b1, b2, a1, a2 of every section: values (..., 18) to (..., 6, 5).
+
+    An array or, differentiable, a tensor; so is the result, float64.
+    """
+    coef = effect.coefficients(values, sample_rate)[..., : SECTIONS * biquad.PER_SECTION]
+    return coef.reshape(*coef.shape[:-1], SECTIONS, biquad.PER_SECTION)
+
+
+def curve_db(values: Any, hz: ArrayLike, sample_rate: float) -> Any:
+    """Give the magnitude in dB at frequencies in Hz (bands,): values (..., 18) to (..., bands)."""
+    return biquad.magnitude_db(sections(values, sample_rate), hz, sample_rate)
 
 
 def design(
@@ -53,8 +71,24 @@ def _band(name: str, low_hz: float, high_hz: float, hz: float, gain_db: float, q
     )
 
 
-# Shelves go to 24 dB because telephone and lo-fi sounds need it; their Q stops at 1, where the
-# shelf begins to overshoot by more than it is asked for.
+def summary(values):
+    bands = [n.removesuffix("_db") for n in values if n.endswith("_db") and abs(values[n]) >= 0.5]
+    return ", ".join(f"{values[f'{b}_db']:+.1f} dB @ {in_hz(values[f'{b}_hz'])}" for b in bands) or "flat"
+
+
+def prior(rng):
+    values = {}
+    for p in effect.params:
+        shelf = "shelf" in p.name
+        if p.name.endswith("_db"):
+            values[p.name] = p.clip(rng.normal(0.0, 7.0 if shelf else 6.0)) if rng.random() < 0.7 else 0.0
+        else:
+            values[p.name] = log_uniform(rng, *((p.low, p.high) if shelf or p.name.endswith("_hz") else (0.4, 4.0)))
+    return values
+
+
+# Shelves go to 24 dB because telephone and lo-fi sounds need it; their Q stops at 1, above which
+# a shelf overshoots its gain.
 effect = Effect(
     params=(
         *_band("low_shelf", 30.0, 450.0, 100.0, 24.0, (0.4, 1.0, 0.707)),
@@ -69,4 +103,7 @@ effect = Effect(
     adjoint=adjoint,
     state_size=lambda sample_rate, channels: biquad.state_size(channels),
     tape_size=biquad.tape_size,
+    linear=True,
+    summary=summary,
+    prior=prior,
 )

@@ -34,6 +34,14 @@ def adjoint(g, state, start, coef, step, tape, gcoef, gstep):
         gstep[0] += t * d
 
 
+def summary(values):
+    return f"{values['gain_db']:+.1f} dB"
+
+
+def prior(rng):
+    return {"gain_db": rng.uniform(-12.0, 12.0)}
+
+
 effect = Effect(
     params=(Param("gain_db", -48.0, 48.0, 0.0, "level change", neutral=0.0),),
     design=design,
@@ -41,4 +49,7 @@ effect = Effect(
     adjoint=adjoint,
     state_size=lambda sample_rate, channels: 0,
     tape_size=lambda channels: channels,
+    linear=True,
+    summary=summary,
+    prior=prior,
 )

@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from ..dsp.loudness import gated_loudness, integrated_loudness
+from ..dsp.loudness import LoudnessMeter, gated_loudness, integrated_loudness
 from .blocks import BLOCK, prefetch
-from .loudness_meter import LoudnessMeter
 
 MAX_WINDOWS = 16
 """Windows of 5 s taken from a long file, spread over its active parts."""

@@ -11,9 +11,9 @@ from itertools import takewhile
 import numpy as np
 
 from ..chain import ChainPlayer, ChainSettings, EffectSettings
+from ..dsp.loudness import LoudnessMeter
 from ..effects import load
 from .blocks import BLOCK, prefetch, split_chain
-from .loudness_meter import LoudnessMeter
 
 TRAINED_LUFS = -23.0
 """Loudness that chains are made for where no model says otherwise."""

@@ -6,12 +6,11 @@ from typing import Any
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run `afx-train [study|hearing] fit|validate … --data.folder RECORDINGS [--config FILE] [--trainer.… …]`.
+    """Run `afx-train [hearing] fit|validate … --data.folder RECORDINGS [--config FILE] [--trainer.… …]`.
 
     Devices, nodes, strategy, precision, checkpoints and logger are Lightning's flags. Defaults come
-    from afx.yaml beside this file. `hearing` trains the same model by ear: see hearing.py. `study` trains what
-    the study compares with: see study/cli.py. Exit codes: 0 done, 2 usage, 4 recordings or checkpoints that are
-    not there, 1 anything else.
+    from afx.yaml beside this file. `hearing` trains the same model by ear: see hearing.py. Exit codes:
+    0 done, 2 usage, 4 recordings or checkpoints that are not there, 1 anything else.
     """
     try:
         import lightning  # noqa: F401
@@ -19,11 +18,6 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"afx-train: {error.name} is missing. Install the training side: pip install 'afx-live[train]'")
 
     given = sys.argv[1:] if arguments is None else arguments
-    if given[:1] == ["study"]:
-        from ..study.methods.cli import main as study
-
-        return study(given[1:])
-
     if given[:1] == ["hearing"]:
         from .by_sound.system import OnTheFlyData, SoundSystem
 

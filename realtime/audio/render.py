@@ -16,11 +16,11 @@ import numpy as np
 import soundfile
 
 from ...chain import ChainPlayer, ChainSettings
+from ...dsp.loudness import LoudnessMeter
 from ...effects import load
 from ...matching import Clip, ClipError, Match, open_clip
 from ...matching.blocks import BLOCK, prefetch, split_chain
 from ...matching.clips import MAX_CHANNELS, SILENT_LUFS, Progress, read_blocks
-from ...matching.loudness_meter import LoudnessMeter
 from ...presets.atomic_write import atomic_path
 from .engine import Engine
 from .safety import INPUT_CLIP, LOOKAHEAD

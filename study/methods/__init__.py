@@ -1,8 +1,8 @@
-"""Trainings for the study: what others did, through audio, beside what we do, on equal budgets.
+"""Trainings for the study: the methods of others, through audio, beside ours, on equal budgets.
 
-`afx-train study fit --config training/study/ad.yaml …` trains; `load` gives what was trained.
+`afx-study train fit --config ad.yaml …` trains; `load` opens what was trained.
 """
 
-from .player import Played, Trained, load
+from .player import Trained, load
 
-__all__ = ["Played", "Trained", "load"]
+__all__ = ["Trained", "load"]

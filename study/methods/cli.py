@@ -1,23 +1,26 @@
-"""`afx-train study`: Lightning's command line over the study's trainings."""
+"""`afx-study train`: Lightning's command line over the study's trainings."""
 
+import warnings
 from pathlib import Path
+
+CONFIGS = Path(__file__).with_name("configs")
 
 
 def main(arguments: list[str]) -> None:
-    """Run `afx-train study fit|validate --config METHOD.yaml --data.folder RECORDINGS […]`.
+    """Run `afx-study train fit|validate --config METHOD.yaml --data.folder RECORDINGS […]`.
 
-    A config that is not there is looked for beside this file, so `--config ad.yaml` works anywhere.
+    A config that does not exist is looked up in `configs` beside this file, so `--config ad.yaml` works anywhere.
     """
-    import warnings
-
     import lightning
 
     from ...training.cli import command_line
     from .renders import Renders
 
-    home = Path(__file__).parent
-    given = [
-        str(home / a) if a.endswith(".yaml") and not Path(a).exists() and (home / a).exists() else a for a in arguments
-    ]
-    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")  # ours lack the word "study"
-    command_line(lightning.LightningModule, Renders, home / "study.yaml", given, subclass_mode_model=True)
+    found = [str(CONFIGS / a) if _shipped(a) else a for a in arguments]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="LightningCLI's args parameter")  # they lack the word "train"
+        command_line(lightning.LightningModule, Renders, CONFIGS / "study.yaml", found, subclass_mode_model=True)
+
+
+def _shipped(argument: str) -> bool:
+    return argument.endswith(".yaml") and not Path(argument).exists() and (CONFIGS / argument).exists()

@@ -1,13 +1,13 @@
-"""What DeepAFx-ST's trainings minimise: spectra at six resolutions, and the waveform."""
+"""What DeepAFx-ST's trainings minimise: the MR-STFT error, and the error of the waveform."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from ...training.by_sound.torch_chain import WINDOWS, stft_errors
+from ...training.audio_losses import WINDOWS, mr_stft_error
 
-_QUIET = 1e-4  # RMS under which a clip is as good as silent: -80 dBFS
+_QUIET = 1e-4  # RMS of a clip that is as good as silent: -80 dBFS
 
 
 def at_level_of(result: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -28,8 +28,7 @@ def _rms(x: torch.Tensor) -> torch.Tensor:
 class AudioLoss(nn.Module):
     """MR-STFT error plus `l1` times the mean absolute difference; clips (batch, frames) to a number.
 
-    The first part is `study.metrics.stft_error`, which is auraloss' MultiResolutionSTFTLoss with log and
-    linear magnitudes. Raises ValueError for 16384 frames or less, too short for the largest window.
+    Raises ValueError for clips that are too short for the largest window (16384 frames by default).
     C. J. Steinmetz, N. J. Bryan, J. D. Reiss, Style Transfer of Audio Effects with Differentiable Signal
     Processing, JAES 70(9), 2022.
     """
@@ -43,7 +42,5 @@ class AudioLoss(nn.Module):
         return loss + self.l1 * (result - target).abs().mean() if self.l1 else loss
 
     def stft(self, result: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Give the MR-STFT error alone."""
-        if result.shape[-1] <= max(self.windows) // 2:
-            raise ValueError(f"{result.shape[-1]} frames are too few for a window of {max(self.windows)}")
-        return torch.stack([stft_errors(result, target.to(result), size) for size in self.windows]).mean()
+        """Return the MR-STFT error alone, the mean over the batch."""
+        return mr_stft_error(result, target, self.windows).mean()

@@ -1,4 +1,4 @@
-"""The network that every method trains: what is heard of both clips, and what is allowed → parameters."""
+"""The network that every method trains: features of both clips and the allowed effects → unit parameters."""
 
 import torch
 from torch import nn
@@ -8,10 +8,10 @@ from ...training.network import Encoder, Noise, Size
 
 
 class Network(nn.Module):
-    """Statistics of input and reference, a 0/1 mask of effects → numbers in (0, 1), and on-logits.
+    """Statistics of input and reference, and a 0/1 mask of effects → numbers in (0, 1), and logits of enabled.
 
-    With the mask as an input, one network serves every chain that its effects make. About 1 M parameters
-    with the defaults. `begin` (outputs,) is what it says before it has learned anything.
+    With the mask as an input, one network serves every chain that its effects can form. About 1 M parameters
+    with the defaults. `begin` (outputs,) is the output of the untrained network.
     """
 
     def __init__(

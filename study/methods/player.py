@@ -1,7 +1,7 @@
-"""A trained model of the study, as something that plays: recordings in, a result out."""
+"""A trained model of the study, ready to play: an input and a reference in, a result out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,60 +10,51 @@ import torch
 
 from ...chain import CANONICAL, ChainSettings, play_clip
 from ...dsp.loudness import integrated_loudness
+from ...effects import load as load_effect
 from ...training.features import LUFS, SAMPLE_RATE, WINDOW
+from ..pairs.condition import SILENT_LUFS, Result
 from .system import CONDITIONS, MethodSystem
-from .unit_parameters import UnitParameters
 
-SHORTEST_S = 0.5
-GATE_LUFS = -60.0
+MIN_SECONDS = 0.5
 QUIET_LU = 20.0
-"""Windows so far under the loudest one say little; the live predictor leaves them out too."""
-
-
-@dataclass(frozen=True)
-class Played:
-    """What a model made of an input: mono float64 as long as it, and the chain, if there is one."""
-
-    audio: np.ndarray
-    settings: ChainSettings | None = None
+"""Windows this far below the loudest one are left out, as `matching` does."""
 
 
 class Trained:
-    """A checkpoint of `Transfer`, ready to play. `hard` makes NP-HH of NP: the effects, not their proxies."""
+    """A checkpoint of `MethodSystem`, ready to play. `hard` makes NP-HH of NP: the effects, not their proxies."""
 
     def __init__(self, model: MethodSystem, hard: bool = False) -> None:
         if hard and model.method != "np":
-            raise ValueError(f"hard: only np has proxies to do without, {model.method} has not")
+            raise ValueError(f"hard: only np has proxies to do without, {model.method} does not")
         self.model, self.hard = model.eval(), hard
 
     @property
     def effects(self) -> tuple[str, ...]:
-        """What the model may be allowed; nothing for a black box."""
+        """The effects that the model may be allowed; none for a black box."""
         return () if self.model.method in CONDITIONS else self.model.chain.order
 
-    def play(self, x: np.ndarray, reference: np.ndarray, rate: float, allowed: Sequence[str] | None = None) -> Played:
+    def play(self, x: np.ndarray, reference: np.ndarray, rate: float, allowed: Sequence[str] | None = None) -> Result:
         """Make `x` sound like the reference, and as loud; both mono (frames,), 0.5 s or more, at one rate.
 
-        allowed: effects that may be used, all that the model has without it. Effects play at `rate`;
+        allowed: the effects that may be used; by default all that the model has. Effects play at `rate`;
         convolutional networks at 48 kHz, resampled there and back. Raises ValueError for other shapes,
-        NaN or Inf, silence, and an effect that the model has not.
+        NaN or Inf, silence, and an effect that the model does not have.
         """
         x, reference = self._checked(x, rate, "the input"), self._checked(reference, rate, "the reference")
         mask = self._mask(allowed)
         with torch.no_grad():
-            unit, logits = self.model.network(self._hear(x, rate), self._hear(reference, rate), mask)
+            unit, logits = self.model.network(self._features(x, rate), self._features(reference, rate), mask)
         loudness = integrated_loudness(reference, rate)
         if self.model.method in CONDITIONS or (self.model.method == "np" and not self.hard):
-            return Played(_at_loudness(self._by_networks(x, rate, unit, mask), loudness, rate))
+            return Result(_at_loudness(self._by_networks(x, rate, unit, mask), loudness, rate))
         settings = self._settings(unit, mask * (logits > 0) if self.model.method == "response" else mask)
         return self._by_effects(x, rate, settings, loudness)
 
     def embed(self, x: np.ndarray, rate: float) -> np.ndarray:
-        """Give the learned embedding of a clip, (128,)."""
+        """Return the learned embedding of a clip, (128,)."""
         with torch.no_grad():
-            return self.model.network.encoder.analyse(self._hear(self._checked(x, rate, "the clip"), rate))[1][
-                0
-            ].numpy()
+            features = self._features(self._checked(x, rate, "the clip"), rate)
+            return self.model.network.encoder.analyse(features)[1][0].numpy()
 
     # --- parts -------------------------------------------------------------------------------------
 
@@ -79,50 +70,50 @@ class Trained:
 
     def _checked(self, x: np.ndarray, rate: float, what: str) -> np.ndarray:
         x = np.asarray(x, np.float64)
-        if x.ndim != 1 or len(x) < SHORTEST_S * rate:
-            raise ValueError(f"{what} has shape {x.shape}; it must be mono, of {SHORTEST_S:g} s or more")
+        if x.ndim != 1 or len(x) < MIN_SECONDS * rate:
+            raise ValueError(f"{what} has shape {x.shape}; it must be mono, of {MIN_SECONDS:g} s or more")
         if not np.isfinite(x).all():
             raise ValueError(f"{what} holds NaN or Inf")
         return x
 
-    def _hear(self, x: np.ndarray, rate: float) -> torch.Tensor:
-        """Average the statistics of a clip's windows of 5 s, those far under the loudest left out: (1, size)."""
+    def _features(self, x: np.ndarray, rate: float) -> torch.Tensor:
+        """Average the statistics of a clip's windows of 5 s, without those far below the loudest: (1, size)."""
         x = x if rate == SAMPLE_RATE else soxr.resample(x, rate, SAMPLE_RATE, quality="HQ")
         if len(x) <= WINDOW:
             windows = [np.resize(x, WINDOW)]
         else:
             windows = [x[s : s + WINDOW] for s in (*range(0, len(x) - WINDOW, WINDOW), len(x) - WINDOW)]
-        loud = [integrated_loudness(w, SAMPLE_RATE) for w in windows]
-        if not max(loud) > GATE_LUFS:
-            raise ValueError(f"a clip is silent: its loudest 5 s are at {max(loud):.0f} LUFS")
-        kept = [w * 10 ** ((LUFS - db) / 20) for w, db in zip(windows, loud, strict=True) if db > max(loud) - QUIET_LU]
+        levels = [integrated_loudness(w, SAMPLE_RATE) for w in windows]
+        loudest = max(levels)
+        if not loudest > SILENT_LUFS:
+            raise ValueError(f"a clip is silent: its loudest 5 s are at {loudest:.0f} LUFS")
+        kept = [w * 10 ** ((LUFS - at) / 20) for w, at in zip(windows, levels, strict=True) if at > loudest - QUIET_LU]
         with torch.no_grad():
-            front_end = self.model.network.front_end
-            heard = [front_end(torch.from_numpy(w.astype(np.float32))[None]) for w in kept]
-        return torch.stack(heard).mean(0)
+            extract = self.model.network.front_end
+            found = [extract(torch.from_numpy(w.astype(np.float32))[None]) for w in kept]
+        return torch.stack(found).mean(0)
 
     def _settings(self, unit: torch.Tensor, mask: torch.Tensor) -> ChainSettings:
-        knobs: UnitParameters = self.model.knobs
-        found = knobs.chain.settings(knobs.values(unit)[0].tolist(), (mask[0] > 0.5).tolist())
+        chain, values = self.model.chain, self.model.unit_parameters.values(unit)
+        found = chain.settings(values[0].tolist(), (mask[0] > 0.5).tolist())
         off = ChainSettings.default()
-        return replace(
-            off, effects=tuple(found.effect(e) if e in knobs.chain.order else off.effect(e) for e in CANONICAL)
-        )
+        return replace(off, effects=tuple((found if e in chain.order else off).effect(e) for e in CANONICAL))
 
-    def _by_effects(self, x: np.ndarray, rate: float, settings: ChainSettings, loudness: float) -> Played:
+    def _by_effects(self, x: np.ndarray, rate: float, settings: ChainSettings, loudness: float) -> Result:
         """Play the live chain at -23 LUFS, where it was trained, and set the level at its end.
 
-        The settings' gains are what they should be as far as their range of ±24 dB goes; the sound's always.
+        The audio always has the reference's loudness, the settings' gains as far as their range allows.
         """
         gain_db = LUFS - integrated_loudness(x, rate)
-        if self.model.method == "response":  # see `pairs.settled`: -23 LUFS is what leaves the equaliser
-            tone = ChainSettings(settings.effects[:1])
-            gain_db = LUFS - integrated_loudness(play_clip(tone, x, rate), rate)
+        if self.model.method == "response":  # see `pairs.settled`: the equaliser's output is at -23 LUFS
+            equaliser = ChainSettings(settings.effects[:1])
+            gain_db = LUFS - integrated_loudness(play_clip(equaliser, x, rate), rate)
         y = play_clip(settings, x * 10 ** (gain_db / 20), rate)
         out_db = loudness - integrated_loudness(y, rate)
         out_db = out_db if np.isfinite(out_db) else 0.0
-        gains = [float(np.clip(db, -24.0, 24.0)) for db in (gain_db, out_db)]
-        return Played(y * 10 ** (out_db / 20), replace(settings, input_gain_db=gains[0], output_gain_db=gains[1]))
+        clip = load_effect("gain").params[0].clip
+        settings = replace(settings, input_gain_db=clip(gain_db), output_gain_db=clip(out_db))
+        return Result(y * 10 ** (out_db / 20), settings)
 
     def _by_networks(self, x: np.ndarray, rate: float, unit: torch.Tensor, mask: torch.Tensor) -> np.ndarray:
         there = x if rate == SAMPLE_RATE else soxr.resample(x, rate, SAMPLE_RATE, quality="HQ")
@@ -139,7 +130,7 @@ def _at_loudness(x: np.ndarray, lufs: float, rate: float) -> np.ndarray:
 
 
 def load(checkpoint: str | Path, hard: bool = False) -> Trained:
-    """Load a checkpoint of `Transfer`; `hard` plays NP's as NP-HH. FileNotFoundError if there is none."""
+    """Load a checkpoint of `MethodSystem`; `hard` plays NP's as NP-HH. FileNotFoundError if there is none."""
     if not Path(checkpoint).is_file():
-        raise FileNotFoundError(f"{checkpoint}: no such checkpoint; train it with afx-train study fit")
+        raise FileNotFoundError(f"{checkpoint}: no such checkpoint; train it with afx-study train fit")
     return Trained(MethodSystem.load_from_checkpoint(checkpoint, map_location="cpu"), hard)

@@ -1,8 +1,8 @@
-"""Renders: pairs with their audio, for losses that listen to the result. Made once, kept on disk.
+"""Renders: pairs with their audio, for audio losses. Made once, kept on disk.
 
-A *render* is two stretches A and B of one recording, played through one random chain f. Either may be
-the input and the other the reference, so a render has two *sides*: side s asks for f(stretch s),
-given stretch s and f(the other one).
+A *render* is two stretches A and B of one recording, played through one random effect chain f. Either may be
+the input and the other the reference, so a render has two *sides*: side s has stretch s as the input, f(the
+other stretch) as the reference and f(stretch s) as the answer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,11 +20,12 @@ from ...training.datamodules import Rendered
 from ...training.features import FeatureExtractor
 from ...training.pairs import completed, draw_take, level, render, settled, vector, window
 from ...training.recordings.recordings import Recording
+from ..pairs.ours import effects_of
 
 FRAMES = 131072
-"""Frames kept of each stretch, from its beginning: there f starts from silence, as a model's chain does."""
+"""Frames kept of each stretch, from its beginning, where f starts from silence, as a model's chain does."""
 PER_FILE = 25
-"""Renders in a file of the cache: what is lost if it is cut off."""
+"""Renders in a file of the cache: the most that an interruption loses."""
 CHAINS = {
     "none": 0.06,
     "equaliser": 0.14,
@@ -34,16 +35,8 @@ CHAINS = {
     "equaliser+compressor": 0.22,
     "all": 0.24,
 }
-"""How often f is what: one effect, several joined by "+", "all" of them or "none"."""
+"""How often f has which effects: one, several joined by "+", "all" or "none"."""
 _ARRAYS = ("dry", "wet", "values", "on", "recording", "kind")
-
-
-def effects_of(chain: str) -> tuple[str, ...]:
-    """Read a chain's name: "all", "none", or effects joined by "+"; ValueError for an unknown effect."""
-    names = {"all": CANONICAL, "none": ()}.get(chain, tuple(chain.split("+")))
-    if unknown := [n for n in names if n not in CANONICAL]:
-        raise ValueError(f"{chain!r}: {unknown[0]!r} is none of {', '.join(CANONICAL)}")
-    return tuple(e for e in CANONICAL if e in names)
 
 
 # --- rendering -----------------------------------------------------------------------------------------
@@ -56,7 +49,7 @@ def _render_file(job: tuple[Path, list[Recording], int, list[int], bool, dict[st
     kinds = sorted({r.kind for r in recordings})
     shares = np.array(list(chains.values())) / sum(chains.values())
 
-    def hear(clips: Sequence[np.ndarray]) -> np.ndarray:
+    def features(clips: Sequence[np.ndarray]) -> np.ndarray:
         with torch.no_grad():
             return front_end(torch.from_numpy(np.array(clips, np.float32))).numpy()
 
@@ -68,7 +61,13 @@ def _render_file(job: tuple[Path, list[Recording], int, list[int], bool, dict[st
         dry = [take.a, take.b]
         wet = [render(x, settings) for x in dry]
         audio[i, :, 0], audio[i, :, 1] = [x[:FRAMES] for x in dry], [x[:FRAMES] for x in wet]
-        row = hear(dry), hear(wet), vector(chain, settings), [s.enabled for s in settings.effects], take.recording
+        row = (
+            features(dry),
+            features(wet),
+            vector(chain, settings),
+            [s.enabled for s in settings.effects],
+            take.recording,
+        )
         for name, value in zip(_ARRAYS, (*row, kinds.index(recordings[take.recording].kind)), strict=True):
             rows[name].append(value)
     arrays = {k: np.array(v, np.float32 if k in ("dry", "wet", "values") else None) for k, v in rows.items()}
@@ -76,7 +75,7 @@ def _render_file(job: tuple[Path, list[Recording], int, list[int], bool, dict[st
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray], audio: np.ndarray) -> None:
-    """Write the audio first: a file of numbers says that both are whole."""
+    """Write the audio first: the file of statistics then says that both are complete."""
     partial = path.with_suffix(".part.npy")
     np.save(partial, audio)
     partial.replace(path.with_suffix(".npy"))
@@ -94,10 +93,7 @@ def render_audio(
     vary: bool = True,
     chains: Mapping[str, float] = CHAINS,
 ) -> Path:
-    """Make renders in a folder of its own inside `folder`, 2 MB each; what is there already is kept.
-
-    Returns the folder, which `cache` names.
-    """
+    """Make renders, 2 MB each, in a subfolder of `folder` named by their recipe; return it. Keeps existing ones."""
     parts = FeatureExtractor, priors, draw_take, render, level, window, _render_file
     home = folder / render_cache.made_of(recordings, parts, seed, vary, chains=dict(chains), frames=FRAMES)
     files = render_cache.files(home, count, PER_FILE)
@@ -112,10 +108,10 @@ def render_audio(
 class Stored:
     """A rendered folder.
 
-    dry, wet (renders, sides, size): front-end statistics of the stretches and of f(stretches); values
-    (renders, params) and on (renders, effects): f; settled (renders, sides, params): f as `pairs.settled`
-    says it, when that side's stretch is the reference; audio: one memory map (renders, sides, 2,
-    frames) of dry and wet for each file.
+    dry, wet (renders, sides, size): feature statistics of the stretches and of f(stretches); values (renders,
+    params) and on (renders, effects): f's values, and which effects are enabled; settled (renders, sides,
+    params): f's values normalised by `pairs.settled` for that side's stretch as the reference; audio: one memory
+    map (renders, sides, 2, frames) of dry and wet for each file.
     """
 
     dry: np.ndarray
@@ -126,12 +122,12 @@ class Stored:
     audio: list[np.ndarray]
 
     def chain(self, index: int) -> tuple[str, ...]:
-        """Give f's effects."""
+        """Return f's effects."""
         return tuple(e for e, on in zip(CANONICAL, self.on[index], strict=True) if on)
 
 
 def load_renders(home: Path, count: int) -> Stored:
-    """Open a rendered folder; its audio is read from disk when it is asked for."""
+    """Open a rendered folder; its audio is read from disk on access."""
     files = [path for path, _ in render_cache.files(home, count, PER_FILE)]
     parts = [dict(np.load(path)) for path in files]
     s = {k: np.concatenate([p[k] for p in parts]) for k in _ARRAYS}
@@ -145,10 +141,10 @@ def load_renders(home: Path, count: int) -> Stored:
 
 
 class Sides(Dataset):
-    """Rows of renders: statistics of input and reference, f's settled values, on-flags, input and answer.
+    """Pairs from renders: statistics of input and reference, f's normalised values, flags of enabled, input, answer.
 
-    frames: how much audio is given, from the beginning; 0 gives none. The side is drawn anew each time,
-    or, for validation (`fixed`), follows from the index. only: names of chains to which f is kept.
+    frames: length of the audio, from the beginning; 0 gives none. The side is drawn at each access, or, for
+    validation (`fixed`), follows from the index. only: names of chains; renders of other chains are left out.
     """
 
     def __init__(self, stored: Stored, frames: int, only: Sequence[str] | None = None, fixed: bool = False) -> None:
@@ -173,8 +169,8 @@ class Sides(Dataset):
 class Renders(Rendered):
     """Pairs with their audio, 2 MB a take.
 
-    chains: how often f is which chain. only: keep to renders of these chains, out of the same cache.
-    frames: audio that training hears of each, at 48 kHz, at most 131072; validation always hears all.
+    chains: how often f is which chain. only: use only renders of these chains, from the same cache.
+    frames: length of the audio in training, at 48 kHz, at most 131072; validation always uses all.
     """
 
     KEPT = "renders"

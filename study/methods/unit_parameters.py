@@ -1,4 +1,4 @@
-"""A chain's knobs in (0, 1), and ways to send a gradient through the sound to them."""
+"""A chain's unit parameters, in (0, 1), and ways to send a gradient through the sound to them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,12 +14,12 @@ from ...training.priors import NOT_LEARNED
 
 
 def learned(effect: Effect) -> list[int]:
-    """Give the places of an effect's parameters that are learned; the others stay at their defaults."""
+    """Return the indices of an effect's parameters that are learned; the others stay at their defaults."""
     return [i for i, p in enumerate(effect.params) if (effect.name, p.name) not in NOT_LEARNED]
 
 
 class UnitParameters(nn.Module):
-    """The chain of some effects, played by the live kernels at 48 kHz; units are (batch, params)."""
+    """A chain of some effects, played by the live kernels at 48 kHz; unit parameters are (batch, params)."""
 
     fixed: torch.Tensor
     defaults: torch.Tensor
@@ -39,40 +39,40 @@ class UnitParameters(nn.Module):
 
     @property
     def begin(self) -> torch.Tensor:
-        """Units of a gentle chain: defaults, and where something says how much of an effect there is, 0.3 of it."""
+        """The unit parameters of a gentle chain, every effect scaled to 0.3: where training starts."""
         steps = [EffectSettings(e.name).scaled(0.3) for e in self.chain.effects]
         return torch.tensor([p.unit(s.values[p.name]) for s in steps for p in load(s.effect).params])
 
     def values(self, unit: torch.Tensor) -> torch.Tensor:
-        """Map units to values in the parameters' own units; what is not learned is at its default."""
+        """Map unit parameters to values in Hz, dB, …; what is not learned is at its default."""
         columns = [p.value(unit[:, i]) for i, (_, p) in enumerate(self.chain.params)]
         return torch.where(self.fixed, self.defaults.to(unit), torch.stack(columns, 1))
 
     def of(self, effect: str, unit: torch.Tensor) -> torch.Tensor:
-        """Pick the learned units of one effect."""
+        """Pick the learned unit parameters of one effect."""
         mine = unit[:, self.chain.columns(effect)]
         return mine[:, learned(self.chain.effects[self.chain.order.index(effect)])]
 
     def play(self, x: torch.Tensor, unit: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Play clips (batch, frames), exact gradients included; mask (batch, effects) says which are not bypassed."""
+        """Play clips (batch, frames) with exact gradients; effects whose mask (batch, effects) is 0 are bypassed."""
         return self.chain.process(x[:, None], SAMPLE_RATE, self.values(unit), mask > 0.5)[:, 0]
 
     def columns_in(self, mask: torch.Tensor) -> torch.Tensor:
-        """Say which knobs do anything under a mask: (batch, params), bool."""
+        """Return which parameters have an effect under a mask: (batch, params), bool."""
         return (mask > 0.5)[:, self.owner] & ~self.fixed
 
     def perturbed(
         self, x: torch.Tensor, unit: torch.Tensor, mask: torch.Tensor, pairs: int, epsilon: float, seed: int
     ) -> torch.Tensor:
-        """Play as `play` does, with gradients estimated by `pairs` simultaneous perturbations of the knobs."""
+        """Play as `play` does, with gradients estimated by `pairs` simultaneous perturbations of the parameters."""
         return _Spsa.apply(unit, x, mask, self, pairs, epsilon, seed)  # pyright: ignore[reportReturnType]
 
 
 class _Spsa(torch.autograd.Function):
-    """Two-sided simultaneous perturbation of each clip's own knobs, Rademacher signs (J. C. Spall, 1992).
+    """Two-sided simultaneous perturbation of each clip's parameters, Rademacher signs (J. C. Spall, 1992).
 
-    The loss is taken as linear in the sound, as DeepAFx-ST does: its gradient there is dotted with the
-    difference of two renders. Renders are float64, so that a difference of 1e-3 keeps its digits.
+    The loss is linearised in the sound, as in DeepAFx-ST: its gradient there is dotted with the difference of two
+    renders. Renders are float64, so that a difference of 1e-3 keeps its digits.
     """
 
     @staticmethod
@@ -81,34 +81,34 @@ class _Spsa(torch.autograd.Function):
         unit: torch.Tensor,
         x: torch.Tensor,
         mask: torch.Tensor,
-        knobs: UnitParameters,
+        parameters: UnitParameters,
         pairs: int,
         epsilon: float,
         seed: int,
     ) -> torch.Tensor:
         ctx.save_for_backward(unit, x, mask)
-        ctx.arguments = knobs, pairs, epsilon, seed
-        return knobs.play(x, unit, mask)
+        ctx.arguments = parameters, pairs, epsilon, seed
+        return parameters.play(x, unit, mask)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
-        (unit, x, mask), (knobs, pairs, epsilon, seed) = ctx.saved_tensors, ctx.arguments
-        rng, moved = np.random.default_rng(seed), knobs.columns_in(mask).double()
+        (unit, x, mask), (parameters, pairs, epsilon, seed) = ctx.saved_tensors, ctx.arguments
+        rng, moved = np.random.default_rng(seed), parameters.columns_in(mask).double()
         unit, x, g = unit.double(), x.double(), grads[0].double()
         gradient = torch.zeros_like(unit)
         for _ in range(pairs):
             signs = torch.from_numpy(rng.choice((-1.0, 1.0), size=tuple(unit.shape))) * moved
             up, down = (unit + epsilon * signs).clamp(0.0, 1.0), (unit - epsilon * signs).clamp(0.0, 1.0)
-            slope = (g * (knobs.play(x, up, mask) - knobs.play(x, down, mask))).sum(1, keepdim=True)
+            slope = (g * (parameters.play(x, up, mask) - parameters.play(x, down, mask))).sum(1, keepdim=True)
             gradient += slope * signs / (2.0 * epsilon * pairs)
         return gradient.to(grads[0]), None, None, None, None, None, None
 
 
 def draw_masks(on: torch.Tensor, other: float, generator: torch.Generator | None = None) -> torch.Tensor:
-    """Draw which effects a model may use, from which ones f uses: (batch, effects) to the same, never none.
+    """Draw which effects a model may use, given those of the effect chain f: (batch, effects) to the same, never none.
 
-    With chance `other` any set at all: can these effects pass for those? Else f's effects, and in half
-    of the cases others too, which the model must then leave alone.
+    With probability `other` any set at all: can these effects stand in for those? Otherwise f's effects, and
+    with probability one half further ones, which the model must then leave alone.
     """
     batch, effects = on.shape
 
@@ -116,7 +116,7 @@ def draw_masks(on: torch.Tensor, other: float, generator: torch.Generator | None
         return torch.rand(*shape, generator=generator).to(on)
 
     some = (chance(batch, effects) < 0.5).to(on)
-    every = (chance(batch, 1) < 0.5).to(on)  # of the further ones: all of them, or some
+    every = (chance(batch, 1) < 0.5).to(on)  # all further effects, or some
     more = torch.maximum(on, torch.maximum(some, every))
     mask = torch.where(chance(batch, 1) < 0.5, on, more)
     mask = torch.where(chance(batch, 1) < other, some, mask)

@@ -1,12 +1,12 @@
 """How far a result is from the truth: errors in numbers that others have reported too.
 
-All audio is mono, shape (frames,), full scale 1. `result` is what a system made, `truth` what it
-should have made. Every function is symmetric in the two, 0 for equal signals, and finite for
+All audio is mono, shape (frames,), full scale 1. `result` is a system's output, `truth` the right
+answer. Every function is symmetric in the two, 0 for equal signals, and finite for
 silence. Each raises ValueError for another shape, for NaN or Inf, and for no frames at all; the
 spectral ones also for two lengths.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cache, lru_cache, wraps
 from typing import TypeVar
 
@@ -29,11 +29,11 @@ _POWER_FLOOR = 1e-8  # auraloss' eps: no bin's magnitude is under 1e-4
 _MEL_FLOOR = 1e-8  # of the power in the middle bin of a full-scale sine: -80 dB
 _RMS_FLOOR = 1e-6  # -120 dBFS
 _LUFS_FLOOR = -70.0  # BS.1770's absolute gate
-_CHUNK = 1 << 16  # samples transformed at once: what a processor's cache holds
+_CHUNK = 1 << 16  # samples transformed at once, to fit into a processor's cache
 
 
 def mono(x: ArrayLike) -> Audio:
-    """Give audio as float64 (frames,); ValueError for another shape, no frames, NaN or Inf."""
+    """Return audio as float64 (frames,); ValueError for another shape, no frames, NaN or Inf."""
     x = np.asarray(x, np.float64)
     if x.ndim != 1 or not len(x):
         raise ValueError(f"audio is mono, of shape (frames,), not {x.shape}")
@@ -42,10 +42,10 @@ def mono(x: ArrayLike) -> Audio:
     return x
 
 
-def remembered(measure: Callable[..., T]) -> Callable[..., T]:
-    """Keep a measure's last two answers: of several results in a row, the truth is looked at once.
+def memoised(measure: Callable[..., T]) -> Callable[..., T]:
+    """Keep a measure's last two values: for several results in a row, the truth is analysed once.
 
-    Its arguments are clips and numbers, by position; its answer must not be written to.
+    Its arguments are clips and numbers, by position; its value must not be written to.
     """
 
     @lru_cache(maxsize=2)
@@ -53,37 +53,39 @@ def remembered(measure: Callable[..., T]) -> Callable[..., T]:
         return measure(*(np.frombuffer(k[0]).reshape(k[1]) if isinstance(k, tuple) else k for k in key))
 
     @wraps(measure)
-    def ask(*arguments: ArrayLike) -> T:
+    def look_up(*arguments: ArrayLike) -> T:
         given = (np.asarray(a, np.float64) for a in arguments)
         return known(*((a.tobytes(), a.shape) if a.ndim else float(a) for a in given))
 
-    return ask
+    return look_up
 
 
-def _pair(result: ArrayLike, truth: ArrayLike) -> tuple[Audio, Audio]:
+def of_one_length(result: ArrayLike, truth: ArrayLike) -> tuple[Audio, Audio]:
+    """Check two clips as `mono` does; ValueError for two lengths, too."""
     result, truth = mono(result), mono(truth)
     if len(result) != len(truth):
         raise ValueError(f"result has {len(result)} frames, truth has {len(truth)}")
     return result, truth
 
 
-def _hann(size: int) -> Audio:
+def hann(size: int) -> Audio:
+    """Return the periodic Hann window."""
     return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
 
 
 def _power(x: Audio, size: int, hop: int) -> Iterator[Audio]:
     """Yield power spectra (frames, size // 2 + 1), a few frames at a time, no padding, Hann window."""
     frames = sliding_window_view(x, size)[::hop]
-    window = _hann(size)
+    window = hann(size)
     step = max(1, _CHUNK // size)
     for i in range(0, len(frames), step):
         spectrum = np.fft.rfft(frames[i : i + step] * window)
         yield np.square(spectrum.real) + np.square(spectrum.imag)
 
 
-@remembered
+@memoised
 def _spectra(x: Audio) -> list[Audio]:
-    """Give power spectra (frames, bins) of a clip with reflected edges, one for each of WINDOWS."""
+    """Return power spectra (frames, bins) of a clip with reflected edges, one for each of WINDOWS."""
     return [np.concatenate([*_power(np.pad(x, size // 2, "reflect"), size, size // 2)]) for size in WINDOWS]
 
 
@@ -98,7 +100,7 @@ def stft_error(result: ArrayLike, truth: ArrayLike, sample_rate: float) -> float
     C. J. Steinmetz, N. J. Bryan, J. D. Reiss, Style Transfer of Audio Effects with Differentiable
     Signal Processing, JAES 70(9), 2022.
     """
-    return _stft_error(*_pair(result, truth), 0.0, 0.0)
+    return _stft_error(*of_one_length(result, truth), 0.0, 0.0)
 
 
 def _stft_error(result: Audio, truth: Audio, result_gain_db: float, truth_gain_db: float) -> float:
@@ -118,21 +120,21 @@ def _stft_error(result: Audio, truth: Audio, result_gain_db: float, truth_gain_d
 
 
 def matched(x: ArrayLike, sample_rate: float) -> Audio:
-    """Bring a clip to MATCHED_LUFS; silence stays as it is."""
+    """Bring a clip to MATCHED_LUFS; silence is left alone."""
     x = mono(x)
     return x * 10 ** (_gain_db(x, sample_rate) / 20)
 
 
-@remembered
+@memoised
 def _gain_db(x: Audio, sample_rate: float) -> float:
-    """Give the gain to MATCHED_LUFS; 0 for silence."""
+    """Return the gain to MATCHED_LUFS; 0 for silence."""
     loudness = integrated_loudness(x, sample_rate)
     return MATCHED_LUFS - loudness if np.isfinite(loudness) else 0.0
 
 
 def matched_stft_error(result: ArrayLike, truth: ArrayLike, sample_rate: float) -> float:
     """Measure `stft_error` after both are brought to -23 LUFS: tone and dynamics without level."""
-    clips = _pair(result, truth)
+    clips = of_one_length(result, truth)
     return _stft_error(*clips, *(_gain_db(x, sample_rate) for x in clips))
 
 
@@ -150,10 +152,10 @@ def log_mel_error(result: ArrayLike, truth: ArrayLike, sample_rate: float) -> fl
     """Measure the mean difference of 64 mel bands in dB, both clips at -23 LUFS.
 
     Frames of 100 ms, hop 50 ms, Hann; band powers in dB, held at or above -80 dB, where 0 dB is the
-    middle bin of a full-scale sine. Coarse in time and frequency, it follows tone and envelope and
-    not the fine structure of noise. Raises ValueError for less than 100 ms.
+    middle bin of a full-scale sine. Coarse in time and frequency, it responds to tone and
+    envelope, not to the fine structure of noise. Raises ValueError for less than 100 ms.
     """
-    result, truth = _pair(result, truth)
+    result, truth = of_one_length(result, truth)
     size = round(sample_rate / 10)
     if len(result) < size:
         raise ValueError(f"the mel error needs {size} frames (100 ms), not {len(result)}")
@@ -161,9 +163,9 @@ def log_mel_error(result: ArrayLike, truth: ArrayLike, sample_rate: float) -> fl
     return float(np.abs(ours - theirs).mean())
 
 
-@remembered
+@memoised
 def mel_levels_db(x: Audio, sample_rate: float) -> Audio:
-    """Give levels (frames, bands) of MEL_BANDS bands as `log_mel_error` compares them."""
+    """Return levels (frames, bands) of MEL_BANDS bands as `log_mel_error` compares them."""
     size = round(sample_rate / 10)
     bands, full = _mel_bands(size, sample_rate), (size / 4) ** 2
     # einsum: BLAS starts threads for each of these small products, which stall on a busy machine.
@@ -171,7 +173,7 @@ def mel_levels_db(x: Audio, sample_rate: float) -> Audio:
     return 10 * np.log10(np.maximum(np.concatenate(powers) / full, _MEL_FLOOR))
 
 
-@remembered
+@memoised
 def _centroid(x: Audio, sample_rate: float) -> float:
     hz = np.fft.rfftfreq(2048, 1 / sample_rate)
     total, count = 0.0, 0
@@ -219,38 +221,3 @@ def loudness_error_lu(result: ArrayLike, truth: ArrayLike, sample_rate: float) -
     """Measure the difference of integrated loudness in LU, held at or above -70 LUFS; the lengths may differ."""
     ours, theirs = (integrated_loudness(mono(x), sample_rate) for x in (result, truth))
     return abs(max(ours, _LUFS_FLOOR) - max(theirs, _LUFS_FLOOR))
-
-
-def bootstrap_interval(
-    values: ArrayLike,
-    groups: Sequence[object] | None = None,
-    level: float = 0.95,
-    draws: int = 2000,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Give the bootstrap interval (low, high) of the mean of `values`, by percentiles.
-
-    values: (n,). With `groups` (n labels, say the recording each pair was cut from), whole groups
-    are drawn, since pairs of one recording are not independent: without it the interval is too
-    narrow. One group says nothing about others: (nan, nan). Raises ValueError for no values, for
-    other shapes, for NaN or Inf, and for a level outside (0, 1).
-    B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap, 1993, chapters 8 and 13.
-    """
-    values = np.asarray(values, np.float64)
-    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
-        raise ValueError(f"values are finite numbers of shape (n,), not {values!r}")
-    if not 0 < level < 1 or draws < 1:
-        raise ValueError(f"level = {level:g} is not in (0, 1), or draws = {draws} is under 1")
-    if groups is None:
-        sums, sizes = values, np.ones(len(values))
-    elif len(groups) != len(values):
-        raise ValueError(f"{len(groups)} groups for {len(values)} values")
-    else:
-        number = {group: i for i, group in enumerate(dict.fromkeys(groups))}
-        index = [number[group] for group in groups]
-        sums, sizes = np.bincount(index, values), np.bincount(index).astype(np.float64)
-    if len(sums) < 2:
-        return np.nan, np.nan
-    drawn = np.random.default_rng(seed).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=draws)
-    low, high = np.quantile(drawn @ sums / (drawn @ sizes), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

@@ -1,9 +1,9 @@
 """How far each effect is from the truth: tone in dB, gain reduction, distortion, decay, responses of settings.
 
-`result` is what a system made of `input`, `truth` what it should have made: mono, shape (frames,),
-full scale 1, of one length, else ValueError. A function gives None where its question does not
-apply: nothing is compressed, distorted or reverberant in the truth. Where both chains are known, the
-same questions are asked of the settings instead, which no recording blurs.
+`result` is a system's output for `input`, `truth` the right answer: mono, shape (frames,), full scale 1, of
+one length, otherwise ValueError. A function returns None where it does not apply: nothing is compressed,
+distorted or reverberant in the truth. Where both chains are known, the same is measured on the settings
+themselves, independently of the recording.
 """
 
 from itertools import takewhile
@@ -15,33 +15,31 @@ from numpy.typing import ArrayLike, NDArray
 from ...chain import ChainParameters, ChainPlayer, ChainSettings, EffectSettings
 from ...dsp.loudness import integrated_loudness
 from ...effects import load
-from ..systems.baselines import minimum_phase
-from .audio import MATCHED_LUFS, Audio, matched, mono, remembered
+from .audio import MATCHED_LUFS, Audio, matched, memoised, mono
+from .spectrum import ACTIVE_DB, minimum_phase
 
 AUDIBLE_DB = 60.0
-"""Bands this far under the input's loudest one do not count."""
-ACTIVE_DB = 30.0
-"""Frames this far under the loud ones (95th percentile) are pauses and don't count."""
+"""Bands this far below the input's loudest one do not count."""
 ENVELOPE_S = 0.02
 COMPRESSED_DB = 0.5
-"""A gain that moves less than this (standard deviation) is no compression."""
+"""A gain that moves less than this (standard deviation) is not compression."""
 THD_LEVELS_DB = (-36.0, -24.0, -12.0)
 THD_HZ = 500.0
 HARMONICS = 10
 CLEAN_DB = -60.0
-"""Distortion under this share of the sound is none."""
+"""Distortion below this share of the sound counts as none."""
 LATE_S = 0.03
-"""A decay is judged from here on: direct sound and early reflections say nothing of it."""
+"""Decay is measured from here on, after direct sound and early reflections."""
 LATE_DB = -40.0
-"""Late sound this far under the whole response is none."""
+"""Late sound this far below the whole response counts as none."""
 CLEAR_DB = 15.0
-"""A decay is read where it starts at least this far over the noise at the response's end."""
+"""Decay is measured if it starts at least this far above the noise at the response's end."""
 DECAYS_S = np.geomspace(0.1, 8.0, 40)
 OCTAVES_HZ = 125.0 * 2.0 ** np.arange(7)
 HOP_S, UPDATES = 0.02, 30
 EXPLAINED, CLEAR = 0.33, 0.02
 DRY_S = 0.1
-"""A decay shorter than this is no reverb."""
+"""A shorter decay is not reverb."""
 
 
 def _triple(*clips: ArrayLike) -> list[Audio]:
@@ -54,13 +52,12 @@ def _triple(*clips: ArrayLike) -> list[Audio]:
 # --- tone -----------------------------------------------------------------------------------------
 
 
-@remembered
+@memoised
 def transfer_curve(y: ArrayLike, x: ArrayLike, sample_rate: float) -> tuple[Audio, Audio, Audio]:
-    """Give third-octave centres in Hz, the gain from x to y in dB, and weights whose mean is 1: all (bands,).
+    """Return third-octave centres in Hz, the gain from x to y in dB, and weights with mean 1: all (bands,).
 
-    Powers of frames of 200 ms (hop 100, Hann) in which x sounds, summed; a band is a triangle that
-    reaches to its neighbours' centres. Bands in which x is 60 dB under its loudest band weigh 0: what
-    is there is noise. A silent x weighs all bands 1.
+    Powers of frames of 200 ms (hop 100, Hann) in which x is active, summed; a band is a triangle that reaches to
+    its neighbours' centres. Bands in which x is 60 dB below its loudest band weigh 0: they hold noise.
     """
     y, x = _triple(y, x)
     size = 2 * round(sample_rate / 10)
@@ -98,17 +95,17 @@ def eq_curve_error_db(result: ArrayLike, truth: ArrayLike, input: ArrayLike, sam
 # --- dynamics -------------------------------------------------------------------------------------
 
 
-@remembered
+@memoised
 def gain_reduction(y: ArrayLike, x: ArrayLike, sample_rate: float) -> tuple[Audio, NDArray[np.bool_]]:
-    """Give the gain from x to y in dB in frames of 20 ms, and whether x sounds there: both (frames,).
+    """Return the gain from x to y in dB in frames of 20 ms, and whether x is active there: both (frames,).
 
-    x first gets y's tone (a minimum-phase filter of `transfer_curve`), so that an equaliser, which
-    turns some notes up and others down, is no gain that moves.
+    x first gets y's tone (a minimum-phase filter of `transfer_curve`), so that an equaliser, which raises some
+    notes and lowers others, does not look like a moving gain.
     """
     y, x = _triple(y, x)
     hz, curve_db, weights = transfer_curve(y, x, sample_rate)
-    heard = weights > 0
-    fir = minimum_phase(hz[heard], np.clip(curve_db[heard], -60.0, 60.0), sample_rate)
+    audible = weights > 0
+    fir = minimum_phase(hz[audible], np.clip(curve_db[audible], -60.0, 60.0), sample_rate)
     size = 1 << (len(x) + len(fir)).bit_length()
     toned = np.fft.irfft(np.fft.rfft(x, size) * np.fft.rfft(fir, size), size)[: len(x)]
     frame = round(ENVELOPE_S * sample_rate)
@@ -124,9 +121,9 @@ def gain_reduction_correlation(
     A result whose gain does not move scores 0.
     """
     result, truth, x = _triple(result, truth, input)
-    theirs, sounds = gain_reduction(truth, x, sample_rate)
+    theirs, active = gain_reduction(truth, x, sample_rate)
     ours, _ = gain_reduction(result, x, sample_rate)
-    ours, theirs = ours[sounds], theirs[sounds]
+    ours, theirs = ours[active], theirs[active]
     if theirs.std() < COMPRESSED_DB:
         return None
     if ours.std() < 0.5 * COMPRESSED_DB:
@@ -141,7 +138,7 @@ def thd_db(settings: ChainSettings, sample_rate: float, level_db: float) -> floa
     """Measure a chain's total harmonic distortion of a sine in dB: harmonics 2 to 10 over the fundamental.
 
     The sine of 500 Hz has its peak at `level_db` dBFS when it comes into the chain. Reverb is left
-    out: it is linear, and its comb would weigh harmonics by chance. At least -120.
+    out: it is linear, and its comb would weight harmonics at random. At least -120.
     """
     steps = tuple(s for s in settings.effects if s.effect != "reverb")
     dry = ChainSettings(steps, settings.input_gain_db, settings.output_gain_db)
@@ -151,7 +148,7 @@ def thd_db(settings: ChainSettings, sample_rate: float, level_db: float) -> floa
 
 
 def harmonic_share_db(y: Audio, sample_rate: float, hz: float = THD_HZ) -> float:
-    """Give the power of harmonics 2 to 10 over that of the fundamental of y, whole periods of hz, in dB."""
+    """Return the power of harmonics 2 to 10 over that of the fundamental of y, whole periods of hz, in dB."""
     bins = np.arange(1, HARMONICS + 1) * round(hz * len(y) / sample_rate)
     power = np.square(np.abs(np.fft.rfft(y)))[bins[bins < len(y) // 2]]
     return float(10 * np.log10(power[1:].sum() / max(power[0], 1e-30) + 1e-12))
@@ -160,7 +157,7 @@ def harmonic_share_db(y: Audio, sample_rate: float, hz: float = THD_HZ) -> float
 def thd_error_db(ours: ChainSettings, theirs: ChainSettings, sample_rate: float) -> float | None:
     """Compare two chains' THD in dB, the mean over three levels; None where neither distorts.
 
-    Shares under -60 dB count as -60.
+    Shares below -60 dB count as -60.
     """
     pairs = [[max(thd_db(s, sample_rate, at), CLEAN_DB) for s in (ours, theirs)] for at in THD_LEVELS_DB]
     if np.max(pairs) <= CLEAN_DB:
@@ -168,13 +165,13 @@ def thd_error_db(ours: ChainSettings, theirs: ChainSettings, sample_rate: float)
     return float(np.mean([abs(a - b) for a, b in pairs]))
 
 
-@remembered
+@memoised
 def nonlinear_share_db(y: ArrayLike, x: ArrayLike, sample_rate: float) -> float:
-    """Give the share of y's power that no linear filter makes of x, in dB, from -60 to 0.
+    """Return the share of y's power that no linear filter can make of x, in dB, from -60 to 0.
 
     It is the mean of 1 - coherence, weighted by y's spectrum, over frames of 43 ms (hop a quarter,
-    Hann) in which x sounds. Echoes later than a frame and moving gains count as well: where chains are
-    known, ask `thd_error_db`. J. M. Kates, K. H. Arehart, Coherence and the speech intelligibility
+    Hann) in which x is active. Echoes later than a frame and moving gains count as well: where chains are
+    known, use `thd_error_db`. J. M. Kates, K. H. Arehart, Coherence and the speech intelligibility
     index, JASA 117(4), 2005.
     """
     y, x = _triple(y, x)
@@ -189,7 +186,7 @@ def nonlinear_share_db(y: ArrayLike, x: ArrayLike, sample_rate: float) -> float:
 
 
 def nonlinear_error_db(result: ArrayLike, truth: ArrayLike, input: ArrayLike, sample_rate: float) -> float:
-    """Compare the shares of result and truth that are no filtered input, in dB."""
+    """Compare the non-linear shares of result and truth, in dB."""
     ours, theirs = (nonlinear_share_db(y, input, sample_rate) for y in (result, truth))
     return abs(ours - theirs)
 
@@ -201,7 +198,7 @@ def rt60(response: Audio, sample_rate: float) -> float:
     """Measure the time in s in which an impulse response decays by 60 dB; 0 where there is no late sound.
 
     Schroeder's backward integration from 30 ms after the peak on, the straight line through -5 to
-    -25 dB (ISO 3382-1's T20), noise at the end taken off. M. R. Schroeder, New Method of Measuring
+    -25 dB (ISO 3382-1's T20), noise at the end subtracted. M. R. Schroeder, New Method of Measuring
     Reverberation Time, JASA 37, 1965.
     """
     response = mono(response)
@@ -225,18 +222,18 @@ def rt60(response: Audio, sample_rate: float) -> float:
     return float(np.clip(-60.0 / slope, 0.0, 20.0)) if slope < 0 else 20.0
 
 
-@remembered
+@memoised
 def blind_rt60(y: ArrayLike, x: ArrayLike, sample_rate: float) -> float:
-    """Estimate the decay time in s of the reverb in y, a clip made of x; 0 where none is heard.
+    """Estimate the decay time in s of the reverb in y, a clip made from x; 0 where none is found.
 
-    In octave bands, y's power over time is taken for a direct share of x's and one that decays (both at
-    least 0): the decay time under which the two fit best, all bands together. Powers add for a late
-    field (J. D. Polack, La transmission de l'energie sonore dans les salles, 1988), so neither phases nor
-    early echoes matter. Reverb must explain a third of what the direct share leaves: behind a strong
-    compressor or distortion, which change powers too, none is found.
+    In octave bands, y's power over time is modelled as a direct share of x's plus a decaying one (both at least
+    0); the estimate is the decay time that fits best, all bands together. Powers add in a late field
+    (J. D. Polack, La transmission de l'energie sonore dans les salles, 1988), so neither phases nor early
+    echoes matter. Reverb must explain a third of what the direct share leaves: behind a strong compressor or
+    distortion, which change powers too, none is found.
     """
     y, x = _triple(y, x)
-    ours, (theirs, *rung) = _band_powers(y, sample_rate), _ringing(x, sample_rate)
+    ours, (theirs, *rung) = _band_powers(y, sample_rate), _decays(x, sample_rate)
     floor = 1e-4 * ours.max(1, keepdims=True) + 1e-20
     direct = _misfit(ours + floor, theirs, np.zeros_like(theirs) + floor)
     left = [_misfit(ours + floor, theirs, late + floor) for late in rung]
@@ -244,15 +241,15 @@ def blind_rt60(y: ArrayLike, x: ArrayLike, sample_rate: float) -> float:
     return float(DECAYS_S[best]) if left[best] < (1.0 - EXPLAINED) * direct and direct > CLEAR else 0.0
 
 
-@remembered
-def _ringing(x: Audio, sample_rate: float) -> list[Audio]:
-    """Give a clip's powers in octave bands, and how they would ring with each of DECAYS_S."""
+@memoised
+def _decays(x: Audio, sample_rate: float) -> list[Audio]:
+    """Return a clip's powers in octave bands, and the same powers decaying by each of DECAYS_S."""
     power = _band_powers(x, sample_rate)
     return [power, *(_decaying(power, float(s)) for s in DECAYS_S)]
 
 
 def _band_powers(x: Audio, sample_rate: float) -> Audio:
-    """Give powers of octave bands over time, (bands, frames): frames of 40 ms, hop 20 ms."""
+    """Return powers of octave bands over time, (bands, frames): frames of 40 ms, hop 20 ms."""
     hop = round(HOP_S * sample_rate)
     power = np.square(np.abs(np.fft.rfft(_frames(x, 2 * hop, hop) * np.hanning(2 * hop))))
     hz = np.fft.rfftfreq(2 * hop, 1 / sample_rate)
@@ -261,7 +258,7 @@ def _band_powers(x: Audio, sample_rate: float) -> Audio:
 
 
 def _decaying(power: Audio, rt60_s: float) -> Audio:
-    """Let powers (bands, frames) ring from the next frame on; in sum as much power as came in."""
+    """Let powers (bands, frames) decay from the next frame on, with unit total gain."""
     fall, rung = 10 ** (-6 * HOP_S / rt60_s), np.zeros_like(power)
     for n in range(1, power.shape[1]):
         rung[:, n] = fall * rung[:, n - 1] + (1 - fall) * power[:, n - 1]
@@ -269,9 +266,9 @@ def _decaying(power: Audio, rt60_s: float) -> Audio:
 
 
 def _misfit(ours: Audio, direct: Audio, late: Audio) -> float:
-    """Fit direct and late shares, at least 0, in each band by multiplicative updates; the mean deviance left.
+    """Fit direct and late shares, at least 0, in each band by multiplicative updates; return the mean deviance.
 
-    It is Itakura and Saito's: the likelihood of powers that are exponentially distributed around the
+    It is the Itakura-Saito divergence: the likelihood of powers that are exponentially distributed around the
     model, as those of noise and of interfering echoes are.
     """
     a = 0.5 * ours.mean(1, keepdims=True) / (direct.mean(1, keepdims=True) + 1e-30)
@@ -285,18 +282,18 @@ def _misfit(ours: Audio, direct: Audio, late: Audio) -> float:
 
 
 def chain_rt60(settings: ChainSettings, sample_rate: float) -> float:
-    """Measure the decay of a chain's reverb in s, from its own impulse response; 0 where it is off or left out."""
+    """Measure the decay of a chain's reverb in s, from its own impulse response; 0 without reverb."""
     steps = tuple(s for s in settings.effects if s.effect == "reverb" and s.enabled and s.values["mix"] > 0)
     if not steps:
         return 0.0
-    wet = EffectSettings("reverb", {**steps[0].values, "mix": 1.0})  # the same room without the direct sound in the way
+    wet = EffectSettings("reverb", {**steps[0].values, "mix": 1.0})  # the same room without the direct sound
     x = np.zeros((round(sample_rate * (2.0 * wet.values["rt60_s"] + 0.5)), 1))
     x[0] = 1.0
     return rt60(ChainPlayer(ChainSettings((wet,)), sample_rate, 1).play(x)[:, 0], sample_rate)
 
 
 def rt60_share(ours_s: float, theirs_s: float) -> float | None:
-    """Give the error of a decay time as a share of the true one: 1 for no reverb at all; None where none is due."""
+    """Return the error of a decay time relative to the true one: 1 for no reverb at all; None where there is none."""
     return None if theirs_s < DRY_S else abs(ours_s - theirs_s) / theirs_s
 
 
@@ -304,11 +301,11 @@ def rt60_share(ours_s: float, theirs_s: float) -> float | None:
 
 
 def response_errors(ours: ChainSettings, theirs: ChainSettings, x: ArrayLike, sample_rate: float) -> dict[str, float]:
-    """Compare what two chains' effects do, effect by effect, in the units of `training.responses`.
+    """Compare the responses of two chains' effects, effect by effect, in the units of `training.response_losses`.
 
-    x is the input. An effect that one chain has not is taken as the other's at amount 0; one that
-    neither has on is left out. Levels are counted from the loudness that leaves the equaliser, so
-    that a threshold of -20 dB at -23 LUFS equals one of -14 dB at -17 LUFS.
+    x is the input. An effect that one chain lacks is taken as the other's at amount 0; one that neither has
+    enabled is left out. Levels are relative to the loudness after the equaliser, so that a threshold of -20 dB
+    at -23 LUFS equals one of -14 dB at -17 LUFS.
     """
     import torch
 
@@ -328,7 +325,7 @@ def response_errors(ours: ChainSettings, theirs: ChainSettings, x: ArrayLike, sa
 
 
 def _raised_db(settings: ChainSettings, x: Audio, sample_rate: float) -> float:
-    """Tell how far over -23 LUFS the sound is that leaves the equaliser."""
+    """Return how far above -23 LUFS the equaliser's output is."""
     linear = tuple(takewhile(lambda s: s.effect == "equaliser" or not s.enabled, settings.effects))
     y = ChainPlayer(ChainSettings(linear, settings.input_gain_db), sample_rate, 1).play(x[:, None])
     loudness = integrated_loudness(y, sample_rate)

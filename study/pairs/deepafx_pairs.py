@@ -1,23 +1,23 @@
-"""DeepAFx-ST's own training pairs, re-made: a clip spoilt for the input, equalised and compressed for the target.
+"""DeepAFx-ST's own training pairs, rebuilt: a clip corrupted for the input, equalised and compressed for the target.
 
 C. J. Steinmetz, N. J. Bryan, J. D. Reiss, Style Transfer of Audio Effects with Differentiable Signal
-Processing, JAES 70(9), 2022, and the authors' published program, whose numbers stand here; no line of it
-does. Effects are SoX' (Debian: sox), run as a program, at most one call for each side of a pair.
+Processing, JAES 70(9), 2022, and the authors' published program: its numbers are used here, none of its code
+is. Effects are SoX' (Debian: sox), run as a program, at most one call for each side of a pair.
 
 A clip of twice 131072 frames at 24 kHz (262144 at 44.1 kHz; at other rates as long as at 24 kHz) at -12 dBFS
 peak; half of them shifted by up to 200 cents and in tempo by up to 20 %. Input: random equaliser (p 0.75),
 -12 dBFS peak, expander (p 0.10). Target: another equaliser (p 0.75), compressor (p 0.75). Both are faded and
 brought to a peak of -12 dBFS; one half is input and answer, the target's other half is the reference.
 
-"paper" is as published, with what looks unintended: the target meets its compressor at whatever level the
+"deepafx" is as published, including what looks unintended: the target meets its compressor at whatever level the
 equaliser left, clipped at full scale; levels of input and target never differ; the last recording is never
 drawn; fades last 1102 frames at any rate; after a faster tempo the end is filled with silence.
-"paper_corrected" brings the target to -12 dBFS before the compressor, turns the input down by 0 to 12 dB (a
+"deepafx_corrected" brings the target to -12 dBFS before the compressor, turns the input down by 0 to 12 dB (a
 range of ours), draws every recording, fades for 50 ms, and reads as much as a faster tempo needs.
 
-Of our own are: recordings shorter than the clip (the authors leave them out) give their halves again and
-again; intensity scales gains in dB and slopes 1 - 1/ratio of both sides; mode "other" sends another
-recording through the target's effects. Drawing from another random generator, no pair is one of theirs.
+Our additions: recordings shorter than the clip (the authors leave them out) have their halves repeated;
+intensity scales gains in dB and slopes 1 - 1/ratio of both sides; mode "other" sends another
+recording through the target's effects. The random generator is another one, so no pair is identical to theirs.
 """
 
 import math
@@ -29,42 +29,42 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...training.recordings.recordings import Recording
-from .case import Audio, Case, Pair
+from .condition import Audio, Condition, Pair
 from .sources import Generator, crop, others, pool, stream, take
 
 PEAK = 10 ** (-12 / 20)
-QUIETEST = 1e-5
-"""Mean square that both halves of a clip have on disk, where a recording offers one."""
+MIN_POWER = 1e-5
+"""Mean square that both halves of a clip exceed on disk, if a recording offers such a place."""
 FRAMES = {44100: 262144, 48000: 262144}
-MOST_SLOPE = 0.98
-MOST_DB = 60.0
+MAX_SLOPE = 0.98
+MAX_GAIN_DB = 60.0
 
 
 class NoSox(OSError):
     """SoX is not installed."""
 
 
-def sox(x: Audio, rate: int, words: Sequence[str]) -> Audio:
-    """Play a clip through SoX' effects, one process, 32-bit samples; no words, no process.
+def sox(x: Audio, rate: int, effects: Sequence[str]) -> Audio:
+    """Play a clip through SoX' effects in one process, 32-bit samples; without effects there is no process.
 
-    What passes full scale is clipped. The length may change. Raises NoSox if there is none, ValueError
-    with SoX' own words if it refuses.
+    effects: words of SoX' command line. What exceeds full scale is clipped. The length may change. Raises NoSox
+    if SoX is missing, ValueError with SoX' message if it fails.
     """
-    if not words:
+    if not effects:
         return x
     if shutil.which("sox") is None:
-        raise NoSox("sox is missing: the paper's pairs are made with it. Debian: apt-get install sox")
+        raise NoSox("sox is missing: DeepAFx-ST's pairs are made with it. Debian: apt-get install sox")
     raw = ["-t", "raw", "-e", "floating-point", "-b", "32", "-c", "1", "-r", str(rate), "-"]
     done = subprocess.run(
-        ["sox", "-V1", "-D", *raw, *raw, *words], input=x.astype("<f4").tobytes(), capture_output=True
+        ["sox", "-V1", "-D", *raw, *raw, *effects], input=x.astype("<f4").tobytes(), capture_output=True
     )
     if done.returncode:
-        raise ValueError(f"sox {' '.join(words)}: {done.stderr.decode(errors='replace').strip()}")
+        raise ValueError(f"sox {' '.join(effects)}: {done.stderr.decode(errors='replace').strip()}")
     return np.frombuffer(done.stdout, "<f4").astype(np.float64)
 
 
 def normalised(x: Audio) -> Audio:
-    """Bring a clip to a peak of -12 dBFS; silence stays."""
+    """Bring a clip to a peak of -12 dBFS; silence is left alone."""
     peak = np.abs(x).max()
     return x * (PEAK / peak) if peak > 0 else x
 
@@ -73,8 +73,8 @@ def normalised(x: Audio) -> Audio:
 
 
 @dataclass(frozen=True)
-class Look:
-    """A side's effects as SoX' words: an equaliser and something with a curve, either may be empty."""
+class SideEffects:
+    """The effects of one side in SoX' words: an equaliser, and a compressor or expander; either may be empty."""
 
     equaliser: tuple[str, ...]
     dynamics: tuple[str, ...]
@@ -110,15 +110,15 @@ def draw_equaliser(rng: np.random.Generator, rate: int, intensity: float = 1.0) 
 
 
 def _db(gain_db: float, intensity: float) -> str:
-    return f"{min(max(intensity * gain_db, -MOST_DB), MOST_DB):.5f}"
+    return f"{min(max(intensity * gain_db, -MAX_GAIN_DB), MAX_GAIN_DB):.5f}"
 
 
 def _ratio(drawn: float, intensity: float) -> float:
-    return 1 / (1 - min(MOST_SLOPE, intensity * (1 - 1 / drawn)))
+    return 1 / (1 - min(MAX_SLOPE, intensity * (1 - 1 / drawn)))
 
 
 def draw_compressor(rng: np.random.Generator, intensity: float = 1.0) -> tuple[str, ...]:
-    """Draw a compressor as SoX' words; it looks ahead by its attack time."""
+    """Draw a compressor as SoX' words; its look-ahead is its attack time."""
     attack_s, release_s, knee_db, threshold_db, ratio, makeup_db = rng.random(6) * (0.05, 0.2, 12, 52, 10, 6)
     attack_s, threshold_db = 0.0005 + attack_s, -12 - threshold_db
     top_db = threshold_db * (1 - 1 / _ratio(1 + ratio, intensity))  # what full scale comes out at
@@ -136,40 +136,40 @@ def draw_expander(rng: np.random.Generator, intensity: float = 1.0) -> tuple[str
     return ("compand", f"{attack_s:.6f},{attack_s + release_s:.6f}", curve, _db(makeup_db, intensity), "-100")
 
 
-def draw_look(rng: np.random.Generator, rate: int, target: bool, intensity: float = 1.0) -> Look:
-    """Draw what happens to an input (seldom expanded) or to a target (mostly compressed)."""
+def draw_side(rng: np.random.Generator, rate: int, target: bool, intensity: float = 1.0) -> SideEffects:
+    """Draw the effects of an input (rarely expanded) or of a target (mostly compressed)."""
     equalised, moved = rng.random(2)
     equaliser = draw_equaliser(rng, rate, intensity)
     dynamics = (draw_compressor if target else draw_expander)(rng, intensity)
     on = intensity > 0
-    return Look(
+    return SideEffects(
         equaliser if on and equalised < 0.75 else (), dynamics if on and moved < (0.75 if target else 0.10) else ()
     )
 
 
-def shaped(x: Audio, rate: int, look: Look, levelled: bool) -> Audio:
-    """Play a look; between equaliser and dynamics the clip is brought to -12 dBFS (`levelled`) or left as it is.
+def shaped(x: Audio, rate: int, effects: SideEffects, levelled: bool) -> Audio:
+    """Play one side; between equaliser and dynamics the clip is brought to -12 dBFS (`levelled`) or left as it is.
 
-    Equalised at -48 dB, as published, so that only what meets the compressor too loud is clipped.
+    Equalised at -48 dB, as published, so that nothing is clipped before it reaches the compressor.
     """
-    words = [*(("gain", "-48", *look.equaliser) if look.equaliser else ())]
-    if look.dynamics and levelled:
+    words = [*(("gain", "-48", *effects.equaliser) if effects.equaliser else ())]
+    if effects.dynamics and levelled:
         words += ["gain", "-n", "-12"]
-    elif look.equaliser:
-        words += ["gain", "48"] if look.dynamics else ["gain", "-n", "-12"]
-    return sox(x, rate, [*words, *look.dynamics])
+    elif effects.equaliser:
+        words += ["gain", "48"] if effects.dynamics else ["gain", "-n", "-12"]
+    return sox(x, rate, [*words, *effects.dynamics])
 
 
 # --- pairs -----------------------------------------------------------------------------------------
 
 
 def clip_of(fitting: Sequence[Recording], rng: np.random.Generator, frames: int, rate: int) -> tuple[Audio, Recording]:
-    """Draw a recording and a stretch of `frames`, both halves of which are heard; as on disk."""
+    """Draw a recording and a stretch of `frames` with sound in both halves; as on disk."""
     long = [r for r in fitting if r.seconds >= frames / rate]
     for _ in range(20 if long else 0):
         recording = long[int(rng.integers(len(long)))]
         x = crop(recording, rng, frames, rate)
-        if x is not None and min(np.mean(np.square(half)) for half in np.split(x, 2)) > QUIETEST:
+        if x is not None and min(np.mean(np.square(half)) for half in np.split(x, 2)) > MIN_POWER:
             return x, recording
     a, b, recording = take(fitting, rng, frames / 2 / rate, rate)
     return np.concatenate([a, b]), recording
@@ -196,36 +196,40 @@ def finished(x: Audio, frames: int, fade: int) -> Audio:
 
 
 def _maker(corrected: bool):
-    def make(case: Case, recordings: Sequence[Recording], index: int, seed: int) -> Pair:
-        rate, half = case.sample_rate, FRAMES.get(case.sample_rate, round(131072 * case.sample_rate / 24000))
+    def make(condition: Condition, recordings: Sequence[Recording], index: int, seed: int) -> Pair:
+        rate = condition.sample_rate
+        half = FRAMES.get(rate, round(131072 * rate / 24000))
         fade = round(0.05 * rate) if corrected else 1102
-        fitting = pool(case, recordings)
+        fitting = pool(condition, recordings)
         drawn = fitting if corrected or len(fitting) == 1 else fitting[:-1]
         x, recording = _clip(drawn, stream("paper clip", index, seed), 2 * half, rate, corrected)
         rng = stream("paper", index, seed)
-        spoilt = draw_look(rng, rate, target=False, intensity=case.intensity)
-        wanted = draw_look(rng, rate, target=True, intensity=case.intensity)
+        corrupted = draw_side(rng, rate, target=False, intensity=condition.intensity)
+        wanted = draw_side(rng, rate, target=True, intensity=condition.intensity)
         second, down_db = rng.random(2) * (1, -12)
         target = finished(shaped(x, rate, wanted, corrected), 2 * half, fade)
-        given = finished(shaped(x, rate, spoilt, True), 2 * half, fade)
+        given = finished(shaped(x, rate, corrupted, True), 2 * half, fade)
         if corrected:
-            given = given * 10 ** (down_db * min(1.0, case.intensity) / 20)
-        if case.mode == "other":
+            given = given * 10 ** (down_db * min(1.0, condition.intensity) / 20)
+        if condition.mode == "other":
             rng = stream("paper reference", index, seed)
             x, _ = _clip(others(recording, fitting), rng, 2 * half, rate, corrected)
             elsewhere = finished(shaped(x, rate, wanted, corrected), 2 * half, fade)
         else:
             elsewhere = target
         ours, theirs = (slice(half), slice(half, None)) if second < 0.5 else (slice(half, None), slice(half))
-        about = f"input: {_said(spoilt)}; target: {_said(wanted)}"
+        about = f"input: {_description(corrupted)}; target: {_description(wanted)}"
         return Pair(given[ours], elsewhere[theirs], target[ours], rate, recording.group, None, about)
 
     return make
 
 
-def _said(look: Look) -> str:
-    return " ".join((*look.equaliser, *look.dynamics)) or "nothing"
+def _description(effects: SideEffects) -> str:
+    return " ".join((*effects.equaliser, *effects.dynamics)) or "nothing"
 
 
-ROWS = ("equaliser+compressor",)
-GENERATORS = {"paper": Generator(ROWS, _maker(False)), "paper_corrected": Generator(ROWS, _maker(True))}
+EFFECT_SETS = ("equaliser+compressor",)
+GENERATORS = {
+    "deepafx": Generator(EFFECT_SETS, _maker(False)),
+    "deepafx_corrected": Generator(EFFECT_SETS, _maker(True)),
+}

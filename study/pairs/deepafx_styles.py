@@ -1,4 +1,4 @@
-"""DeepAFx-ST's five styles, re-made, and two of our own: driven and spacious.
+"""DeepAFx-ST's five styles, rebuilt, and two of our own: driven and spacious.
 
 The ranges are those of the authors' published program (C. J. Steinmetz, N. J. Bryan, J. D. Reiss, JAES 70(9),
 2022), uniform draws: an equaliser of a low shelf, one peak and a high shelf (R. Bristow-Johnson's, Q 0.707),
@@ -6,17 +6,17 @@ then a compressor. A clip of 131072 + 16384 frames at 24 kHz (262144 + 16384 at 
 long as at 24 kHz), of which each second has a mean square over 3e-4 on disk where the recordings offer that,
 is brought to a peak of -3 to -9 dBFS, played, loses its first 16384 frames and is brought to 0 dBFS peak.
 
-"styles" is as published: *warm* turns the treble up by 14 to 20 dB, where the comment beside it says
-down. "styles_corrected" turns it down by 20 to 26, as bright turns it up, and has the textbook knee, which
-no style uses.
+"deepafx_styles" is as published: *warm* turns the treble up by 14 to 20 dB, where the comment beside it says
+down. "deepafx_styles_corrected" turns it down by 20 to 26, as bright turns it up, and has the textbook knee,
+which no style uses.
 
 driven: our distortion, drive 12 to 24 dB, tone 4 to 12 kHz, half of them biased by 0.1 to 0.3, all wet.
 spacious: our reverb, RT60 1.5 to 3.5 s, at 16 kHz 0.3 to 0.7 of that, pre-delay 10 to 40 ms, low cut 80 to
 200 Hz, 0.25 to 0.5 wet.
 
-Row "warm": the input is the clip without effect. Row "neutral>warm": the input has another style already.
+Effect set "warm": the input is the clip without effect; "neutral>warm": the input already has another style.
 Settings are known where the style is one of ours on a clean input. Intensity scales gains in dB, slopes and
-what `own.scaled` scales.
+what `ours.scaled` scales. Curve, knee and smoothing of the compressor are the authors', not our effect's.
 """
 
 import math
@@ -32,17 +32,17 @@ from ...dsp.biquad import high_shelf, low_shelf, peak
 from ...dsp.compiler import jit
 from ...effects import load
 from ...training.recordings.recordings import Recording, read_mono, two_stretches
-from .case import Audio, Case, Pair
-from .ours import play_chain, scaled, words
+from .condition import Audio, Condition, Pair
+from .ours import description, play_chain, scaled
 from .sources import Generator, Play, others, pool, stream, take
 
 STYLES = ("neutral", "broadcast", "telephone", "bright", "warm")
 OURS = ("driven", "spacious")
 LEAD_IN = 16384
 FRAMES = {44100: 262144, 48000: 262144}
-LOUD = 3e-4
+MIN_POWER = 3e-4
 Q = 0.707
-MOST_DB = 40.0
+MAX_GAIN_DB = 40.0
 
 Range = tuple[float, float]
 
@@ -82,7 +82,7 @@ RANGES = {
     "bright": Style(DOWN, (200, 400), UP, (8000, 10000)),
     "warm": Style(UP, (200, 400), (14, 20), (8000, 10000)),
 }
-INTENDED = {**RANGES, "warm": Style(UP, (200, 400), DOWN, (8000, 10000))}
+CORRECTED = {**RANGES, "warm": Style(UP, (200, 400), DOWN, (8000, 10000))}
 
 
 # --- their effects ---------------------------------------------------------------------------------
@@ -97,9 +97,9 @@ def equalised(x: Audio, rate: int, values: dict[str, float]) -> Audio:
 
 
 def gain_reduction_db(level_db: Audio, threshold_db: float, ratio: float, knee_db: float, corrected: bool) -> Audio:
-    """Give by how much the compressor turns a steady level down, in dB; inside the knee as published, or as meant.
+    """Return the compressor's gain reduction in dB at a steady level; the knee as published, or corrected.
 
-    As published, the knee lifts, and its upper edge is a step: at a ratio of 20 and 12 dB, of 5.9 dB.
+    As published, the knee raises the level, and its upper edge is a step: of 5.9 dB at a ratio of 20 and 12 dB.
     """
     over = level_db - threshold_db
     out = np.where(2 * over > knee_db, threshold_db + over / ratio, level_db)
@@ -121,7 +121,7 @@ def compressed(
     knee_db: float = 0.0,
     corrected: bool = False,
 ) -> Audio:
-    """Play the authors' compressor: each sample's level, its reduction, smoothed; times are from 10 to 90 %."""
+    """Play the authors' compressor: each sample's level, its gain reduction, smoothed; times are from 10 to 90 %."""
     level_db = np.maximum(20 * np.log10(np.abs(x) + 1e-8), -96.0)
     wanted = gain_reduction_db(level_db, threshold_db, ratio, knee_db, corrected)
     rise, fall = (math.exp(-math.log(9) / (rate * seconds)) for seconds in (attack_s, release_s))
@@ -130,7 +130,7 @@ def compressed(
 
 @jit(fastmath=False)
 def _smooth(wanted, rise, fall):
-    """Follow a gain reduction, quickly up and slowly down; it starts at none."""
+    """Smooth a gain reduction with attack and release poles, from 0."""
     followed = np.zeros(len(wanted))
     for n in range(1, len(wanted)):
         keep = rise if wanted[n] > followed[n - 1] else fall
@@ -143,10 +143,10 @@ def _smooth(wanted, rise, fall):
 
 def draw_style(name: str, rng: np.random.Generator, corrected: bool, intensity: float = 1.0) -> dict[str, float]:
     """Draw the values of one of the five styles."""
-    ranges = (INTENDED if corrected else RANGES)[name]
+    ranges = (CORRECTED if corrected else RANGES)[name]
     values = {field: float(low + (high - low) * rng.random()) for field, (low, high) in vars(ranges).items()}
     for gain in ("low_db", "peak_db", "high_db"):
-        values[gain] = min(max(intensity * values[gain], -MOST_DB), MOST_DB)
+        values[gain] = min(max(intensity * values[gain], -MAX_GAIN_DB), MAX_GAIN_DB)
     values["ratio"] = 1 / (1 - min(0.98, intensity * (1 - 1 / values["ratio"])))
     return values
 
@@ -172,7 +172,7 @@ def _style(
 ) -> tuple[Play, str, ChainSettings | None]:
     if name in OURS:
         settings = draw_ours(name, rng, intensity)
-        return play_chain(settings), words(settings), settings
+        return play_chain(settings), description(settings), settings
     drawn = draw_style(name, rng, corrected, intensity)
 
     def play(x: Audio, rate: int) -> Audio:
@@ -186,15 +186,15 @@ def _style(
 
 
 def _loud_enough(recording: Recording, place: tuple[float, float]) -> bool:
-    """Tell whether every whole second has a mean square over LOUD, at the recording's own rate."""
+    """Whether every whole second has a mean square over MIN_POWER, at the recording's own rate."""
     x, rate = read_mono(recording, *place, recording.sample_rate), recording.sample_rate
-    return all(np.mean(np.square(x[i : i + rate])) > LOUD for i in range(0, len(x) - rate + 1, rate))
+    return all(np.mean(np.square(x[i : i + rate])) > MIN_POWER for i in range(0, len(x) - rate + 1, rate))
 
 
 def patches(
     fitting: Sequence[Recording], rng: np.random.Generator, seconds: float, rate: int, tries: int = 8
 ) -> tuple[Audio, Audio, Recording]:
-    """Draw two stretches of a recording that hold no quiet second, if `tries` draws meet some; else any audible."""
+    """Draw two stretches of a recording without a quiet second, if `tries` draws find some; else any audible ones."""
     for _ in range(tries):
         recording = fitting[int(rng.integers(len(fitting)))]
         places = two_stretches(recording, seconds, rng)
@@ -205,34 +205,34 @@ def patches(
 
 
 def to_peak(x: Audio, peak_db: float = 0.0) -> Audio:
-    """Bring a clip to a peak in dBFS; silence stays."""
+    """Bring a clip to a peak in dBFS; silence is left alone."""
     most = np.abs(x).max()
     return x * (10 ** (peak_db / 20) / most) if most > 0 else x
 
 
 def _known(settings: ChainSettings, before: Audio, after: Audio) -> ChainSettings:
-    """Say settings for a clip that is at 0 dBFS peak before and after them."""
+    """Give settings the gains for a clip that is at 0 dBFS peak before and after them."""
     gains = (20 * math.log10(max(np.abs(x).max(), 1e-3)) for x in (before, after))
     input_db, output_db = (load("gain").params[0].clip(db) for db in gains)
     return replace(settings, input_gain_db=input_db, output_gain_db=-output_db)
 
 
 def _maker(corrected: bool):
-    def make(case: Case, recordings: Sequence[Recording], index: int, seed: int) -> Pair:
-        rate, fitting = case.sample_rate, pool(case, recordings)
+    def make(condition: Condition, recordings: Sequence[Recording], index: int, seed: int) -> Pair:
+        rate, fitting = condition.sample_rate, pool(condition, recordings)
         frames = FRAMES.get(rate, round(131072 * rate / 24000)) + LEAD_IN
         a, b, recording = patches(fitting, stream("styles input", index, seed), frames / rate, rate)
-        if case.mode == "other":
+        if condition.mode == "other":
             rng = stream("styles reference", index, seed)
             a, _, _ = patches(others(recording, fitting), rng, frames / rate, rate)
         headroom_db = stream("styles level", index, seed).uniform(3, 9, 2)
         a, b = (to_peak(x, -db) for x, db in zip((a, b), headroom_db, strict=True))
-        before, _, name = case.row.rpartition(">")
-        f, about, settings = _style(name, stream("style", name, index, seed), corrected, case.intensity)
+        before, _, name = condition.effect_set.rpartition(">")
+        f, about, settings = _style(name, stream("style", name, index, seed), corrected, condition.intensity)
         given, said = b, ""
         if before:
-            # A stream of its own, so that neutral>neutral is of two draws.
-            g, said, _ = _style(before, stream("style before", before, index, seed), corrected, case.intensity)
+            # A stream of its own, so that neutral>neutral is two draws.
+            g, said, _ = _style(before, stream("style before", before, index, seed), corrected, condition.intensity)
             given, said = g(b, rate), f"input: {said}; "
         f_of_b = f(b, rate)
         answer, reference, given = (to_peak(x[LEAD_IN:]) for x in (f_of_b, f(a, rate), given))
@@ -242,5 +242,8 @@ def _maker(corrected: bool):
     return make
 
 
-ROWS = (*STYLES, *OURS, *(f"{before}>{after}" for before, after in product((*STYLES, *OURS), repeat=2)))
-GENERATORS = {"styles": Generator(ROWS, _maker(False)), "styles_corrected": Generator(ROWS, _maker(True))}
+EFFECT_SETS = (*STYLES, *OURS, *(f"{before}>{after}" for before, after in product((*STYLES, *OURS), repeat=2)))
+GENERATORS = {
+    "deepafx_styles": Generator(EFFECT_SETS, _maker(False)),
+    "deepafx_styles_corrected": Generator(EFFECT_SETS, _maker(True)),
+}

@@ -1,4 +1,4 @@
-"""References made by our own effects, known and scaled, and by the laws of other kinds that training hears."""
+"""References made by our own effects, with known settings, and by the other effects that training uses."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,22 +8,25 @@ from ...effects import load
 from ...training.other_effects import chains
 from ...training.priors import draw
 from ...training.recordings.recordings import Recording
-from .case import Case, Pair
+from .condition import Condition, Pair
 from .sources import Generator, Play, played, stream
 
-ROWS = ("none", "equaliser", "compressor", "distortion", "reverb", "equaliser+compressor", "all")
-"""What a generator of effects by kind may be asked for."""
+EFFECT_SETS = ("none", "equaliser", "compressor", "distortion", "reverb", "equaliser+compressor", "all")
+"""The effect sets of a generator whose effects are of our four kinds."""
 FARTHER = {("distortion", "drive_db"): 0.0, ("compressor", "threshold_db"): 0.0}
-"""Beyond what the amount knob moves, an intensity over 1 moves these away from the value given here."""
+"""Parameters without a neutral value that an intensity over 1 moves as well, away from the value given here."""
 
 
-def effects_of(row: str) -> tuple[str, ...]:
-    """List the effects that a row of ROWS names, in playing order."""
-    return {"none": (), "all": CANONICAL}.get(row) or tuple(e for e in CANONICAL if e in row.split("+"))
+def effects_of(effect_set: str) -> tuple[str, ...]:
+    """List the effects of "all", "none" or names joined by "+", in playing order; ValueError for an unknown one."""
+    names = {"none": (), "all": CANONICAL}.get(effect_set, tuple(effect_set.split("+")))
+    if unknown := [name for name in names if name not in CANONICAL]:
+        raise ValueError(f"{effect_set!r}: {unknown[0]!r} is none of {', '.join(CANONICAL)}")
+    return tuple(e for e in CANONICAL if e in names)
 
 
 def scaled(settings: ChainSettings, intensity: float) -> ChainSettings:
-    """Move settings nearer to doing nothing (under 1; 0 switches off) or as much farther away, within ranges."""
+    """Move settings towards doing nothing (under 1; 0 switches off) or away from it (over 1), within their ranges."""
     if intensity == 0:
         return replace(settings, effects=tuple(replace(step, enabled=False) for step in settings.effects))
     if intensity == 1:
@@ -37,32 +40,37 @@ def _moved(step: EffectSettings, intensity: float) -> EffectSettings:
         neutral = FARTHER.get((step.effect, p.name)) if intensity > 1 and p.neutral is None else p.neutral
         if neutral is not None:
             zero = p.unit(neutral)
-            # In the curve's own domain, where `slope` would pass infinity and come back from below.
+            # Clamped to 0 … 1, where the curve is defined: beyond, `slope` would pass infinity and return from below.
             values[p.name] = p.clip(p.value(min(max(zero + intensity * (p.unit(values[p.name]) - zero), 0.0), 1.0)))
     return replace(step, values=values)
 
 
 def play_chain(settings: ChainSettings) -> Play:
-    """Play our effects, by the live code."""
+    """Make a function that plays our effects, by the live code."""
     return lambda x, rate: play_clip(settings, x, rate)
 
 
-def words(settings: ChainSettings) -> str:
-    """Say the effects that are on, with their values."""
+def description(settings: ChainSettings) -> str:
+    """List the enabled effects with their values."""
     on = [step for step in settings.effects if step.enabled]
     return "; ".join(f"{s.effect} {' '.join(f'{k}={v:.4g}' for k, v in s.values.items())}" for s in on) or "nothing"
 
 
-def _own(case: Case, recordings: Sequence[Recording], index: int, seed: int) -> Pair:
-    settings = scaled(draw(stream("own", index, seed), effects_of(case.row)), case.intensity)
-    return played(case, recordings, index, seed, play_chain(settings), words(settings), settings)
+def _ours(condition: Condition, recordings: Sequence[Recording], index: int, seed: int) -> Pair:
+    settings = scaled(draw(stream("own", index, seed), effects_of(condition.effect_set)), condition.intensity)
+    return played(condition, recordings, index, seed, play_chain(settings), description(settings), settings)
 
 
-def _laws(case: Case, recordings: Sequence[Recording], index: int, seed: int) -> Pair:
-    """Laws have no intensity: they are drawn anew, or left out."""
-    variant = chains.draw(stream("laws", index, seed), effects_of(case.row) if case.intensity > 0 else (), 1.0)
-    about = "; ".join(law.kind for law in variant.laws.values()) or "nothing"
-    return played(case, recordings, index, seed, lambda x, rate: variant.play(x, rate).audio, about)
+def _other_effects(condition: Condition, recordings: Sequence[Recording], index: int, seed: int) -> Pair:
+    """Play mixed chains of training's other effects; intensity 0 leaves them out, any other leaves them as drawn."""
+    chain = chains.draw(
+        stream("laws", index, seed), effects_of(condition.effect_set) if condition.intensity > 0 else (), 1.0
+    )
+    about = "; ".join(law.kind for law in chain.laws.values()) or "nothing"
+    return played(condition, recordings, index, seed, lambda x, rate: chain.play(x, rate).audio, about)
 
 
-GENERATORS = {"own": Generator(ROWS, _own), "laws": Generator(ROWS, _laws)}
+GENERATORS = {
+    "ours": Generator(EFFECT_SETS, _ours),
+    "other_effects": Generator(EFFECT_SETS, _other_effects),
+}

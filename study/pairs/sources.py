@@ -1,13 +1,13 @@
-"""What pairs are drawn from: random numbers, recordings by kind, stretches of them, and levels.
+"""What pairs are drawn from: random streams, recordings by kind, stretches of them, and levels.
 
-Each random choice has a stream of its own, a hash of what may change it. Recordings and stretches hang on
-index and seed; an effect's settings on generator, index and seed. So two cases that differ in row,
-intensity, sample rate or mode ask about the same stretches and the same settings: their difference is
-that of the case, not of the draw. Nothing hangs on which process draws, or in which order.
+Each random choice has a stream of its own, keyed by a hash of what may change it. Recordings and stretches
+depend on index and seed; an effect's settings on generator, index and seed. So two conditions that differ in
+effect set, intensity, sample rate or mode use the same stretches and the same settings: a difference between
+them is due to the condition, not to the draw. Nothing depends on which process draws, or in which order.
 
 Levels: inputs are at -23 LUFS (ITU-R BS.1770-4), reference and answer at one loudness of -26 to -14 LUFS,
-drawn for each pair, for matching the reference's level is part of the question; all are lower where a peak
-would pass -1 dBFS. (The paper's generators set peaks instead; see `paper` and `paper_styles`.)
+drawn for each pair, because matching the reference's level is part of the task; all are lower where a peak
+would exceed -1 dBFS. (DeepAFx-ST's generators set peaks instead; see `deepafx_pairs` and `deepafx_styles`.)
 """
 
 import csv
@@ -35,11 +35,9 @@ from ...training.recordings.recordings import (
     two_stretches,
     usable_for_pairs,
 )
-from .case import Audio, Case, Pair
+from .condition import SILENT_LUFS, Audio, Condition, Pair
 
 KINDS = ("speech", "instrument", "mix", "any")
-QUIETEST_LUFS = -60.0
-"""No clip of a pair is quieter."""
 PEAK = 10 ** (-1 / 20)
 LOUDNESS_LUFS = (-26.0, -14.0)
 
@@ -49,14 +47,14 @@ Play = Callable[[Audio, int], Audio]
 
 @dataclass(frozen=True)
 class Generator:
-    """The rows that a generator can be asked for, and how it makes a pair: make(case, recordings, index, seed)."""
+    """A generator's effect sets, and how it makes a pair: make(condition, recordings, index, seed)."""
 
-    rows: tuple[str, ...]
-    make: Callable[[Case, Sequence[Recording], int, int], Pair]
+    effect_sets: tuple[str, ...]
+    make: Callable[[Condition, Sequence[Recording], int, int], Pair]
 
 
 def stream(*key: str | int) -> np.random.Generator:
-    """Give the random numbers that belong to a key."""
+    """Return the random generator that belongs to a key."""
     return np.random.default_rng(int.from_bytes(hashlib.sha256(json.dumps(key).encode()).digest()[:16], "big"))
 
 
@@ -71,11 +69,11 @@ _WORDS = {
 
 @cache
 def kind_of(recording: Recording) -> str:
-    """Tell "speech", "instrument" (one source, a singer too) or "mix" by a MANIFEST.csv, the kind or the folders.
+    """Classify a recording as "speech", "instrument" (one source, including a singer) or "mix".
 
-    A table MANIFEST.csv with columns `path` and `kind` in a folder above the file counts most; then the
-    recording's own kind, as the layouts give it (VCTK and LibriTTS: speech; MUSDB18: mixture is a mix, all
-    else an instrument); then the names of folders, the nearest first. "any" where none of them says it.
+    A table MANIFEST.csv with columns `path` and `kind` in a folder above the file takes precedence; then the
+    recording's own kind, as its layout gives it (VCTK and LibriTTS: speech; MUSDB18: mixture is a mix, all
+    else an instrument); then the names of folders, the nearest first. "any" if none of them tells.
     """
     listed = next((m[recording.path] for p in recording.path.parents[:4] if recording.path in (m := _manifest(p))), "")
     for text in (listed, recording.kind, *(folder.name for folder in recording.path.parents[:4])):
@@ -88,7 +86,7 @@ def kind_of(recording: Recording) -> str:
 
 @cache
 def _manifest(folder: Path) -> dict[Path, str]:
-    """Read the kinds in a folder's MANIFEST.csv, by path; a singing voice is no speech, whatever the table says."""
+    """Read the kinds in a folder's MANIFEST.csv, by path; a singing voice is not speech, whatever the table says."""
     if not (folder / "MANIFEST.csv").is_file():
         return {}
     with open(folder / "MANIFEST.csv", newline="", encoding="utf-8") as file:
@@ -97,11 +95,11 @@ def _manifest(folder: Path) -> dict[Path, str]:
     return {path: "vocals" if "vocals" in path.parts else kind for path, kind in listed.items()}
 
 
-def pool(case: Case, recordings: Sequence[Recording]) -> list[Recording]:
-    """List the recordings that fit a case; NoRecordings if there are none."""
-    fitting = [r for r in recordings if usable_for_pairs(r) and case.kind in ("any", kind_of(r))]
+def pool(condition: Condition, recordings: Sequence[Recording]) -> list[Recording]:
+    """List the recordings that fit a condition; NoRecordings if there are none."""
+    fitting = [r for r in recordings if usable_for_pairs(r) and condition.kind in ("any", kind_of(r))]
     if not fitting:
-        raise NoRecordings(f"none of {len(recordings)} recordings is of kind {case.kind} and lasts 4 s")
+        raise NoRecordings(f"none of {len(recordings)} recordings is of kind {condition.kind} and lasts 4 s")
     return fitting
 
 
@@ -119,20 +117,20 @@ def take(
 ) -> tuple[Audio, Audio, Recording]:
     """Draw a recording and two stretches of it that never overlap, (round(seconds * rate),) each, as on disk.
 
-    A recording shorter than both gives its two halves, each again and again. Whether a stretch is loud
-    enough is decided at one sample rate, so that every rate hears the same stretches.
+    A recording shorter than both gives its two halves, each repeated. Whether a stretch is loud enough is
+    decided at one sample rate, so that every rate gets the same stretches.
     """
     for _ in range(100):
         recording = fitting[int(rng.integers(len(fitting)))]
         places = two_stretches(recording, seconds, rng)
-        if places and min(loudness(recording, place) for place in places) > QUIETEST_LUFS:
+        if places and min(loudness(recording, place) for place in places) > SILENT_LUFS:
             a, b = (np.resize(read_mono(recording, *p, rate), round(seconds * rate)) for p in places)
             return a.astype(np.float64), b.astype(np.float64), recording
     raise NoRecordings(f"no two audible stretches of {seconds:g} s in {len(fitting)} recordings")
 
 
 def loudness(recording: Recording, place: Stretch) -> float:
-    """Measure a stretch in LUFS, at the rate that models work at."""
+    """Measure a stretch in LUFS, at the models' sample rate."""
     return integrated_loudness(read_mono(recording, *place, SAMPLE_RATE).astype(np.float64), SAMPLE_RATE)
 
 
@@ -147,26 +145,26 @@ def crop(recording: Recording, rng: np.random.Generator, frames: int, rate: int)
 # --- pairs ----------------------------------------------------------------------------------------
 
 
-def sources(case: Case, recordings: Sequence[Recording], index: int, seed: int) -> tuple[Audio, Audio, str]:
+def sources(condition: Condition, recordings: Sequence[Recording], index: int, seed: int) -> tuple[Audio, Audio, str]:
     """Draw A and B, 5 s each, at -23 LUFS, and B's group."""
-    fitting = pool(case, recordings)
-    a, b, recording = take(fitting, stream("input", index, seed), WINDOW_S, case.sample_rate)
-    if case.mode == "other":
+    fitting = pool(condition, recordings)
+    a, b, recording = take(fitting, stream("input", index, seed), WINDOW_S, condition.sample_rate)
+    if condition.mode == "other":
         rng = stream("reference", index, seed)
-        a, _, _ = take(others(recording, fitting), rng, WINDOW_S, case.sample_rate)
-    a, b = (delivered([x], case.sample_rate, LUFS)[0] for x in (a, b))
+        a, _, _ = take(others(recording, fitting), rng, WINDOW_S, condition.sample_rate)
+    a, b = (delivered([x], condition.sample_rate, LUFS)[0] for x in (a, b))
     return a, b, recording.group
 
 
 def delivered(clips: Sequence[Audio], rate: int, lufs: float) -> list[Audio]:
-    """Bring clips to one loudness, all of them lower where a peak of one would pass -1 dBFS; silence stays."""
+    """Bring clips to one loudness, all of them lower where a peak of one would exceed -1 dBFS; silence stays."""
     levels = [integrated_loudness(x, rate) for x in clips]
     levelled = [x * 10 ** ((lufs - at) / 20) if np.isfinite(at) else x for x, at in zip(clips, levels, strict=True)]
     return [x * min(1.0, PEAK / max(1e-9, *(np.abs(y).max() for y in levelled))) for x in levelled]
 
 
 def played(
-    case: Case,
+    condition: Condition,
     recordings: Sequence[Recording],
     index: int,
     seed: int,
@@ -174,9 +172,9 @@ def played(
     about: str = "",
     settings: ChainSettings | None = None,
 ) -> Pair:
-    """Make the pair of an effect that any clip can be played through; `settings` get the answer's level."""
-    a, b, group = sources(case, recordings, index, seed)
-    rate, target = case.sample_rate, stream("level", index, seed).uniform(*LOUDNESS_LUFS)
+    """Make the pair of an effect that any clip can be played through; `settings` take on the answer's level."""
+    a, b, group = sources(condition, recordings, index, seed)
+    rate, target = condition.sample_rate, stream("level", index, seed).uniform(*LOUDNESS_LUFS)
     wet = play(b, rate)
     reference, answer = delivered([play(a, rate), wet], rate, target)
     if settings is not None and np.abs(wet).max() > 0:

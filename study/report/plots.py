@@ -14,7 +14,7 @@ Dot = tuple[str, float, float, float]
 
 
 def dots(groups: Mapping[str, Sequence[Dot]], unit: str, zero: float = 0.0) -> str:
-    """Draw means with intervals, one line each, in groups; a dot whose interval holds `zero` is hollow."""
+    """Draw means with intervals, one line each, in groups; a dot whose interval contains `zero` is hollow."""
     values = [v for group in groups.values() for _, *three in group for v in three if np.isfinite(v)]
     if not values:
         return ""
@@ -26,11 +26,11 @@ def dots(groups: Mapping[str, Sequence[Dot]], unit: str, zero: float = 0.0) -> s
         parts.append(f'<text class="strong" x="4" y="{y}">{escape(name)}</text>')
         for label, mean, low, high in group:
             y += 19
-            sure = low > zero or high < zero
+            significant = low > zero or high < zero
             parts.append(f'<text x="{LEFT - 10}" y="{y + 4}" text-anchor="end">{escape(label)}</text>')
             if np.isfinite(low):
                 parts.append(f'<path class="bar" d="M{x(low):.1f} {y}H{x(high):.1f}"/>')
-            kind = "dot" if sure else "dot hollow"
+            kind = "dot" if significant else "dot hollow"
             parts.append(f'<circle class="{kind}" cx="{x(mean):.1f}" cy="{y}" r="4"/>')
     grid = [f'<path class="grid" d="M{x(t):.1f} 8V{y + 12}"/>' for t in ticks]
     grid += [f'<text x="{x(t):.1f}" y="{y + 28}" text-anchor="middle">{t:g}</text>' for t in ticks]
@@ -89,7 +89,7 @@ def _scale(low: float, high: float, begin: float, end: float):
 
 
 def _ticks(low: float, high: float, about: int = 6) -> list[float]:
-    """Give round numbers that reach around low and high."""
+    """Return round numbers that span low to high."""
     span = (high - low) or abs(high) or 1.0
     raw = span / about
     step = next(s for m in (1, 2, 2.5, 5, 10) if (s := m * 10.0 ** np.floor(np.log10(raw))) >= raw * 0.999)

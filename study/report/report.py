@@ -1,6 +1,6 @@
-"""The report: rows, training curves, probes and examples to one HTML page and its Markdown twin.
+"""The report: rows, training curves, probes and examples as one HTML page and its Markdown twin.
 
-It depends on the files alone, so that the same files give the same bytes.
+It depends on files alone: the same files give the same bytes.
 """
 
 import csv
@@ -12,21 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from ..pairs.case import MODES
+from ..pairs.condition import MODES
 from ..run.rows import gather
-from . import page, plots, questions
-from .tables import Cell, Results, Table, title
+from . import page, plots, tables
+from .cells import Cell, Table, title
+from .results import Results
 
 NAME = "How well does each kind of model transfer each effect?"
-FINDINGS = Path(__file__).resolve().parents[2] / "docs" / "study_findings.md"
 SECTIONS = {
-    "The methods, side by side": (questions.headline,),
-    "Can an equaliser and a compressor stand in for other effects?": (questions.chains,),
-    "Every system": (questions.everybody, questions.restraint),
-    "Kinds of sound, sample rates, intensities": (questions.varied,),
-    "Every metric": (questions.every_metric,),
-    "What it costs": (questions.cost,),
-    "Failures": (questions.failures,),
+    "The methods, side by side": (tables.headline,),
+    "Can an equaliser and a compressor stand in for other effects?": (tables.chains,),
+    "Every system": (tables.all_systems, tables.harm),
+    "Kinds of sound, sample rates, intensities": (tables.varied,),
+    "Every metric": (tables.every_metric,),
+    "What it costs": (tables.cost,),
+    "Failures": (tables.failures,),
 }
 
 
@@ -35,39 +35,40 @@ def write(
 ) -> tuple[Path, Path]:
     """Write the page and its Markdown twin; returns both paths.
 
-    Raises FileNotFoundError and ValueError for rows, findings or probes that are not there or no such thing.
+    places: folders of runs, or files of rows; models: folder of trainings, for their curves; findings: hand-written
+    Markdown that opens the page; probe: result of `afx-study linear-probe` (default: probe.json beside the rows).
+    Raises FileNotFoundError and ValueError for rows, findings or probes that do not exist or are malformed.
     """
     rows = gather(places)
     folders = [p if p.is_dir() else p.parent for p in places]
     results, curves = Results(rows), training_curves(models)
     probed = _probed(probe, folders)
-    tables = {name: [t for ask in asks for t in ask(results)] for name, asks in SECTIONS.items()}
-    tables["What it costs"] = questions.budgets(curves) + tables["What it costs"]
-    tables["What style encoders hear"] = _probe_tables(probed) if probed else []
-    tables["Where the numbers come from"] = _provenance(rows, folders)
-    tables = {name: found for name, found in tables.items() if found}
+    found = {name: [t for make in makers for t in make(results)] for name, makers in SECTIONS.items()}
+    found["What it costs"] = tables.budgets(curves) + found["What it costs"]
+    found["What style encoders know"] = _probe_tables(probed) if probed else []
+    found["Where the numbers come from"] = _provenance(rows, folders)
+    found = {name: there for name, there in found.items() if there}
     pictures = {
         "The methods, side by side": improvement_plot(results),
         "What it costs": curve_plot(curves) + cost_plot(results),
         "Kinds of sound, sample rates, intensities": varied_plot(results),
     }
-    text = _findings(findings)
+    text = _without_heading(findings.read_text(encoding="utf-8")) if findings else ""
     output.parent.mkdir(parents=True, exist_ok=True)
-    inner = {name: pictures.get(name, "") + "".join(map(page.table_html, found)) for name, found in tables.items()}
-    if heard := _examples(folders):
-        inner["Listen"] = heard
+    inner = {name: pictures.get(name, "") + "".join(map(page.table_html, there)) for name, there in found.items()}
+    if examples := _examples(folders):
+        inner["Listen"] = examples
     output.write_text(page.document(NAME, page.prose(text), list(inner.items())), encoding="utf-8")
     twin = output.with_suffix(".md")
-    parts = [f"## {name}\n\n" + "\n".join(map(page.table_markdown, found)) for name, found in tables.items()]
-    twin.write_text("\n".join([f"# {NAME}\n", text.strip() + "\n", *parts]), encoding="utf-8")
+    parts = [f"## {name}\n\n" + "\n".join(map(page.table_markdown, there)) for name, there in found.items()]
+    opening = [text.strip() + "\n"] if text else []
+    twin.write_text("\n".join([f"# {NAME}\n", *opening, *parts]), encoding="utf-8")
     return output, twin
 
 
-def _findings(path: Path | None) -> str:
-    """Read what was written by hand; its own first heading makes room for the page's."""
-    if path is None and not FINDINGS.is_file():
-        return "*No findings were written yet.*\n"
-    lines = (path or FINDINGS).read_text(encoding="utf-8").splitlines()
+def _without_heading(markdown: str) -> str:
+    """Remove a first-level heading at the beginning: the page has its own."""
+    lines = markdown.splitlines()
     return "\n".join(lines[1:] if lines and lines[0].startswith("# ") else lines)
 
 
@@ -89,7 +90,7 @@ def training_curves(models: Path) -> dict[str, list[dict[str, float]]]:
 
 
 def curve_plot(curves: dict[str, list[dict[str, float]]]) -> str:
-    """Draw validation over processor minutes, a plot for each thing that several trainings log."""
+    """Draw validation over processor minutes, one plot for each metric that several trainings log."""
     keys = sorted({k for points in curves.values() for k in points[-1] if k.startswith("validation")})
     wanted = [k for k in keys if "stft" in k or k.endswith("loss")] or keys[:1]
     drawn = []
@@ -103,25 +104,25 @@ def curve_plot(curves: dict[str, list[dict[str, float]]]) -> str:
 
 
 def improvement_plot(results: Results) -> str:
-    """Draw what each method gains on each row of the base case, both modes together."""
-    base = results.cases(questions.is_base)
+    """Draw the improvement of each method on each effect set, our own effects, both modes together."""
+    base = results.conditions(tables.is_base)
     groups = {}
-    for row in dict.fromkeys(c.row for c in base if c.row != "none"):
-        cases = [c for c in base if c.row == row]
-        found = [(s, results.gain(s, cases)) for s in (*questions.BUDGETED, "ours", "match_eq_50")]
+    for row in dict.fromkeys(c.effect_set for c in base if c.effect_set != "none"):
+        conditions = [c for c in base if c.effect_set == row]
+        found = [(s, results.gain(s, conditions)) for s in (*tables.BUDGETED, "ours", "match_eq_50")]
         points = [(title(s), *(100 * v for v in (f.mean, f.low, f.high))) for s, f in found if f and f.share]
         if points:
             groups[f"{row}, either recording"] = points
-    return plots.dots(groups, "change against only setting the loudness, % (hollow: not sure)")
+    return plots.dots(groups, "change against only setting the loudness, % (hollow: not significant)")
 
 
 def varied_plot(results: Results) -> str:
-    """Draw the gain over the intensity."""
+    """Draw the improvement over the intensity."""
     series: dict[str, list[tuple[float, float]]] = {}
-    cases = results.cases(lambda c: questions.is_base(replace(c, intensity=1.0)) and c.mode == MODES[0])
-    asked = {c.row for c in cases if c.intensity != 1}
-    for intensity in sorted({c.intensity for c in cases if c.row in asked}):
-        mine = [c for c in cases if c.intensity == intensity and c.row in asked]
+    conditions = results.conditions(lambda c: tables.is_base(replace(c, intensity=1.0)) and c.mode == MODES[0])
+    varied = {c.effect_set for c in conditions if c.intensity != 1}
+    for intensity in sorted({c.intensity for c in conditions if c.effect_set in varied}):
+        mine = [c for c in conditions if c.intensity == intensity and c.effect_set in varied]
         for system in ("match_eq_50", "matcher", "ad", "spsa", "response", "ours"):
             if found := results.gain(system, mine):
                 series.setdefault(title(system), []).append((intensity, 100 * found.mean))
@@ -130,11 +131,11 @@ def varied_plot(results: Results) -> str:
 
 
 def cost_plot(results: Results) -> str:
-    """Draw what is gained over what it costs."""
-    cases = results.cases(lambda c: questions.is_base(c) and c.row != "none")
+    """Draw the improvement over the cost."""
+    conditions = results.conditions(lambda c: tables.is_base(c) and c.effect_set != "none")
     series = {}
-    for system, factors in questions.real_time_factors(results.rows).items():
-        found = results.gain(system, cases)
+    for system, factors in tables.real_time_factors(results.rows).items():
+        found = results.gain(system, conditions)
         if found and found.share and system not in ("nothing", "loudness"):
             series[title(system)] = [(float(np.median(factors)), 100 * found.mean)]
     return plots.lines(series, "real-time factor on one core", "change against only loudness, %", log_x=True)
@@ -163,18 +164,18 @@ def _probe_tables(probed: dict[str, Any]) -> list[Table]:
         f"Logistic regression on {probed['train']} clips, {probed['test']} others from other recordings; "
         f"{len(styles)} styles, chance {1 / len(styles):.0%}. Intervals over recordings."
     )
-    tables = [Table("Linear probes", about, ["heard by", "numbers", "accuracy", "macro-F1"], rows)]
+    tables = [Table("Linear probes", about, ["encoder", "numbers", "accuracy", "macro-F1"], rows)]
     for name, e in probed["encoders"].items():
         lines = [
             [Cell(style), *(Cell(str(n), best=i == j) for j, n in enumerate(counts))]
             for i, (style, counts) in enumerate(zip(styles, e["confusion"], strict=True))
         ]
-        tables.append(Table(f"Confusions, {name}", "Clips; lines: true style.", ["true \\ said", *styles], lines))
+        tables.append(Table(f"Confusions, {name}", "Clips; lines: true style.", ["true \\ predicted", *styles], lines))
     return tables
 
 
 def _provenance(rows: Sequence[dict[str, Any]], folders: Sequence[Path]) -> list[Table]:
-    """Say seeds, versions, machines, recordings and models."""
+    """List seeds, versions, machines, recordings and models."""
 
     def all_of(values) -> str:
         return ", ".join(dict.fromkeys(str(v) for v in values))
@@ -193,19 +194,19 @@ def _provenance(rows: Sequence[dict[str, Any]], folders: Sequence[Path]) -> list
             models.setdefault(title(row["system"].split(":")[0]), set()).add(row["model"])
     facts = {
         "rows": str(len(rows)),
-        "recordings (groups) that were cut from": str(len({r["recording"] for r in rows if r["recording"]})),
+        "recordings (groups) used": str(len({r["recording"] for r in rows if r["recording"]})),
         "hash of all test recordings": all_of(r["recordings"]["all"] for r in rows),
         "seed": all_of(r["seed"] for r in rows),
         "machine": machines or "unknown",
         **{f"version of {p}": all_of(v) for p, v in versions.items()},
         **{f"model of {s}": all_of(sorted(digests)) for s, digests in sorted(models.items())},
     }
-    about = "Every row says these of itself, and the hashes of the files it was cut from; run.json lists all files."
+    about = "Every row holds these, and the hashes of the files it was cut from; run.json lists all files."
     return [Table("Provenance", about, ["what", "which"], [[Cell(k), Cell(v)] for k, v in facts.items()])]
 
 
 def _examples(folders: Sequence[Path]) -> str:
-    """Embed what `afx-study run --examples` rendered."""
+    """Embed the examples of `afx-study run --examples`."""
     parts = []
     for listing in (p for f in dict.fromkeys(folders) if (p := f / "examples" / "examples.json").is_file()):
         for example in json.loads(listing.read_text()):

@@ -1,7 +1,8 @@
-"""What an encoder hears of style: linear probes, as DeepAFx-ST asked them of its own.
+"""Linear probes: what encoders know of style, as in DeepAFx-ST.
 
-Clips of seven styles (`styles_corrected`: the paper's five, and driven and spacious), described by an
-encoder; logistic regression on some recordings, scored on others.
+Clips of seven styles (`deepafx_styles_corrected`: the paper's five, and driven and spacious) as an encoder's
+embeddings; logistic regression on some recordings, tested on others. Written here and not taken from
+scikit-learn, which would be a dependency of 40 MB for thirty lines.
 """
 
 import json
@@ -19,7 +20,7 @@ from ...training.network import Encoder, Size
 from ...training.recordings.recordings import Recording
 from ..metrics.audio import matched, mel_levels_db
 from ..pairs import generators
-from ..pairs.case import Audio, Case
+from ..pairs.condition import Audio, Condition
 from ..systems import registry
 from ..systems.registry import loaded
 
@@ -34,17 +35,17 @@ Describe = Callable[[Audio], np.ndarray]
 def probe(
     recordings: Sequence[Recording], models: Path, output: Path, train: int = 300, test: int = 100, seed: int = 7
 ) -> dict[str, Any]:
-    """Probe every encoder there is, write the results as JSON, and return them.
+    """Probe every encoder that exists, write the results as JSON, and return them.
 
-    Recordings on the two sides are of different groups. Raises ValueError for fewer than two groups.
+    Training and test recordings are of different groups. Raises ValueError for fewer than two groups.
     """
     left, right = sides(recordings, seed)
-    heard = draw(left, train, seed), draw(right, test, seed + 1)
+    clips = draw(left, train, seed), draw(right, test, seed + 1)
     found = {}
     with one_thread():
-        for name, describe in encoders(models, [x for x, _, _ in heard[0]]).items():
-            x, y = (np.array([describe(clip) for clip, _, _ in side]) for side in heard)
-            found[name] = assess(x, *_labels(heard[0]), y, *_labels(heard[1]))
+        for name, describe in encoders(models, [x for x, _, _ in clips[0]]).items():
+            x, y = (np.array([describe(clip) for clip, _, _ in side]) for side in clips)
+            found[name] = assess(x, *_labels(clips[0]), y, *_labels(clips[1]))
     result = {"styles": STYLES, "train": train, "test": test, "seed": seed, "encoders": found}
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(result, indent=1) + "\n")
@@ -53,7 +54,7 @@ def probe(
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Have torch use one thread: these sums are small, and two threads on a busy machine take ten times as long."""
+    """Let torch use one thread: on small problems two threads take ten times as long on a busy machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -63,7 +64,7 @@ def one_thread() -> Iterator[None]:
 
 
 def summary(result: dict[str, Any]) -> str:
-    """Say the accuracies, a line each."""
+    """Format the accuracies, one line each."""
     return "\n".join(
         f"{name:32} {e['accuracy']:5.0%} [{e['accuracy_interval'][0]:.0%}, {e['accuracy_interval'][1]:.0%}]"
         for name, e in result["encoders"].items()
@@ -77,19 +78,19 @@ def sides(recordings: Sequence[Recording], seed: int) -> tuple[list[Recording], 
     """Split recordings by groups: most to train on, some to test; the same ones for the same seed."""
     groups = sorted({r.group for r in recordings})
     if len(groups) < 2:
-        raise ValueError(f"probes need recordings of two groups at least, not {len(groups)}; give a larger folder")
+        raise ValueError(f"probes need recordings of at least two groups, not {len(groups)}; give a larger folder")
     order = np.random.default_rng(seed).permutation(len(groups))
     aside = {groups[i] for i in order[: max(1, round(TEST_SHARE * len(groups)))]}
     return [r for r in recordings if r.group not in aside], [r for r in recordings if r.group in aside]
 
 
 def draw(recordings: Sequence[Recording], count: int, seed: int) -> list[tuple[Audio, int, str]]:
-    """Draw clips in styles by turns: sound at 48 kHz and -23 LUFS, the style's number, the recording's group."""
+    """Draw clips in all styles in turn: audio at 48 kHz and -23 LUFS, index of the style, group of the recording."""
     clips = []
     for i in range(count):
         style = i % len(STYLES)
         pair = generators.draw_pair(
-            Case("styles_corrected", STYLES[style], sample_rate=SAMPLE_RATE), recordings, i, seed
+            Condition("deepafx_styles_corrected", STYLES[style], sample_rate=SAMPLE_RATE), recordings, i, seed
         )
         clips.append((matched(pair.reference, SAMPLE_RATE), style, pair.recording))
     return clips
@@ -103,11 +104,11 @@ def _labels(clips: Sequence[tuple[Audio, int, str]]) -> tuple[np.ndarray, list[s
 
 
 def encoders(models: Path, clips: Sequence[Audio]) -> dict[str, Describe]:
-    """List what describes a clip; `clips` are for the random encoder's normalisation."""
-    predictor = loaded(registry.ours_folder(models))
+    """List the encoders by name; `clips` are for the random encoder's normalisation."""
+    model = loaded(registry.ours_folder(models))
     found: dict[str, Describe] = {
-        "ours, embedding": lambda x: predictor.analyse(x, SAMPLE_RATE).embedding,
-        "ours, statistics": lambda x: predictor.analyse(x, SAMPLE_RATE).statistics,
+        "ours, embedding": lambda x: model.analyse(x, SAMPLE_RATE).embedding,
+        "ours, statistics": lambda x: model.analyse(x, SAMPLE_RATE).statistics,
         "log-mel, mean and deviation": log_mel,
         "random encoder, embedding": _embedding(random_encoder(clips)),
     }
@@ -121,7 +122,7 @@ def encoders(models: Path, clips: Sequence[Audio]) -> dict[str, Describe]:
 
 
 def log_mel(x: Audio) -> np.ndarray:
-    """Give the mean and the standard deviation over time of 64 mel bands in dB, (128,)."""
+    """Return the mean and the standard deviation over time of 64 mel bands in dB, (128,)."""
     level = mel_levels_db(x, SAMPLE_RATE)
     return np.concatenate([level.mean(0), level.std(0)])
 
@@ -161,35 +162,35 @@ def _embedding(encoder: Encoder) -> Describe:
 def assess(
     x: np.ndarray, style: np.ndarray, groups: Sequence[str], y: np.ndarray, truth: np.ndarray, others: Sequence[str]
 ) -> dict[str, Any]:
-    """Fit on x (clips, size), score on y: accuracy and macro-F1 with bootstrap intervals over groups, confusions."""
+    """Fit on x (clips, size), test on y: accuracy and macro-F1 with bootstrap intervals over groups, confusions."""
     mean, scale = x.mean(0), x.std(0) + 1e-6
     x, y = (x - mean) / scale, (y - mean) / scale
-    said = predict(fit(x, style, _penalty(x, style, groups)), y)
+    found = predict(fit(x, style, _penalty(x, style, groups)), y)
     confusion = np.zeros((len(STYLES), len(STYLES)), int)
-    np.add.at(confusion, (truth, said), 1)
+    np.add.at(confusion, (truth, found), 1)
     names = sorted(set(others))
     members = [np.flatnonzero([g == name for g in others]) for name in names]
     rng, accuracies, scores = np.random.default_rng(0), [], []
     for _ in range(1000):
         drawn = np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
-        accuracies.append(float(np.mean(said[drawn] == truth[drawn])))
-        scores.append(macro_f1(truth[drawn], said[drawn]))
+        accuracies.append(float(np.mean(found[drawn] == truth[drawn])))
+        scores.append(macro_f1(truth[drawn], found[drawn]))
     return {
         "size": x.shape[1],
-        "accuracy": float(np.mean(said == truth)),
-        "macro_f1": macro_f1(truth, said),
+        "accuracy": float(np.mean(found == truth)),
+        "macro_f1": macro_f1(truth, found),
         "accuracy_interval": np.quantile(accuracies, [0.025, 0.975]).tolist(),
         "macro_f1_interval": np.quantile(scores, [0.025, 0.975]).tolist(),
         "confusion": confusion.tolist(),
     }
 
 
-def macro_f1(truth: np.ndarray, said: np.ndarray) -> float:
-    """Average the F1 scores of the styles that are there."""
+def macro_f1(truth: np.ndarray, found: np.ndarray) -> float:
+    """Average the F1 scores of the styles that occur."""
     scores = []
     for style in np.unique(truth):
-        hits = np.sum((truth == style) & (said == style))
-        scores.append(2 * hits / (np.sum(truth == style) + np.sum(said == style)))
+        hits = np.sum((truth == style) & (found == style))
+        scores.append(2 * hits / (np.sum(truth == style) + np.sum(found == style)))
     return float(np.mean(scores))
 
 
@@ -212,7 +213,7 @@ def fit(x: np.ndarray, style: np.ndarray, penalty: float) -> nn.Linear:
 
 
 def predict(model: nn.Linear, x: np.ndarray) -> np.ndarray:
-    """Name the likeliest style of each row."""
+    """Return the most probable style of each row."""
     with torch.no_grad():
         return model(torch.from_numpy(x.astype(np.float32))).argmax(1).numpy()
 

@@ -1,4 +1,4 @@
-"""Where a row comes from: versions, the machine, hashes of recordings and models."""
+"""Provenance of rows: versions, the machine, hashes of recordings and models."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ PACKAGES = ("afx-live", "numpy", "torch", "numba", "onnxruntime-gpu", "onnxrunti
 
 @cache
 def versions() -> dict[str, str | None]:
-    """Name the versions of what makes a result; None for SoX where it is not installed."""
+    """List the versions of everything that affects a result; None for SoX where it is not installed."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -37,7 +37,7 @@ def _sox() -> str | None:
 
 
 def machine() -> dict[str, str | int | None]:
-    """Describe the machine; times in rows hold for it only."""
+    """Describe the machine, for the times in rows."""
     model = platform.processor() or platform.machine()
     if sys.platform == "linux":
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -46,7 +46,7 @@ def machine() -> dict[str, str | int | None]:
 
 
 class Hashes:
-    """SHA-256 of recordings: each file is read once in a process. `whole` stands for all of them together."""
+    """SHA-256 of recordings; each file is read once in a process. `whole` is the hash of all of them together."""
 
     def __init__(self, recordings: Sequence[Recording]) -> None:
         self._recordings = recordings
@@ -54,18 +54,18 @@ class Hashes:
         self.whole = hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in pairs).encode()).hexdigest()
 
     def all_files(self) -> dict[str, str]:
-        """Give every file's name (folder and file) and hash."""
+        """Return every file's name (folder and file) and hash."""
         return self.of(self._recordings)
 
     def of(self, recordings: Iterable[Recording]) -> dict[str, str]:
-        """Give the names and hashes of some recordings' files."""
+        """Return the names and hashes of some recordings' files."""
         paths = {part.path for r in recordings for part in r.parts or (r,)}
         return {f"{path.parent.name}/{path.name}": file_hash(path) for path in sorted(paths)}
 
 
 @cache
 def file_hash(path: Path) -> str:
-    """Give a file's SHA-256."""
+    """Return a file's SHA-256."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
@@ -74,11 +74,11 @@ def file_hash(path: Path) -> str:
 
 
 def model_hash(name: str, models: Path) -> str | None:
-    """Give the hash of what a system has learned: a checkpoint, or a model's description; None for the others.
+    """Return the hash of a learned system's checkpoint, or of its model's description; None for the others.
 
     (A model's description holds the hashes of its graphs.)
     """
     base, _ = registry.parse(name)
     if base in registry.TRAININGS:
         return file_hash(registry.checkpoint(models, base))
-    return file_hash(registry.ours_folder(models) / "model.json") if base in registry.OURS else None
+    return file_hash(registry.ours_folder(models) / "model.json") if base == "ours" else None

@@ -1,13 +1,14 @@
-"""The study's rows: JSON lines that a cut-off run leaves whole, each with a key of its own.
+"""The study's rows: JSON lines that an interrupted run leaves complete, each with a key of its own.
 
-A run's folder holds `rows.jsonl`, and while it goes on one `rows-<rank>.jsonl` of each process. A row:
+A run's folder holds `rows.jsonl`, and during the run one `rows-<rank>.jsonl` for each process. A row:
 
-    {"case": {…}, "index": 3, "seed": 7, "system": "ad", "scores": {"stft": 0.41, "pesq": null, …},
+    {"condition": {…}, "index": 3, "seed": 7, "system": "ad", "scores": {"stft": 0.41, "pesq": null, …},
      "failed": null, "unmeasured": {}, "seconds": 0.21, "audio_s": 5.0, "recording": "vctk_p360",
      "about": "…", "versions": {…}, "recordings": {"file.flac": sha256}, "model": sha256 or null}
 
-`seconds` is the processor time of the answer alone, on one core. `not_applicable`, where it is there, says why a
-system has no answer: the oracle, where nobody knows the settings.
+`seconds` is the processor time of the answer alone, on one core. `not_applicable`, where present, is the reason
+why a system has no answer: the oracle, where the settings are unknown. Rows of earlier versions, with "case" and
+"row" in place of "condition" and "effect_set", are read as rows of today.
 """
 
 import json
@@ -18,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..pairs.case import Case
+from ..pairs.condition import Condition
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -26,48 +27,54 @@ Key = tuple[Any, ...]
 ROWS = "rows.jsonl"
 
 
-def key(case: Case, index: int, seed: int, system: str) -> Key:
-    """Name a row: whoever computes it gets the same."""
-    return (*asdict(case).values(), index, seed, system)
+def key(condition: Condition, index: int, seed: int, system: str) -> Key:
+    """Return the key of a row: the same one wherever it is computed."""
+    return (*asdict(condition).values(), index, seed, system)
 
 
 def key_of(row: Row) -> Key:
-    """Name a row that was read."""
-    return key(Case(**row["case"]), row["index"], row["seed"], row["system"])
+    """Return the key of a row that was read."""
+    return key(Condition.of(row["condition"]), row["index"], row["seed"], row["system"])
 
 
 def line(row: Row) -> str:
-    """Write a row as a line; NaN and Inf, which JSON has not, are not allowed: ValueError."""
+    """Write a row as a line; ValueError for NaN and Inf, which JSON does not have."""
     return json.dumps(row, allow_nan=False) + "\n"
 
 
 def read(path: Path) -> list[Row]:
-    """Read a file of rows, packed by xz or not; a last line that was not finished is dropped.
+    """Read a file of rows, compressed by xz or not; an unfinished last line is dropped.
 
-    ValueError for any other that is no row.
+    Raises ValueError for any other line that is not a row.
     """
     with lzma.open(path, "rt") if path.suffix == ".xz" else open(path) as file:
         lines = file.read().split("\n")
     rows = []
     for i, text in enumerate(lines[:-1]):  # what follows the last newline was being written when the run ended
         try:
-            row = json.loads(text)
-            key_of(row)
+            rows.append(_present(json.loads(text)))
         except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{path}, line {i + 1} is no row of the study ({error}); take it out") from None
-        rows.append(row)
+            raise ValueError(f"{path}, line {i + 1} is not a row of the study ({error}); remove it") from None
     return rows
+
+
+def _present(row: Row) -> Row:
+    """Bring a row to today's names."""
+    condition = Condition.of(row["condition"] if "condition" in row else row["case"])
+    row = {"condition": asdict(condition), **{k: v for k, v in row.items() if k not in ("condition", "case")}}
+    key_of(row)
+    return row
 
 
 def read_folder(folder: Path) -> dict[Key, Row]:
     """Read all rows of a run, merged or not; of two with one key the later one counts."""
     parts = [(path, _read_if_there(path)) for path in _parts(folder)]
-    whole = _read_if_there(folder / ROWS)  # after the parts: what a merge takes out of them, it has put in here
+    whole = _read_if_there(folder / ROWS)  # after the parts: what a merge removes from them, it has added here
     return {key_of(row): row for rows in (whole, *(rows for _, rows in parts)) for row in rows}
 
 
 def merge(folder: Path) -> dict[Key, Row]:
-    """Bring all rows of a run into `rows.jsonl`, sorted, and take the processes' own files away."""
+    """Merge all rows of a run into `rows.jsonl`, sorted, and remove the processes' own files."""
     parts = _parts(folder)
     found = read_folder(folder)
     if parts:
@@ -82,7 +89,7 @@ def merge(folder: Path) -> dict[Key, Row]:
 def gather(places: Iterable[Path]) -> list[Row]:
     """Read the rows of several files and folders, sorted; the same row in two places counts once.
 
-    Raises FileNotFoundError for a place that is none, ValueError where there are no rows at all.
+    Raises FileNotFoundError for a place that does not exist, ValueError where there are no rows at all.
     """
     found: dict[Key, Row] = {}
     places = list(places)

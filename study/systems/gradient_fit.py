@@ -1,7 +1,7 @@
-"""Gradient descent on a chain's settings for one clip: to imitate a known answer, or to refine a prediction.
+"""Gradient descent on a chain's settings for one clip, towards a known answer: the ceiling of our effects.
 
-The chain is played as live plays it: what leaves the equaliser is brought to -23 LUFS, and so is what
-leaves the chain. Both levels are solved inside the loss, so no step of the descent goes into them.
+The chain is played as live: the equaliser's output is brought to -23 LUFS, and so is the chain's. Both levels are
+solved inside the loss, so that no step of the descent is spent on them.
 """
 
 from collections.abc import Callable, Collection
@@ -11,18 +11,20 @@ from itertools import takewhile
 import numpy as np
 import torch
 
-from ...chain import CANONICAL, ChainParameters, ChainSettings, EffectSettings
+from ...chain import CANONICAL, ChainParameters, ChainSettings, EffectSettings, play_clip
 from ...dsp.loudness import ABSOLUTE_GATE, OFFSET, RELATIVE_GATE, k_weighting
+from ...training.audio_losses import mr_stft_error
 from ...training.priors import NOT_LEARNED
 from ..metrics.audio import MATCHED_LUFS, Audio, matched, matched_stft_error
-from ..pairs.case import Pair
-from .rule_matcher import level_for, play, rule_settings
+from ..pairs.condition import Pair
+from .playing import constrained, level_for
+from .rule_matcher import rule_settings
 
-EDGE = 0.01
-"""Units are kept this far inside (0, 1) at the start: at its end a sigmoid has no slope."""
+MARGIN = 0.01
+"""Unit parameters start this far inside (0, 1): at its ends a sigmoid has no slope."""
 WINDOWS = (128, 512, 2048, 8192)
 STEPS = 60
-RATE = 0.1
+LEARNING_RATE = 0.1
 GENTLE = {
     "compressor": {"threshold_db": -20.0, "ratio": 1.3},
     "distortion": {"drive_db": 6.0, "mix": 0.1},
@@ -36,7 +38,7 @@ STRONG = {
 
 
 class Loudness:
-    """K-weighted level over the blocks of a clip that BS.1770's gates let through, differentiable."""
+    """Differentiable loudness: K-weighted power over the blocks of a clip that pass BS.1770's gates."""
 
     def __init__(self, x: Audio, sample_rate: float) -> None:
         self._size, self._hop = 1 << (len(x) + 4096).bit_length(), round(sample_rate / 10)
@@ -53,30 +55,30 @@ class Loudness:
         self._weight = torch.from_numpy((weight / weight.sum()).astype(np.float32))
 
     def _hops(self, y: torch.Tensor) -> torch.Tensor:
-        heard = torch.fft.irfft(torch.fft.rfft(y, self._size) * self._k, self._size)
-        return heard[:, : y.shape[1] // self._hop * self._hop].unflatten(1, (-1, self._hop)).square().mean(2)
+        weighted = torch.fft.irfft(torch.fft.rfft(y, self._size) * self._k, self._size)
+        return weighted[:, : y.shape[1] // self._hop * self._hop].unflatten(1, (-1, self._hop)).square().mean(2)
 
-    def level(self, y: torch.Tensor) -> torch.Tensor:
+    def to_level(self, y: torch.Tensor) -> torch.Tensor:
         """Bring clips (batch, frames) to -23 LUFS."""
         power = (self._hops(y) * self._weight).sum(1) + 1e-12
         return y * torch.sqrt(10 ** ((MATCHED_LUFS - OFFSET) / 10) / power)[:, None]
 
 
-class Player:
-    """The effects of a chain that are on, at one clip x (frames,): logits of their parameters in, audio out."""
+class FittedChain:
+    """The enabled effects of a chain on one clip x (frames,): logits of their parameters in, audio out."""
 
     def __init__(self, x: Audio, sample_rate: float, settings: ChainSettings) -> None:
         self._settings, self._rate = settings, float(sample_rate)
-        on = [s for s in settings.effects if s.enabled]
-        first = tuple(s.effect for s in takewhile(lambda s: s.effect == "equaliser", on))
-        self.chain = ChainParameters(tuple(s.effect for s in on))
-        self._late = settings.latency
-        self._tone, self._rest = ChainParameters(first), ChainParameters(self.chain.order[len(first) :])
+        enabled = [s for s in settings.effects if s.enabled]
+        first = tuple(s.effect for s in takewhile(lambda s: s.effect == "equaliser", enabled))
+        self.chain = ChainParameters(tuple(s.effect for s in enabled))
+        self._latency = settings.latency
+        self._equaliser, self._rest = ChainParameters(first), ChainParameters(self.chain.order[len(first) :])
         x = matched(x, sample_rate)
         self._x = torch.from_numpy(x.astype(np.float32))[None]
         self._loudness = Loudness(x, sample_rate)
-        params = [(s, p) for s, e in zip(on, self.chain.effects, strict=True) for p in e.params]
-        unit = torch.tensor([np.clip(p.unit(s.values[p.name]), EDGE, 1 - EDGE) for s, p in params])
+        params = [(s, p) for s, e in zip(enabled, self.chain.effects, strict=True) for p in e.params]
+        unit = torch.tensor([np.clip(p.unit(s.values[p.name]), MARGIN, 1 - MARGIN) for s, p in params])
         self.start = torch.logit(unit.float())
         self._kept = torch.tensor([s.values[p.name] for s, p in params])
         self._free = torch.tensor([(s.effect, p.name) not in NOT_LEARNED for s, p in params])
@@ -90,25 +92,25 @@ class Player:
     def play(self, logits: torch.Tensor) -> torch.Tensor:
         """Play the clip: (1, frames), at -23 LUFS."""
         values, y = self.values(logits), self._x[:, None]
-        split = sum(len(e.params) for e in self._tone.effects)
-        if self._tone.order:
-            y = self._loudness.level(self._tone.process(y, self._rate, values[:, :split])[:, 0])[:, None]
+        split = sum(len(e.params) for e in self._equaliser.effects)
+        if self._equaliser.order:
+            y = self._loudness.to_level(self._equaliser.process(y, self._rate, values[:, :split])[:, 0])[:, None]
         if self._rest.order:
             y = self._rest.process(y, self._rate, values[:, split:])
-        late = self._late  # as `play_clip` does
-        return self._loudness.level(torch.nn.functional.pad(y[:, 0, late:], (0, late)))
+        latency = self._latency  # compensated, as `play_clip` does
+        return self._loudness.to_level(torch.nn.functional.pad(y[:, 0, latency:], (0, latency)))
 
     def settings(self, logits: torch.Tensor) -> ChainSettings:
-        """Give the whole chain's settings; what was off stays off."""
+        """Return the whole chain's settings; disabled effects stay disabled."""
         made = self.chain.settings(self.values(logits)[0].double().numpy(), [True] * len(self.chain.order))
         steps = {s.effect: s for s in made.effects}
         return replace(self._settings, effects=tuple(steps.get(s.effect, s) for s in self._settings.effects))
 
 
-def descend(
-    loss: Callable[[torch.Tensor], torch.Tensor], start: torch.Tensor, steps: int, rate: float = RATE
+def minimise(
+    loss: Callable[[torch.Tensor], torch.Tensor], start: torch.Tensor, steps: int, rate: float = LEARNING_RATE
 ) -> tuple[torch.Tensor, float]:
-    """Go down from start by Adam, its rate falling as a cosine; give the best point met, and its loss."""
+    """Minimise a loss from `start` by Adam, its rate falling as a cosine; return the best point met, and its loss."""
     at = start.clone().requires_grad_()
     optimiser = torch.optim.Adam([at], rate, betas=(0.9, 0.95))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, 0.1 * rate)
@@ -128,67 +130,45 @@ def descend(
     return best, lowest
 
 
-# --- the ceiling ----------------------------------------------------------------------------------
-
-
-def _spectra(y: torch.Tensor) -> list[torch.Tensor]:
-    return [
-        torch.stft(y, size, size // 2, window=torch.hann_window(size), return_complex=True).abs().clamp(min=1e-4)
-        for size in WINDOWS
-        if y.shape[1] > size // 2
-    ]
-
-
 @torch.inference_mode(False)
 @torch.enable_grad()
-def imitate(pair: Pair, allowed: Collection[str] = CANONICAL, steps: int = STEPS) -> ChainSettings:
-    """Fit the canonical chain to the answer itself: the nearest that our effects came to it, a row's ceiling.
+def fit_to_answer(pair: Pair, allowed: Collection[str] = CANONICAL, steps: int = STEPS) -> ChainSettings:
+    """Fit the canonical chain to the answer itself: the nearest that our effects come to it.
 
-    From a gentle and a strong start, `steps` of descent each on the STFT error; where the true settings
-    are known, they stand for election too. The nearest by `matched_stft_error` is given, without the
-    effects that it is nearer without; its level is solved for the reference.
+    From a gentle and a strong start, `steps` of descent each on the STFT error; the true settings, where they are
+    known, are a further candidate. Returns the candidate with the least `matched_stft_error`, without the
+    effects that it is nearer without.
     """
     x, rate = pair.input, pair.sample_rate
     goal = torch.from_numpy(matched(pair.answer, rate).astype(np.float32))[None]
-    wanted = _spectra(goal)
-    ruled = rule_settings(x, pair.answer, rate, [e for e in allowed if e == "equaliser"], cautious=False)
+    windows = [size for size in WINDOWS if len(x) > size // 2]
+    by_rules = rule_settings(x, pair.answer, rate, [e for e in allowed if e == "equaliser"], cautious=False)
 
-    def loss(player: Player, logits: torch.Tensor) -> torch.Tensor:
-        errors = [
-            (p.log() - q.log()).abs().mean() + (p - q).abs().mean()
-            for p, q in zip(_spectra(player.play(logits)), wanted, strict=True)
-        ]
-        return torch.stack(errors).mean()
+    def loss(fitted: FittedChain, logits: torch.Tensor) -> torch.Tensor:
+        return mr_stft_error(fitted.play(logits), goal, windows)[0]
 
     def distance(settings: ChainSettings) -> float:
-        return matched_stft_error(play(level_for(settings, x, pair.reference, rate), x, rate), pair.answer, rate)
+        return matched_stft_error(play_clip(level_for(settings, x, pair.reference, rate), x, rate), pair.answer, rate)
 
     found = [ChainSettings.default()]
     for values in (GENTLE, STRONG):
         chain = tuple(
             EffectSettings(s.effect, {**s.values, **values.get(s.effect, {})}, s.effect in allowed)
-            for s in ruled.effects
+            for s in by_rules.effects
         )
-        player = Player(x, rate, ChainSettings(chain))
-        if player.chain.order:
-            found.append(player.settings(descend(lambda at, p=player: loss(p, at), player.start, steps)[0]))
+        fitted = FittedChain(x, rate, ChainSettings(chain))
+        if fitted.chain.order:
+            found.append(fitted.settings(minimise(lambda at, f=fitted: loss(f, at), fitted.start, steps)[0]))
     if pair.settings is not None:
-        found.append(restricted(pair.settings, allowed))
+        found.append(constrained(pair.settings, allowed))
     return _pruned(min(found, key=distance), distance)
 
 
-def restricted(settings: ChainSettings, allowed: Collection[str]) -> ChainSettings:
-    """Switch effects off that are not allowed."""
-    return replace(
-        settings, effects=tuple(replace(s, enabled=s.enabled and s.effect in allowed) for s in settings.effects)
-    )
-
-
 def _pruned(settings: ChainSettings, distance: Callable[[ChainSettings], float]) -> ChainSettings:
-    """Switch effects off as long as that brings it nearer."""
+    """Disable effects as long as that reduces the distance."""
     here = distance(settings)
-    while on := [s.effect for s in settings.effects if s.enabled]:
-        fewer = [settings.with_effect(effect, enabled=False) for effect in on]
+    while enabled := [s.effect for s in settings.effects if s.enabled]:
+        fewer = [settings.with_effect(effect, enabled=False) for effect in enabled]
         distances = [distance(f) for f in fewer]
         if min(distances) >= here:
             break

@@ -1,6 +1,7 @@
-"""Systems that follow rules: the baseline of DeepAFx-ST, and a matcher that sets our own effects by rule.
+"""RB-DSP, the rule-based baseline of DeepAFx-ST: a match EQ, then a compressor by search.
 
-Audio is mono, shape (frames,), float64, full scale 1. Every function gives audio as long as the input.
+Audio is mono, shape (frames,), float64, full scale 1. Filters, knee and smoothing here are the authors', and so a
+second definition beside our effects' on purpose.
 """
 
 import math
@@ -14,22 +15,22 @@ from ..metrics.audio import Audio, mono
 
 PEAK = 10 ** (-12 / 20)
 SPECTRUM = 65536
-"""Frames of the rule-based baseline's spectra."""
+"""Frames of its spectra."""
 SMOOTH = 1025
 """Bins over which they are smoothed (0.75 kHz at 48 kHz), by a parabola."""
 GAP_LU = 0.5
-LOWEST_DB = -80.0
+MIN_THRESHOLD_DB = -80.0
 
 
 def rb_dsp(x: Audio, reference: Audio, sample_rate: float, taps: int = 63, aligned: bool = False) -> Audio:
     """Play DeepAFx-ST's rule-based baseline (RB-DSP): a linear-phase match EQ, then a compressor by search.
 
-    As published it has 63 taps, comes out 31 frames late, and its compressor's knee is wrong; all
-    three are kept unless it is `aligned`: then the delay is taken off (an odd number of taps is needed)
-    and the knee is the textbook's. Peaks are at -12 dBFS, in between and in the end. Raises ValueError
-    for an even number of taps where it is to be aligned.
+    As published it has 63 taps, delays by 31 frames, and its compressor's knee is wrong; all three are kept
+    unless `aligned`: then the delay is removed (which needs an odd number of taps) and the knee is the
+    textbook's. Peaks are at -12 dBFS, in between and at the end. Raises ValueError for an even number of taps if
+    aligned.
     C. J. Steinmetz, N. J. Bryan, J. D. Reiss, Style Transfer of Audio Effects with Differentiable Signal
-    Processing, JAES 70(9), 2022; written anew from what their code does.
+    Processing, JAES 70(9), 2022; rewritten from what their code does.
     """
     from scipy.signal import firwin2, oaconvolve
 
@@ -39,8 +40,8 @@ def rb_dsp(x: Audio, reference: Audio, sample_rate: float, taps: int = 63, align
     wanted = _smooth_spectrum(reference) / _smooth_spectrum(x)
     wanted[-1] = 0.0  # at half the sample rate
     fir = firwin2(taps, np.linspace(0.0, 1.0, len(wanted)), wanted)
-    late = taps // 2 if aligned else 0
-    x = _peak(np.asarray(oaconvolve(x, fir))[late : late + len(x)])
+    delay = taps // 2 if aligned else 0
+    x = _peak(np.asarray(oaconvolve(x, fir))[delay : delay + len(x)])
     target_lufs = integrated_loudness(reference, sample_rate)
     return _peak(_compressed(x, target_lufs, sample_rate, knee_as_published=not aligned))
 
@@ -50,7 +51,7 @@ def _peak(x: Audio) -> Audio:
 
 
 def _smooth_spectrum(x: Audio) -> Audio:
-    """Give the mean magnitude of overlapping frames without a window, smoothed along the bins."""
+    """Return the mean magnitude of overlapping frames without a window, smoothed along the bins."""
     from scipy.signal import savgol_filter
 
     edge = SPECTRUM // 2
@@ -58,19 +59,19 @@ def _smooth_spectrum(x: Audio) -> Audio:
     frames = sliding_window_view(x, SPECTRUM)[:: SPECTRUM // 4]
     mean = np.mean([np.abs(np.fft.rfft(frame)) for frame in frames], axis=0)
     smooth = np.asarray(savgol_filter(mean, SMOOTH, 2))
-    return np.maximum(smooth, 1e-6 * smooth.max())  # a parabola may dip under zero
+    return np.maximum(smooth, 1e-6 * smooth.max())  # a parabola may dip below zero
 
 
 def _compressed(x: Audio, target_lufs: float, sample_rate: float, knee_as_published: bool) -> Audio:
-    """Lower the threshold until the clip, at its peak, is as loud as it should be; give the clip before that.
+    """Lower the threshold until the clip, normalised to its peak, reaches the loudness; return the clip before that.
 
-    Where x is already loud enough, or within 0.5 LU, it stays as it is. Where fast attacks pass and the
-    rest is turned down, the clip at its peak only gets quieter, and the search ends at -80 dB, as published.
+    Where x is already loud enough, or within 0.5 LU, it is unchanged. Where fast attacks pass and the rest is
+    attenuated, the normalised clip only gets quieter, and the search ends at -80 dB, as published.
     """
     attack, release = (math.exp(-math.log(9.0) / (s * sample_rate)) for s in (0.001, 0.05))
     level_db = 20 * np.log10(np.maximum(np.abs(x), 10 ** (-96 / 20)))
     loudness, threshold_db, before, now = integrated_loudness(x, sample_rate), 0.0, x, x
-    while target_lufs - loudness > GAP_LU and threshold_db > LOWEST_DB:
+    while target_lufs - loudness > GAP_LU and threshold_db > MIN_THRESHOLD_DB:
         gain_db = np.empty_like(x)
         _gain_db(level_db, threshold_db, attack, release, knee_as_published, gain_db)
         before, now = now, _peak(x * 10 ** (gain_db / 20))
@@ -80,18 +81,18 @@ def _compressed(x: Audio, target_lufs: float, sample_rate: float, knee_as_publis
 
 @jit
 def _gain_db(level_db, threshold_db, attack, release, knee_as_published, gain_db):
-    """Write the gains of a compressor of ratio 3 and a knee of 6 dB, smoothed by attack and release."""
+    """Write the gains in dB of a compressor with ratio 3 and a knee of 6 dB, smoothed by attack and release."""
     slope, knee, s = 1.0 / 3.0, 6.0, 0.0
     for n in range(level_db.shape[0]):
         over = level_db[n] - threshold_db
         if over < -0.5 * knee:
-            aim = 0.0
+            static_db = 0.0
         elif over > 0.5 * knee:
-            aim = (slope - 1.0) * over
+            static_db = (slope - 1.0) * over
         elif knee_as_published:
-            aim = slope * (0.5 * (over + knee)) ** 2 / (2.0 * knee)
+            static_db = slope * (0.5 * (over + knee)) ** 2 / (2.0 * knee)
         else:
-            aim = (slope - 1.0) * (over + 0.5 * knee) ** 2 / (2.0 * knee)
-        pole = attack if aim < s else release
-        s = pole * s + (1.0 - pole) * aim
+            static_db = (slope - 1.0) * (over + 0.5 * knee) ** 2 / (2.0 * knee)
+        pole = attack if static_db < s else release
+        s = pole * s + (1.0 - pole) * static_db
         gain_db[n] = s

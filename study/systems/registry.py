@@ -1,53 +1,46 @@
-"""Every system of the study behind one name: `system("match_eq", models)` gives a function from a pair to a result.
+"""Every system of the study by its name: `system("match_eq", models)` is a function from a pair to a result.
 
-A name may end in the effects that a chain may use, as in "ad:equaliser+compressor"; without, it may use
-all it knows. Whatever the system, its audio is finite, as long as the input and, except for `nothing`, as
-loud as the reference (ITU-R BS.1770-4, as far as 48 dB of gain go). Where input or reference is silent
-(under -60 LUFS), the input comes back as it is.
+A name may end in the effects that the chain may use, as in "ad:equaliser+compressor": then it is constrained to
+them. Whatever the system, its audio is finite, as long as the input and, except for `nothing`, as loud as the
+reference (ITU-R BS.1770-4, as far as 48 dB of gain suffice). Where input or reference is silent (under -60 LUFS),
+every system returns the input.
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from ... import presets
-from ...chain import CANONICAL, ChainParameters, ChainSettings
+from ...chain import CANONICAL, ChainParameters, ChainSettings, play_clip
 from ...dsp.loudness import integrated_loudness
 from ...effects import names
-from ...matching import Match, MatchModel, ReferenceClip, match_features, solve_level
-from ...matching.level import MIN_LUFS
-from ..pairs.case import Pair, Result, System
+from ...matching import MatchModel, match, solve_level
+from ..pairs.condition import SILENT_LUFS, Pair, Result, System
 from . import baselines, rb_dsp, rule_matcher
+from .playing import at_reference_loudness, constrained, played
 
-FLOORS = ("nothing", "loudness", "prior_mean", "nearest_preset")
-RULES = ("match_eq_50", "match_eq", "rb_dsp_63", "rb_dsp_2048", "matcher")
-ORACLES = ("oracle", "ceiling")
-"""These know the answer, or the settings that made it."""
-OURS = ("ours", "ours_refined")
 TRAININGS = ("ad", "spsa", "np", "np_hh", "np_fh", "ctcn1", "ctcn2", "response")
-LEARNED = (*OURS, *TRAININGS)
-NAMES = (*FLOORS, *RULES, *ORACLES, *LEARNED)
-UNMASKED = ("nothing", "loudness", "nearest_preset", "match_eq_50", "match_eq", "rb_dsp_63", "rb_dsp_2048")
-"""These have no chain of ours that effects could be taken from."""
+"""Those that `afx-study train` makes."""
 
-Maker = Callable[[Path, Collection[str] | None], System]
+Allowed = Collection[str] | None
+Maker = Callable[[Path, Allowed], System]
+"""Makes a system from the folder of trainings and the effects that it may use (None: all)."""
 
 
 class NotApplicable(ValueError):
-    """A system that has no answer to this pair, whatever it hears: say, the oracle where no settings are known."""
+    """A system that has no answer to this pair: say, the oracle where no settings are known."""
 
 
 def parse(name: str) -> tuple[str, tuple[str, ...] | None]:
     """Split "ad:equaliser+compressor" into a system and its effects (None: all); ValueError for unknown ones."""
     base, colon, text = name.partition(":")
-    if base not in NAMES:
-        raise ValueError(f"{base!r} is not a system; there are {', '.join(NAMES)}")
+    if base not in SYSTEMS:
+        raise ValueError(f"{base!r} is not a system; there are {', '.join(SYSTEMS)}")
     if not colon:
         return base, None
-    if base in UNMASKED:
+    if base in WITHOUT_CHAIN:
         raise ValueError(f"{base} has no effects to choose from; leave {colon + text!r} out")
     effects = tuple(text.split("+"))
     if unknown := [e for e in effects if e not in names()] or [e for e in effects if effects.count(e) > 1]:
@@ -56,34 +49,38 @@ def parse(name: str) -> tuple[str, tuple[str, ...] | None]:
 
 
 def system(name: str, models: Path) -> System:
-    """Give a system by its name; `models` is the folder of the trainings, `models/<name>` each.
+    """Make a system by its name; `models` is the folder of the trainings, `models/<name>` each.
 
-    `ours` is `models/ours` if that is a model's folder, else the shipped model. Raises ValueError for an
-    unknown name, FileNotFoundError for a training that is not there.
+    `ours` is `models/ours` if that is a model folder, else the shipped model. Raises ValueError for an unknown
+    name, FileNotFoundError for a training that does not exist.
     """
     base, allowed = parse(name)
-    play = _MAKERS[base](Path(models), allowed) if base in _MAKERS else _trained(base, Path(models), allowed)
+    play = SYSTEMS[base](Path(models), allowed)
     return lambda pair: _checked(name, play, pair)
 
 
 def _checked(name: str, play: System, pair: Pair) -> Result:
     x, rate = pair.input, pair.sample_rate
-    if min(integrated_loudness(clip, rate) for clip in (x, pair.reference)) < MIN_LUFS:
+    if min(integrated_loudness(clip, rate) for clip in (x, pair.reference)) < SILENT_LUFS:
         return Result(x.copy())
     result = play(pair)
     if result.audio.shape != x.shape or not np.isfinite(result.audio).all():
-        raise ArithmeticError(f"{name} gave audio of shape {result.audio.shape} for {x.shape}, or NaN or Inf")
+        raise ArithmeticError(f"{name} returned audio of shape {result.audio.shape} for {x.shape}, or NaN or Inf")
     return result
 
 
-def _trained(name: str, models: Path, allowed: Collection[str] | None) -> System:
-    from ..methods import load  # pyright: ignore[reportMissingImports]
+# --- trainings ------------------------------------------------------------------------------------
+
+
+def _trained(name: str, models: Path, allowed: Allowed) -> System:
+    from ..methods import load
 
     trained = load(checkpoint(models, name), hard=name == "np_hh")
 
     def play(pair: Pair) -> Result:
-        made = trained.play(pair.input, pair.reference, pair.sample_rate, None if allowed is None else tuple(allowed))
-        return _loud(pair, np.asarray(made.audio, np.float64), made.settings)
+        effects = None if allowed is None else tuple(allowed)
+        result = trained.play(pair.input, pair.reference, pair.sample_rate, effects)
+        return at_reference_loudness(pair, np.asarray(result.audio, np.float64), result.settings)
 
     return play
 
@@ -97,57 +94,38 @@ def checkpoint(models: Path, name: str) -> Path:
     single = models / f"{name}.ckpt"
     found = sorted((models / name).rglob("best*.ckpt"), key=lambda p: p.stat().st_mtime)
     if not single.is_file() and not found:
-        raise FileNotFoundError(f"{models / name} has no best.ckpt; train it first (training/study/{name}.yaml)")
+        raise FileNotFoundError(
+            f"{models / name} has no best.ckpt; train it first: afx-study train fit --config {name}.yaml"
+        )
     return single if single.is_file() else found[-1]
 
 
-# --- playing --------------------------------------------------------------------------------------
+# --- baselines ------------------------------------------------------------------------------------
 
 
-def _loud(pair: Pair, audio: np.ndarray, settings: ChainSettings | None = None) -> Result:
-    """Bring audio to the reference's loudness; settings take the gain along."""
-    step = integrated_loudness(pair.reference, pair.sample_rate) - integrated_loudness(audio, pair.sample_rate)
-    if not np.isfinite(step):
-        return Result(audio, settings)
-    step = float(np.clip(step, -48.0, 48.0))
-    if settings is not None:
-        gain = float(np.clip(settings.output_gain_db + step, -48.0, 48.0))
-        step, settings = gain - settings.output_gain_db, replace(settings, output_gain_db=gain)
-    return Result(audio * 10 ** (step / 20), settings)
-
-
-def _played(pair: Pair, settings: ChainSettings) -> Result:
-    """Play settings with both levels solved, as live does."""
-    settings = rule_matcher.level_for(settings, pair.input, pair.reference, pair.sample_rate)
-    return Result(rule_matcher.play(settings, pair.input, pair.sample_rate), settings)
-
-
-def _plain(transform: baselines.System) -> Maker:
-    return lambda models, allowed: lambda pair: Result(transform(pair.input, pair.reference, pair.sample_rate))
+def _baseline(baseline: baselines.Baseline) -> Maker:
+    return lambda models, allowed: lambda pair: Result(baseline(pair.input, pair.reference, pair.sample_rate))
 
 
 def _rb_dsp(taps: int, aligned: bool) -> Maker:
     def play(pair: Pair) -> Result:
-        return _loud(pair, rb_dsp.rb_dsp(pair.input, pair.reference, pair.sample_rate, taps, aligned))
+        y = rb_dsp.rb_dsp(pair.input, pair.reference, pair.sample_rate, taps, aligned)
+        return at_reference_loudness(pair, y)
 
     return lambda models, allowed: play
 
 
-def _matcher(models: Path, allowed: Collection[str] | None) -> System:
+def _matcher(models: Path, allowed: Allowed) -> System:
     def play(pair: Pair) -> Result:
-        return _played(
-            pair, rule_matcher.rule_settings(pair.input, pair.reference, pair.sample_rate, allowed or CANONICAL)
-        )
+        settings = rule_matcher.rule_settings(pair.input, pair.reference, pair.sample_rate, allowed or CANONICAL)
+        return played(pair, settings)
 
     return play
 
 
-# --- floors ---------------------------------------------------------------------------------------
-
-
 @cache
 def mean_settings(effects: tuple[str, ...] = CANONICAL, draws: int = 1000) -> ChainSettings:
-    """Give the mean of the settings that models are trained on, each parameter in its own scale, all effects on."""
+    """Return the mean of the settings that models are trained on, each parameter on its own scale, all enabled."""
     from ...training.pairs import vector
     from ...training.priors import draw
 
@@ -159,50 +137,49 @@ def mean_settings(effects: tuple[str, ...] = CANONICAL, draws: int = 1000) -> Ch
     return chain.settings(values, [e in effects for e in CANONICAL])
 
 
-def _prior_mean(models: Path, allowed: Collection[str] | None) -> System:
-    return lambda pair: _played(pair, mean_settings(tuple(allowed or CANONICAL)))
+def _prior_mean(models: Path, allowed: Allowed) -> System:
+    return lambda pair: played(pair, mean_settings(tuple(allowed or CANONICAL)))
 
 
-def _nearest_preset(models: Path, allowed: Collection[str] | None) -> System:
-    """Play the factory preset after which the input's statistics, as the model hears them, are nearest."""
-    predictor = loaded(ours_folder(models))
+def _nearest_preset(models: Path, allowed: Allowed) -> System:
+    """Play the factory preset after which the input's statistics, in the model's features, are nearest."""
+    model = loaded(ours_folder(models))
     factory = sorted(Path(presets.__file__).parent.glob("*.json"))
     chains = [presets.load(path).settings for path in factory]
 
     def play(pair: Pair) -> Result:
-        wanted = predictor.analyse(pair.reference, pair.sample_rate).statistics
-        tried = [_played(pair, chain) for chain in chains]
-        heard = [predictor.analyse(r.audio, pair.sample_rate).statistics for r in tried]
-        return tried[int(np.argmin([np.square(h - wanted).mean() for h in heard]))]
+        wanted = model.analyse(pair.reference, pair.sample_rate).statistics
+        tried = [played(pair, chain) for chain in chains]
+        found = [model.analyse(r.audio, pair.sample_rate).statistics for r in tried]
+        return tried[int(np.argmin([np.square(f - wanted).mean() for f in found]))]
 
     return play
 
 
-# --- those that know ------------------------------------------------------------------------------
+# --- systems that know the answer -----------------------------------------------------------------
 
 
-def _oracle(models: Path, allowed: Collection[str] | None) -> System:
-    """Play the settings that made the answer, on the level they met there; only the loudness is the reference's."""
-    from .gradient_fit import restricted
+def _oracle(models: Path, allowed: Allowed) -> System:
+    """Play the settings that made the answer, at the level they had there; only the loudness is the reference's."""
 
     def play(pair: Pair) -> Result:
         if pair.settings is None:
             raise NotApplicable("the oracle plays the settings that made the answer, and this pair has none")
-        settings = restricted(pair.settings, allowed or names())
+        settings = constrained(pair.settings, allowed or names())
         target = min(integrated_loudness(pair.reference, pair.sample_rate), 0.0)
         settings = solve_level(
             settings, pair.input, pair.sample_rate, target, 0.0, input_gain_db=settings.input_gain_db
         )
-        return Result(rule_matcher.play(settings, pair.input, pair.sample_rate), settings)
+        return Result(play_clip(settings, pair.input, pair.sample_rate), settings)
 
     return play
 
 
-def _ceiling(models: Path, allowed: Collection[str] | None) -> System:
+def _ceiling(models: Path, allowed: Allowed) -> System:
     def play(pair: Pair) -> Result:
-        from .gradient_fit import imitate
+        from .gradient_fit import fit_to_answer
 
-        return _played(pair, imitate(pair, allowed or CANONICAL))
+        return played(pair, fit_to_answer(pair, allowed or CANONICAL))
 
     return play
 
@@ -211,67 +188,45 @@ def _ceiling(models: Path, allowed: Collection[str] | None) -> System:
 
 
 @cache
-def loaded(model: Path) -> MatchModel:
-    """Give a model folder's predictor, loaded once in each process."""
-    return MatchModel(model)
+def loaded(folder: Path) -> MatchModel:
+    """Open a model folder, once in each process."""
+    return MatchModel(folder)
 
 
 def ours_folder(models: Path) -> Path:
-    from ...presets import SHIPPED_MODEL
-
-    return models / "ours" if (models / "ours" / "model.json").is_file() else SHIPPED_MODEL
-
-
-def _matched(pair: Pair, folder: Path, allowed: Collection[str] | None) -> Match:
-    """Match as live and files do."""
-    predictor, rate = loaded(folder), pair.sample_rate
-    loudness = integrated_loudness(pair.reference, rate)
-    known = ReferenceClip(Path("reference"), predictor.analyse(pair.reference, rate), loudness, 0.0)
-    found = match_features(predictor, predictor.analyse(pair.input, rate), pair.input, rate, [known])
-    if allowed is None:
-        return found
-    from .gradient_fit import restricted
-
-    target, settings = found.target_lufs, restricted(found.settings, allowed)
-    return replace(found, settings=solve_level(settings, pair.input, rate, target, predictor.lufs))
+    """Return the folder of the model that "ours" is."""
+    return models / "ours" if (models / "ours" / "model.json").is_file() else presets.SHIPPED_MODEL
 
 
-def _ours(models: Path, allowed: Collection[str] | None) -> System:
-    folder = ours_folder(models)
+def _ours(models: Path, allowed: Allowed) -> System:
+    model = loaded(ours_folder(models))
 
     def play(pair: Pair) -> Result:
-        settings = _matched(pair, folder, allowed).settings
-        return Result(rule_matcher.play(settings, pair.input, pair.sample_rate), settings)
+        x, rate = pair.input, pair.sample_rate
+        found = match(x, pair.reference, rate, model)
+        settings = found.settings
+        if allowed is not None:
+            settings = solve_level(constrained(settings, allowed), x, rate, found.target_lufs, model.lufs)
+        return Result(play_clip(settings, x, rate), settings)
 
     return play
 
 
-def _ours_refined(models: Path, allowed: Collection[str] | None) -> System:
-    folder = ours_folder(models)
-
-    def play(pair: Pair) -> Result:
-        from .refine import refine
-
-        found = _matched(pair, folder, allowed)
-        assert found.prediction is not None
-        refined = refine(loaded(folder), found.prediction, found.settings, pair.input, pair.reference, pair.sample_rate)
-        return _played(pair, refined)
-
-    return play
-
-
-_MAKERS: dict[str, Maker] = {
-    "nothing": _plain(baselines.do_nothing),
-    "loudness": _plain(baselines.only_loudness),
+SYSTEMS: dict[str, Maker] = {
+    "nothing": _baseline(baselines.do_nothing),
+    "loudness": _baseline(baselines.only_loudness),
     "prior_mean": _prior_mean,
     "nearest_preset": _nearest_preset,
-    "match_eq_50": _plain(baselines.match_eq(0.5)),
-    "match_eq": _plain(baselines.match_eq(1.0)),
+    "match_eq_50": _baseline(baselines.match_eq(0.5)),
+    "match_eq": _baseline(baselines.match_eq(1.0)),
     "rb_dsp_63": _rb_dsp(63, aligned=False),
     "rb_dsp_2048": _rb_dsp(2047, aligned=True),
     "matcher": _matcher,
     "oracle": _oracle,
     "ceiling": _ceiling,
     "ours": _ours,
-    "ours_refined": _ours_refined,
+    **{name: partial(_trained, name) for name in TRAININGS},
 }
+"""Every system by name; bench/foreign.py adds Matchering."""
+WITHOUT_CHAIN = {"nothing", "loudness", "nearest_preset", "match_eq_50", "match_eq", "rb_dsp_63", "rb_dsp_2048"}
+"""Systems without a chain of ours: they cannot be constrained to some effects."""

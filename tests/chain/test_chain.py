@@ -9,8 +9,7 @@ import torch
 from afx_live import effects
 from afx_live.chain import CANONICAL, ChainParameters, ChainPlayer, ChainSettings, EffectSettings
 from afx_live.chain.settings import MAX_EFFECTS
-from afx_live.effects import load
-from afx_live.effects._torch import edges
+from afx_live.effects import load, ticks
 from support.effect_cases import (
     RATE,
     anywhere,
@@ -46,7 +45,7 @@ def vector(settings):
 
 
 def path(settings, moves, frames, rate=RATE):
-    """The trajectory of every parameter of a chain, (params, edges)."""
+    """The trajectory of every parameter of a chain, (params, ticks)."""
     return np.concatenate(
         [
             trajectory(load(s.effect), s.values, [(t, m.effects[i].values) for t, m in moves], frames, rate)
@@ -64,11 +63,11 @@ def test_block_size_does_not_change_a_chain(order, channels):
     x = bursts(6000, channels)
     settings = chosen(order, input_gain_db=3.0, output_gain_db=-4.0)
     moves = [(700, chosen(order, 1)), (1500, chosen(order, 2, output_gain_db=6.0)), (1600, chosen(order, 3))]
-    for glides in ((), moves):
-        whole = stream(settings, x, glides=glides)
+    for ramps in ((), moves):
+        whole = stream(settings, x, ramps=ramps)
         for seed in range(2):
-            np.testing.assert_array_equal(stream(settings, x, cuts=partition(len(x), seed), glides=glides), whole)
-        np.testing.assert_array_equal(stream(settings, x, cuts=range(len(x)), glides=glides), whole)
+            np.testing.assert_array_equal(stream(settings, x, cuts=partition(len(x), seed), ramps=ramps), whole)
+        np.testing.assert_array_equal(stream(settings, x, cuts=range(len(x)), ramps=ramps), whole)
 
 
 def test_block_size_does_not_change_the_switching_of_effects():
@@ -81,9 +80,9 @@ def test_block_size_does_not_change_the_switching_of_effects():
             EffectSettings(s.effect, s.values, enabled=bool(rng.random() < 0.5)) for s in chosen(order, i).effects
         )
         moves.append((time, ChainSettings(steps)))
-    whole = stream(chosen(order), x, glides=moves)
+    whole = stream(chosen(order), x, ramps=moves)
     for cuts in (partition(len(x), 0), partition(len(x), 1), range(len(x))):
-        np.testing.assert_array_equal(stream(chosen(order), x, cuts=cuts, glides=moves), whole)
+        np.testing.assert_array_equal(stream(chosen(order), x, cuts=cuts, ramps=moves), whole)
 
 
 @ORDER
@@ -105,7 +104,7 @@ def test_live_chain_matches_torch_while_parameters_move(order):
     xs = [bursts(frames, seed=s) for s in range(2)]
     starts = [chosen(order, s) for s in range(2)]
     moves = [[(500 + 64 * s, chosen(order, 10 + s)), (1000, chosen(order, 20 + s))] for s in range(2)]
-    played = np.stack([stream(s, x, glides=m) for s, x, m in zip(starts, xs, moves, strict=True)])
+    played = np.stack([stream(s, x, ramps=m) for s, x, m in zip(starts, xs, moves, strict=True)])
     values = torch.tensor(np.array([path(s, m, frames) for s, m in zip(starts, moves, strict=True)]))
     loud = max(1.0, float(np.abs(played).max()))
     y = ChainParameters(order).process(tensor(xs), RATE, values)
@@ -133,7 +132,7 @@ def test_effects_that_are_off_are_left_out(moving):
             )
             for seed in (i, 30 + i)
         )
-        played.append(stream(first, x, glides=[(900, then)] if moving else ()))
+        played.append(stream(first, x, ramps=[(900, then)] if moving else ()))
         values.append(path(first, [(900, then)], frames) if moving else vector(first))
     y = ChainParameters(order).process(tensor(xs), RATE, torch.tensor(np.array(values)), on)
     torch.testing.assert_close(y, tensor(played), rtol=0, atol=1e-9 * max(1.0, float(np.abs(played).max())))
@@ -161,7 +160,7 @@ def test_gradient_of_a_chain_is_right(moving):
     chain, frames = ChainParameters(("gain", "compressor", "distortion")), 80
     rng = np.random.default_rng(5)
     middle = np.array([p.unit(telling(load(name))[p.name]) for name, p in chain.params])
-    middle = middle[:, None] + (rng.uniform(-0.03, 0.03, (len(middle), edges(frames))) if moving else np.zeros((1, 1)))
+    middle = middle[:, None] + (rng.uniform(-0.03, 0.03, (len(middle), ticks(frames))) if moving else np.zeros((1, 1)))
     units = torch.tensor(np.stack([middle, middle * 0.97]).clip(0.01, 0.99), requires_grad=True)
     x = tensor([away_from_zero(frames, 2, seed=s) * 0.5 for s in (1, 2)]).requires_grad_()
     on = torch.tensor([[True, True, True], [True, False, True]])
@@ -219,11 +218,11 @@ def test_what_cannot_be_played_is_refused():
         ChainSettings((EffectSettings("equaliser"), EffectSettings("compressor"))).effect("gain")
 
 
-def test_rack_refuses_to_glide_to_another_chain():
-    rack = ChainPlayer(ChainSettings((EffectSettings("gain"), EffectSettings("equaliser"))), RATE)
+def test_player_refuses_to_ramp_to_another_chain():
+    player = ChainPlayer(ChainSettings((EffectSettings("gain"), EffectSettings("equaliser"))), RATE)
     for order in (("equaliser", "gain"), ("gain",), ("gain", "equaliser", "reverb")):
-        with pytest.raises(ValueError, match="a glide keeps the effects and their order"):
-            rack.ramp(ChainSettings(tuple(map(EffectSettings, order))))
+        with pytest.raises(ValueError, match="a ramp keeps the effects and their order"):
+            player.ramp(ChainSettings(tuple(map(EffectSettings, order))))
     with pytest.raises(ValueError, match="channels: 3 is not 1 or 2"):
         ChainPlayer(ChainSettings(), RATE, 3)
 
@@ -302,7 +301,7 @@ def test_switching_an_effect_does_not_click(name, hz, turn):
             ChainSettings((EffectSettings(name, values),)),
             ChainSettings((EffectSettings(name, values, enabled=False),)),
         )
-        y, wet = stream(off, x, glides=[(at, on), (back, off)]), stream(on, x)
+        y, wet = stream(off, x, ramps=[(at, on), (back, off)]), stream(on, x)
         np.testing.assert_array_equal(y[:at], x[:at])
         np.testing.assert_array_equal(y[back + 1000 :], x[back + 1000 :])
         steady = max(bend(x), bend(wet[at:]))
@@ -317,9 +316,7 @@ def test_switching_on_and_off_in_a_fade_does_not_click():
     x = np.repeat(0.3 * np.cos(2 * np.pi * 110.0 * np.arange(12000) / RATE)[:, None], 2, axis=1)
     for name in effects.names():
         on, off = (ChainSettings((EffectSettings(name, telling(load(name)), flag),)) for flag in (True, False))
-        y = stream(
-            off, x, glides=[(t, on if i % 2 == 0 else off) for i, t in enumerate((2000, 2500, 2700, 3000, 3300))]
-        )
+        y = stream(off, x, ramps=[(t, on if i % 2 == 0 else off) for i, t in enumerate((2000, 2500, 2700, 3000, 3300))])
         wet = stream(on, x)
         assert bend(y) < 1.2 * max(bend(x), bend(wet[4000:])) + 3.0 * np.abs(wet - x).max() / (0.020 * RATE)
 
@@ -331,7 +328,7 @@ def test_effect_that_is_switched_on_again_has_no_tail_from_before():
         ChainSettings((EffectSettings("reverb", {"rt60_s": 6.0, "mix": 1.0}),)),
         ChainSettings((EffectSettings("reverb", enabled=False),)),
     )
-    y = stream(on, x, glides=[(3000, off), (6000, on)])
+    y = stream(on, x, ramps=[(3000, off), (6000, on)])
     assert np.abs(y[2500:3000]).max() > 1e-3
     assert not y[6000:].any()
 
@@ -342,6 +339,6 @@ def test_switching_in_a_chain_does_not_click_when_values_change_with_it():
     then = ChainSettings(
         tuple(EffectSettings(s.effect, s.values, s.effect != "distortion") for s in chosen(CANONICAL, 2).effects)
     )
-    y = stream(first, x, glides=[(12000, then)])
+    y = stream(first, x, ramps=[(12000, then)])
     a, b = stream(first, x), stream(then, x)
     assert bend(y[11900:20000]) < 2.0 * max(bend(a[6000:]), bend(b[6000:])) + 10.0 * np.abs(a - b)[6000:].max() / 960

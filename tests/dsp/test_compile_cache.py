@@ -38,6 +38,9 @@ effect = Effect(
     adjoint,
     state_size=lambda sample_rate, channels: biquad.state_size(channels),
     tape_size=biquad.tape_size,
+    linear=True,
+    summary=lambda values: f"{values['tone_db']:+.1f} dB @ 1 kHz",
+    prior=lambda rng: {"tone_db": rng.uniform(-18.0, 18.0)},
 )
 '''
 PLAY = """
@@ -53,8 +56,7 @@ with event.install_recorder("numba:compile") as compiled:
     values = {"gain": {"gain_db": 6.0}, "tone": {"tone_db": 6.0}}
     order = sys.argv[1].split(",")
     steps = tuple(chain.EffectSettings(n, values.get(n, {})) for n in order)
-    rack = chain.ChainPlayer(chain.ChainSettings(steps), 48000.0)
-    y = rack.play(x)
+    y = chain.ChainPlayer(chain.ChainSettings(steps), 48000.0).play(x)
 print(json.dumps({
     "file": effects.__file__,
     "names": effects.names(),

@@ -41,6 +41,8 @@ FLOORS = {
     "cli": {"audio", "batch", "session", "osc", "view", "doctor"},
 }
 """The rooms within realtime/, and which of each other they may import."""
+STUDY_FLOORS = ("pairs", "metrics", "methods", "systems", "run", "report")
+"""The rooms within study/, from the bottom up."""
 LIVE = ["dsp", "files", "effects", "chain", "presets", "matching", "realtime"]
 GPL = {"pedalboard", "matchering", "essentia", "aubio", "madmom"}
 """Packages whose licence would become ours. They live in bench/, as peers to compare with."""
@@ -115,6 +117,14 @@ def test_a_floor_of_realtime_imports_only_those_below(floor):
     for file in (folder("realtime") / floor).rglob("*.py"):
         found = {module(other)[1] for other in our_files(file, known) if module(other)[0] == "realtime"}
         assert found & set(FLOORS) <= FLOORS[floor] | {floor}, file
+
+
+@pytest.mark.parametrize("floor", STUDY_FLOORS)
+def test_a_floor_of_the_study_imports_only_those_below(floor):
+    known = modules()
+    for file in (folder("study") / floor).rglob("*.py"):
+        found = {module(other)[1] for other in our_files(file, known) if module(other)[0] == "study"}
+        assert found & {*STUDY_FLOORS, "cli", "quickstart"} <= {*STUDY_FLOORS[: STUDY_FLOORS.index(floor) + 1]}, file
 
 
 def test_no_circle_of_files():

@@ -19,8 +19,8 @@ def test_effects_are_switched_where_it_pays_and_go_as_far_as_it_pays():
     first, second, third = np.meshgrid(*[calibrate.STRENGTHS] * 3, indexing="ij")
     gain = np.where(probability[:, 0] > 0.6, -0.5, 0.3)[:, None, None, None]
     errors = 1.0 + first * gain + second * 0.2 + third * (third - 0.8)
-    kin = np.repeat([0.0, 1.0], 100)  # both kinds are needed, and found
-    thresholds, strengths = calibrate.choose(probability, kin, errors, np.ones(200), [("one", "row")] * 200)
+    same_source = np.repeat([0.0, 1.0], 100)  # both kinds are needed, and found
+    thresholds, strengths = calibrate.choose(probability, same_source, errors, np.ones(200), [("one", "row")] * 200)
     assert ((thresholds[0] > 0.5) & (thresholds[0] < 0.7)).all()
     assert (thresholds[1] > 0.85).all()
     assert (thresholds[2] == calibrate.GRID[0]).all()
@@ -38,7 +38,7 @@ def test_a_margin_makes_thresholds_more_cautious_and_never_stays_never():
 @pytest.mark.slow
 def test_calibration_writes_thresholds_into_a_model_that_still_loads(folder, tmp_path, monkeypatch):
     model = Path(shutil.copytree(SHIPPED_MODEL, tmp_path / "model"))
-    monkeypatch.setattr(calibrate, "ROWS", ("compressor",))
+    monkeypatch.setattr(calibrate, "EFFECT_SETS", ("compressor",))
     chosen = calibrate.calibrate(find(folder), model, 1, workers=1)
     found = MatchModel(model).description.data
     assert found["calibration"]["pairs"] == 2

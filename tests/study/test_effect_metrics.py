@@ -10,11 +10,10 @@ import torch
 import torchaudio
 
 from afx_live.chain import ChainPlayer, ChainSettings, EffectSettings
-from afx_live.study.metrics import paper
+from afx_live.study.metrics import deepafx, spectrum
 from afx_live.study.metrics import per_effect as e
-from afx_live.study.metrics.measure import METRICS, measure
-from afx_live.study.pairs.case import Pair, Result
-from afx_live.study.systems import baselines
+from afx_live.study.metrics.score import METRICS, score
+from afx_live.study.pairs.condition import Pair, Result
 
 RATE = 48000
 COMPRESSOR = EffectSettings("compressor", {"threshold_db": -40.0, "ratio": 4.0, "attack_ms": 2.0, "release_ms": 50.0})
@@ -29,7 +28,7 @@ def noise(seconds=4.0, seed=0):
 
 
 def filtered(x, hz, db):
-    fir = baselines.minimum_phase(np.array(hz, float), np.array(db, float), RATE)
+    fir = spectrum.minimum_phase(np.array(hz, float), np.array(db, float), RATE)
     size = 1 << (len(x) + len(fir)).bit_length()
     return np.fft.irfft(np.fft.rfft(x, size) * np.fft.rfft(fir, size), size)[: len(x)]
 
@@ -212,10 +211,10 @@ def test_mel_distance_is_auralosses(librosa, rate, frames):
     size = 65536
     loss = auraloss.freq.MelSTFTLoss(rate, size, size, size, w_sc=0, w_log_mag=1, w_lin_mag=1, n_mels=128)
     wanted = float(loss(*(torch.tensor(s, dtype=torch.float32)[None, None] for s in (x, y))))
-    assert paper.mel_distance(x, y, rate) == pytest.approx(wanted, rel=2e-4)
-    assert paper.mel_distance(x, x, rate) == 0
+    assert deepafx.mel_distance(x, y, rate) == pytest.approx(wanted, rel=2e-4)
+    assert deepafx.mel_distance(x, x, rate) == 0
     with pytest.raises(ValueError, match="more than 32768"):
-        paper.mel_distance(x[:32768], y[:32768], rate)
+        deepafx.mel_distance(x[:32768], y[:32768], rate)
 
 
 def test_pesq():
@@ -229,29 +228,29 @@ def test_pesq():
     x = x if x.ndim == 1 else x.mean(1)
     worse = x + 0.02 * np.random.default_rng(0).standard_normal(len(x))
     ours, theirs = (soxr.resample(s, rate, 16000, quality="HQ") for s in (worse, x))
-    assert paper.pesq(worse, x, rate) == pytest.approx(package.pesq(16000, theirs, ours, "wb"))
-    assert paper.pesq(x, x, rate) > 4.6 > paper.pesq(worse, x, rate) + 1.0
+    assert deepafx.pesq(worse, x, rate) == pytest.approx(package.pesq(16000, theirs, ours, "wb"))
+    assert deepafx.pesq(x, x, rate) > 4.6 > deepafx.pesq(worse, x, rate) + 1.0
     with pytest.raises(ValueError, match="PESQ cannot judge"):
-        paper.pesq(0 * x, 0 * x, rate)
+        deepafx.pesq(0 * x, 0 * x, rate)
 
 
 def test_without_the_package_pesq_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "pesq", None)
-    with pytest.raises(paper.Missing, match="pip install pesq"):
-        paper.pesq(noise(1.0), noise(1.0), RATE)
+    with pytest.raises(deepafx.MissingPackage, match="pip install pesq"):
+        deepafx.pesq(noise(1.0), noise(1.0), RATE)
 
 
 # --- all of it ------------------------------------------------------------------------------------
 
 
-def test_measure_knows_every_name_and_hides_no_failure(monkeypatch):
+def test_score_knows_every_name_and_hides_no_failure(monkeypatch):
     monkeypatch.setitem(sys.modules, "pesq", None)
     x = noise()
     settings = ChainSettings((COMPRESSOR, EffectSettings("reverb", {"rt60_s": 0.8, "mix": 0.3})))
     truth = played(x, *settings.effects)
     pair = Pair(x, truth, truth, RATE, "noise", settings)
     failures: dict[str, str] = {}
-    exact = measure(Result(truth, settings), pair, speech=True, failures=failures)
+    exact = score(Result(truth, settings), pair, speech=True, failures=failures)
     assert set(exact) == set(METRICS)
     assert set(failures) == {"pesq"}
     known = {k: v for k, v in exact.items() if v is not None}
@@ -259,12 +258,12 @@ def test_measure_knows_every_name_and_hides_no_failure(monkeypatch):
     assert exact["eq_curve_db"] is None  # f has no equaliser
     assert known.pop("gain_reduction_r") == pytest.approx(1.0)
     assert known == pytest.approx(dict.fromkeys(known, 0.0), abs=1e-9)
-    with pytest.raises(paper.Missing):
-        measure(Result(truth), pair, speech=True)
-    nothing = measure(Result(x), pair)
+    with pytest.raises(deepafx.MissingPackage):
+        score(Result(truth), pair, speech=True)
+    nothing = score(Result(x), pair)
     assert nothing["rt60_share"] is None  # no chain to ask
     assert (nothing["matched_stft"] or 0.0) > 0.05
     short = Pair(x[:20000], truth[:20000], truth[:20000], RATE, "noise")
     failures = {}
-    assert measure(Result(x[:20000]), short, failures=failures)["msd"] is None
+    assert score(Result(x[:20000]), short, failures=failures)["msd"] is None
     assert "32768" in failures["msd"]

@@ -1,4 +1,4 @@
-"""Who makes the references: the same pair for the same question, and the paper's numbers where they are the paper's."""
+"""Generators of references: reproducible pairs, and DeepAFx-ST's numbers where they are DeepAFx-ST's."""
 
 import hashlib
 import math
@@ -17,13 +17,13 @@ from afx_live.dsp.loudness import integrated_loudness
 from afx_live.presets import clip
 from afx_live.study.metrics.audio import matched_stft_error
 from afx_live.study.pairs import deepafx_pairs, deepafx_styles, ours, sources
-from afx_live.study.pairs.case import Case
+from afx_live.study.pairs.condition import Condition
 from afx_live.study.pairs.generators import GENERATORS, draw_pair
 from afx_live.training.recordings.recordings import NoRecordings, Recording, find
 from support.jack import need
 
 ROOT = Path(__file__).resolve().parents[2]
-PAPER = Case("paper", "equaliser+compressor", sample_rate=24000)
+PAPER = Condition("deepafx", "equaliser+compressor", sample_rate=24000)
 FREQUENCIES_HZ = np.array([20.0, 1500.0, 11900.0])
 
 
@@ -57,24 +57,26 @@ def known(pair):
     return pair.settings
 
 
-def case_of(generator):
-    rows = {"own": "all", "paper": PAPER.row, "paper_corrected": PAPER.row}
-    return Case(generator, rows.get(generator, "neutral>warm"), "other", "speech", 24000)
+def condition_of(generator):
+    sets = {"ours": "all", "deepafx": PAPER.effect_set, "deepafx_corrected": PAPER.effect_set}
+    return Condition(generator, sets.get(generator, "neutral>warm"), "other", "speech", 24000)
 
 
-EACH = pytest.mark.parametrize("generator", ["own", "paper", "paper_corrected", "styles", "styles_corrected"])
+EACH = pytest.mark.parametrize(
+    "generator", ["ours", "deepafx", "deepafx_corrected", "deepafx_styles", "deepafx_styles_corrected"]
+)
 
 
 @EACH
-def test_a_pair_is_a_function_of_case_index_and_seed(recordings, generator):
-    if "paper" in generator:
+def test_a_pair_is_a_function_of_condition_index_and_seed(recordings, generator):
+    if generator in ("deepafx", "deepafx_corrected"):
         need("sox", "sox")
-    case = case_of(generator)
-    first = draw_pair(case, recordings, 3, 7)
-    assert same(first, draw_pair(case, recordings, 3, 7))
-    assert first.about == draw_pair(case, recordings, 3, 7).about
-    assert not np.array_equal(first.answer, draw_pair(case, recordings, 4, 7).answer)
-    assert not np.array_equal(first.answer, draw_pair(case, recordings, 3, 8).answer)
+    condition = condition_of(generator)
+    first = draw_pair(condition, recordings, 3, 7)
+    assert same(first, draw_pair(condition, recordings, 3, 7))
+    assert first.about == draw_pair(condition, recordings, 3, 7).about
+    assert not np.array_equal(first.answer, draw_pair(condition, recordings, 4, 7).answer)
+    assert not np.array_equal(first.answer, draw_pair(condition, recordings, 3, 8).answer)
     assert len(first.input) == len(first.answer)
     assert first.sample_rate == 24000
     assert max(np.abs(x).max() for x in (first.input, first.reference, first.answer)) <= 1.0 + 1e-9
@@ -84,13 +86,13 @@ def test_another_process_draws_the_same_pair(recordings):
     home = recordings[0].path.parent.parent
     code = (
         "import sys, hashlib; from afx_live.study.pairs.generators import draw_pair;"
-        "from afx_live.study.pairs.case import Case;"
+        "from afx_live.study.pairs.condition import Condition;"
         "from afx_live.training.recordings.recordings import find;"
-        "p = draw_pair(Case(row='compressor', mode='other'), find(sys.argv[1]), 5, 1);"
+        "p = draw_pair(Condition(effect_set='compressor', mode='other'), find(sys.argv[1]), 5, 1);"
         "print(hashlib.sha256(p.answer.tobytes() + p.reference.tobytes()).hexdigest(), p.about)"
     )
     said = subprocess.run([sys.executable, "-c", code, str(home)], capture_output=True, text=True, check=True).stdout
-    pair = draw_pair(Case(row="compressor", mode="other"), recordings, 5, 1)
+    pair = draw_pair(Condition(effect_set="compressor", mode="other"), recordings, 5, 1)
     digest = hashlib.sha256(pair.answer.tobytes() + pair.reference.tobytes()).hexdigest()
     assert said.strip() == f"{digest} {pair.about}"
 
@@ -98,9 +100,9 @@ def test_another_process_draws_the_same_pair(recordings):
 # --- own effects ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", ours.ROWS)
-def test_a_row_switches_on_its_effects_and_its_settings_give_the_answer(recordings, row):
-    pair = draw_pair(Case(row=row), recordings, 1, 7)
+@pytest.mark.parametrize("row", ours.EFFECT_SETS)
+def test_an_effect_set_enables_its_effects_and_its_settings_give_the_answer(recordings, row):
+    pair = draw_pair(Condition(effect_set=row), recordings, 1, 7)
     on = {step.effect for step in known(pair).effects if step.enabled}
     assert on == {"none": set(), "all": set(CANONICAL)}.get(row, set(row.split("+")))
     again = play_clip(known(pair), pair.input, 48000)
@@ -110,7 +112,7 @@ def test_a_row_switches_on_its_effects_and_its_settings_give_the_answer(recordin
 
 def test_levels_are_those_of_the_text(recordings):
     for index in range(4):
-        pair = draw_pair(Case(row="all"), recordings, index, 7)
+        pair = draw_pair(Condition(effect_set="all"), recordings, index, 7)
         loud = [integrated_loudness(x, 48000) for x in (pair.input, pair.reference, pair.answer)]
         assert loud[0] == pytest.approx(-23.0, abs=0.01)
         assert loud[1] == pytest.approx(loud[2], abs=0.01)
@@ -118,11 +120,11 @@ def test_levels_are_those_of_the_text(recordings):
         assert max(np.abs(x).max() for x in (pair.reference, pair.answer)) <= sources.PEAK + 1e-9
 
 
-def test_only_what_a_case_varies_differs(recordings):
-    base = draw_pair(Case(row="compressor"), recordings, 2, 7)
-    whole = draw_pair(Case(row="all"), recordings, 2, 7)
-    other = draw_pair(Case(row="compressor", mode="other"), recordings, 2, 7)
-    slow = draw_pair(Case(row="compressor", sample_rate=24000), recordings, 2, 7)
+def test_only_what_a_condition_varies_differs(recordings):
+    base = draw_pair(Condition(effect_set="compressor"), recordings, 2, 7)
+    whole = draw_pair(Condition(effect_set="all"), recordings, 2, 7)
+    other = draw_pair(Condition(effect_set="compressor", mode="other"), recordings, 2, 7)
+    slow = draw_pair(Condition(effect_set="compressor", sample_rate=24000), recordings, 2, 7)
     assert np.array_equal(base.input, whole.input)
     assert known(base).effect("compressor") == known(whole).effect("compressor")
     assert np.array_equal(base.input, other.input)
@@ -150,8 +152,8 @@ def test_intensity_moves_settings_and_zero_is_the_identity(recordings):
     assert double.effect("compressor").values["threshold_db"] == -60.0
     assert double.effect("distortion").values["drive_db"] == 36.0
     assert ours.scaled(drawn, 1.0) == drawn
-    for generator in ("own", "styles_corrected"):
-        pair = draw_pair(replace(case_of(generator), intensity=0.0), recordings, 1, 7)
+    for generator in ("ours", "deepafx_styles_corrected"):
+        pair = draw_pair(replace(condition_of(generator), intensity=0.0), recordings, 1, 7)
         assert matched_stft_error(pair.input, pair.answer, 24000) < 1e-6
 
 
@@ -182,30 +184,30 @@ def test_a_manifest_counts_most(tmp_path):
 
 def test_recordings_are_of_the_kind_asked_for_and_others_of_another_group(recordings):
     for kind in ("speech", "instrument"):
-        fitting = sources.pool(Case(kind=kind), recordings)
+        fitting = sources.pool(Condition(kind=kind), recordings)
         assert {sources.kind_of(r) for r in fitting} == {kind}
         assert all(r.group != fitting[0].group for r in sources.others(fitting[0], fitting))
-    assert draw_pair(Case(kind="mix"), recordings, 0, 7).recording.startswith("music")
+    assert draw_pair(Condition(kind="mix"), recordings, 0, 7).recording.startswith("music")
     with pytest.raises(NoRecordings, match="only recording"):
-        draw_pair(Case(kind="mix", mode="other"), recordings, 0, 7)
+        draw_pair(Condition(kind="mix", mode="other"), recordings, 0, 7)
     with pytest.raises(NoRecordings, match="speech"):
-        draw_pair(Case(kind="speech"), [r for r in recordings if sources.kind_of(r) == "mix"], 0, 7)
+        draw_pair(Condition(kind="speech"), [r for r in recordings if sources.kind_of(r) == "mix"], 0, 7)
 
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
         ({"generator": "nobody"}, "generator"),
-        ({"row": "phaser"}, "row"),
+        ({"effect_set": "phaser"}, "effect_set"),
         ({"mode": "both"}, "mode"),
         ({"kind": "noise"}, "kind"),
         ({"intensity": -1.0}, "intensity"),
         ({"sample_rate": 100}, "sample_rate"),
     ],
 )
-def test_a_wrong_case_is_named(wrong, said):
+def test_a_wrong_condition_is_named(wrong, said):
     with pytest.raises(ValueError, match=said):
-        draw_pair(replace(Case(), **wrong), [], 0, 7)
+        draw_pair(replace(Condition(), **wrong), [], 0, 7)
 
 
 # --- the paper's generator --------------------------------------------------------------------------
@@ -214,10 +216,10 @@ def test_a_wrong_case_is_named(wrong, said):
 def test_the_papers_pairs_have_its_length_level_and_fades(recordings):
     need("sox", "sox")
     for corrected, fade in ((False, 1102), (True, 1200)):
-        case = replace(PAPER, generator="paper_corrected" if corrected else "paper")
+        condition = replace(PAPER, generator="deepafx_corrected" if corrected else "deepafx")
         starts = set()
         for index in range(6):
-            pair = draw_pair(case, recordings, index, 7)
+            pair = draw_pair(condition, recordings, index, 7)
             assert {len(x) for x in (pair.input, pair.reference, pair.answer)} == {131072}
             # One side's two halves: the louder one peaks at -12 dBFS, both stay under it.
             peaks = [np.abs(x).max() for x in (pair.answer, pair.reference)]
@@ -231,7 +233,7 @@ def test_the_papers_pairs_have_its_length_level_and_fades(recordings):
 def test_the_papers_target_meets_its_compressor_unlevelled_as_published():
     need("sox", "sox")
     x = np.sin(2 * np.pi * 1000 * np.arange(24000) / 24000) * deepafx_pairs.PEAK
-    look = deepafx_pairs.Look(
+    look = deepafx_pairs.SideEffects(
         ("equalizer", "1000", "1q", "24"), ("compand", "0.01,0.1", "-100,-20,-20,0,-10", "0", "-100")
     )
     published, corrected = (
@@ -243,10 +245,10 @@ def test_the_papers_target_meets_its_compressor_unlevelled_as_published():
 
 def test_what_the_paper_draws_stays_in_its_ranges():
     rng = np.random.default_rng(0)
-    looks = [deepafx_pairs.draw_look(rng, 24000, target=True) for _ in range(2000)]
+    looks = [deepafx_pairs.draw_side(rng, 24000, target=True) for _ in range(2000)]
     assert np.mean([bool(one.equaliser) for one in looks]) == pytest.approx(0.75, abs=0.04)
     assert np.mean([bool(one.dynamics) for one in looks]) == pytest.approx(0.75, abs=0.04)
-    spoilt = [deepafx_pairs.draw_look(rng, 24000, target=False) for _ in range(2000)]
+    spoilt = [deepafx_pairs.draw_side(rng, 24000, target=False) for _ in range(2000)]
     assert np.mean([bool(one.dynamics) for one in spoilt]) == pytest.approx(0.10, abs=0.03)
     gains, curves = [], []
     for look in looks:
@@ -275,7 +277,7 @@ def test_what_the_paper_draws_stays_in_its_ranges():
 def test_without_sox_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(deepafx_pairs.NoSox, match="apt-get install sox"):
-        deepafx_pairs.shaped(np.ones(9), 24000, deepafx_pairs.Look(("bass", "3", "100"), ()), True)
+        deepafx_pairs.shaped(np.ones(9), 24000, deepafx_pairs.SideEffects(("bass", "3", "100"), ()), True)
 
 
 # --- the styles -------------------------------------------------------------------------------------
@@ -339,23 +341,25 @@ def test_the_papers_compressor_reduces_by_its_ratio_within_its_time():
     assert (most - tenth) / 24000 == pytest.approx(0.1, rel=0.02)
 
 
-def test_style_pairs_have_their_length_level_and_row(recordings):
-    clean = draw_pair(Case("styles", "warm", kind="speech", sample_rate=24000), recordings, 0, 7)
-    styled = draw_pair(Case("styles", "telephone>warm", kind="speech", sample_rate=24000), recordings, 0, 7)
+def test_style_pairs_have_their_length_level_and_effects(recordings):
+    clean = draw_pair(Condition("deepafx_styles", "warm", kind="speech", sample_rate=24000), recordings, 0, 7)
+    styled = draw_pair(
+        Condition("deepafx_styles", "telephone>warm", kind="speech", sample_rate=24000), recordings, 0, 7
+    )
     assert {len(x) for x in (clean.input, clean.reference, clean.answer)} == {131072}
     assert all(np.abs(x).max() == pytest.approx(1.0) for x in (clean.input, clean.reference, clean.answer))
     assert np.array_equal(clean.answer, styled.answer)
     assert not np.array_equal(clean.input, styled.input)
     assert clean.settings is None
     for row, effect in (("driven", "distortion"), ("spacious", "reverb")):
-        pair = draw_pair(Case("styles", row, kind="speech", sample_rate=24000), recordings, 0, 7)
+        pair = draw_pair(Condition("deepafx_styles", row, kind="speech", sample_rate=24000), recordings, 0, 7)
         assert [step.effect for step in known(pair).effects] == [effect]
         played = play_clip(known(pair), pair.input, 24000)
         # All but what the lead-in left in it.
         assert matched_stft_error(played, pair.answer, 24000) < 0.35 * matched_stft_error(
             pair.input, pair.answer, 24000
         )
-    assert len(GENERATORS["styles"].rows) == 7 + 49
+    assert len(GENERATORS["deepafx_styles"].effect_sets) == 7 + 49
 
 
 # --- other people's effects -------------------------------------------------------------------------
@@ -366,31 +370,31 @@ def foreign():
     """Give bench/foreign.py as a module; what it registers is taken back."""
     from afx_live.study.systems import registry
 
-    before = dict(GENERATORS), registry.NAMES, registry.UNMASKED
+    before = dict(GENERATORS), dict(registry.SYSTEMS), set(registry.WITHOUT_CHAIN)
     sys.path.insert(0, str(ROOT / "bench"))
     yield import_module("foreign")
     sys.path.remove(str(ROOT / "bench"))
-    GENERATORS.clear()
-    GENERATORS.update(before[0])
-    registry.NAMES, registry.UNMASKED = before[1:]
+    for known, then in zip((GENERATORS, registry.SYSTEMS, registry.WITHOUT_CHAIN), before, strict=True):
+        known.clear()
+        known.update(then)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 @pytest.mark.parametrize("row", ["equaliser", "compressor", "distortion", "reverb"])
 def test_soxs_effects_change_the_sound_and_do_not_delay_it(recordings, foreign, row):
     need("sox", "sox")
-    case = Case("sox", row, kind="speech")
-    pair = draw_pair(case, recordings, 0, 7)
-    assert same(pair, draw_pair(case, recordings, 0, 7))
+    condition = Condition("sox", row, kind="speech")
+    pair = draw_pair(condition, recordings, 0, 7)
+    assert same(pair, draw_pair(condition, recordings, 0, 7))
     assert matched_stft_error(pair.input, pair.answer, 48000) > 0.1
     size = 1 << 20
     likeness = np.fft.irfft(np.fft.rfft(pair.answer, size) * np.fft.rfft(pair.input, size).conj(), size)
     lag = int(np.argmax(np.abs(likeness)))
     assert min(lag, size - lag) <= 24  # half a millisecond: an equaliser's own phase
-    nothing = draw_pair(replace(case, intensity=0.0), recordings, 0, 7)
+    nothing = draw_pair(replace(condition, intensity=0.0), recordings, 0, 7)
     assert matched_stft_error(nothing.input, nothing.answer, 48000) < 1e-6
 
 
-def test_every_library_has_every_row(foreign):
+def test_every_library_has_every_effect_set(foreign):
     for name in ("pedalboard", "sox", "ffmpeg", "ladspa"):
-        assert GENERATORS[name].rows == ours.ROWS
+        assert GENERATORS[name].effect_sets == ours.EFFECT_SETS
     assert set(foreign.LIBRARIES["sox"].draw) == set(CANONICAL)

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from afx_live.dsp.loudness import integrated_loudness
-from afx_live.study.metrics import audio
+from afx_live.study.metrics import audio, spectrum
+from afx_live.study.metrics.bootstrap import bootstrap_interval
 from afx_live.study.systems import baselines
 
 RATE = 44100
@@ -134,11 +135,11 @@ def test_mel_error():
 
 def test_bootstrap():
     values = np.random.default_rng(0).standard_normal(400) + 5
-    low, high = audio.bootstrap_interval(values, draws=4000)
+    low, high = bootstrap_interval(values, draws=4000)
     half = 1.96 * values.std() / 20
     assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.015)
-    assert audio.bootstrap_interval(values, seed=3) == audio.bootstrap_interval(values, seed=3)
-    narrow = audio.bootstrap_interval(values, level=0.5)
+    assert bootstrap_interval(values, seed=3) == bootstrap_interval(values, seed=3)
+    narrow = bootstrap_interval(values, level=0.5)
     assert low < narrow[0] < narrow[1] < high
 
 
@@ -146,10 +147,10 @@ def test_bootstrap_of_groups():
     rng = np.random.default_rng(1)
     group = np.repeat(rng.standard_normal(20), 10)  # ten equal values of each recording: 20 facts, not 200
     labels = [f"recording {i // 10}" for i in range(200)]
-    low, high = audio.bootstrap_interval(group, labels)
-    plain_low, plain_high = audio.bootstrap_interval(group)
+    low, high = bootstrap_interval(group, labels)
+    plain_low, plain_high = bootstrap_interval(group)
     assert (high - low) / (plain_high - plain_low) == pytest.approx(np.sqrt(10), rel=0.15)
-    assert np.isnan(audio.bootstrap_interval([1.0, 2.0], ["a", "a"])).all()
+    assert np.isnan(bootstrap_interval([1.0, 2.0], ["a", "a"])).all()
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_bootstrap_of_groups():
 )
 def test_bootstrap_refuses(values, options):
     with pytest.raises(ValueError, match=r"values|level"):
-        audio.bootstrap_interval(values, **options)
+        bootstrap_interval(values, **options)
 
 
 # --- baselines ------------------------------------------------------------------------------------
@@ -176,7 +177,7 @@ def bursts(seed):
 
 
 def curve_filter(x, hz=(31.5, 100, 400, 1500, 5000, 16000), db=(6, 8, -4, 5, -9, 4)):
-    fir = baselines.minimum_phase(np.array(hz, float), np.array(db, float), RATE)
+    fir = spectrum.minimum_phase(np.array(hz, float), np.array(db, float), RATE)
     size = 1 << (len(x) + len(fir)).bit_length()
     return np.fft.irfft(np.fft.rfft(x, size) * np.fft.rfft(fir, size), size)[: len(x)]
 
@@ -190,13 +191,13 @@ def pair():
 
 def test_minimum_phase_keeps_the_curve():
     hz, db = np.array([50.0, 500.0, 5000.0]), np.array([6.0, -12.0, 3.0])
-    fir = baselines.minimum_phase(hz, db, RATE)
+    fir = spectrum.minimum_phase(hz, db, RATE)
     response = 20 * np.log10(np.abs(np.fft.rfft(fir, 1 << 16)))
     at = np.round(hz / RATE * (1 << 16)).astype(int)
     np.testing.assert_allclose(response[at[1:]], db[1:], atol=0.2)
     assert response[at[0]] == pytest.approx(6, abs=0.7)
     assert np.argmax(np.abs(fir)) == 0
-    np.testing.assert_allclose(baselines.minimum_phase(hz, 0 * db, RATE), np.eye(1, baselines.TAPS)[0], atol=1e-12)
+    np.testing.assert_allclose(spectrum.minimum_phase(hz, 0 * db, RATE), np.eye(1, spectrum.TAPS)[0], atol=1e-12)
 
 
 def test_baselines_rank_as_they_should(pair):

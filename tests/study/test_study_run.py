@@ -1,25 +1,26 @@
 """The study's run and report: what was cut off goes on, what fails is a row, two processes make the same rows."""
 
 import json
+import logging
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict
-from html.parser import HTMLParser
+import warnings
 
+import numba
 import numpy as np
 import pytest
-import soundfile
+import torch
 
-from afx_live.study.pairs.case import Case, Result
-from afx_live.study.report import examples, report, tables
-from afx_live.study.run import linear_probe, plan, rows
-from afx_live.study.run import run as runs
-from afx_live.study.run.run import Study, run
+from afx_live.study.pairs.condition import Condition, Result
+from afx_live.study.report import cells, report
+from afx_live.study.run import evaluate, plan, rows
+from afx_live.study.run.evaluate import Study, run
 from afx_live.training.recordings.recordings import find
+from support.study_rows import made_up
 
-SMALL = {Case(row="equaliser"): {"loudness": 1, "match_eq": 1}, Case(row="compressor"): {"loudness": 1, "match_eq": 1}}
+SMALL = {Condition(effect_set=name): {"loudness": 1, "match_eq": 1} for name in ("equaliser", "compressor")}
 
 
 @pytest.fixture
@@ -32,15 +33,16 @@ def plain(found):
     return [{k: v for k, v in row.items() if k != "seconds"} for _, row in sorted(found.items(), key=str)]
 
 
-def row_of_floor(found):
+def baseline_error(found):
     """The equaliser's error of only setting the loudness, as the report writes it."""
-    return tables.number(found[rows.key(Case(row="equaliser"), 0, 7, "loudness")]["scores"]["matched_stft"])
+    row = found[rows.key(Condition(effect_set="equaliser"), 0, 7, "loudness")]
+    return cells.number(row["scores"]["matched_stft"])
 
 
 def test_a_run_scores_every_cell_and_says_where_it_comes_from(study):
     found = run(study)
     assert len(found) == plan.size(SMALL) == 4
-    row = found[rows.key(Case(row="equaliser"), 0, 7, "match_eq")]
+    row = found[rows.key(Condition(effect_set="equaliser"), 0, 7, "match_eq")]
     assert row["failed"] is None
     assert 0 < row["scores"]["matched_stft"] < 3
     assert row["seconds"] > 0
@@ -53,7 +55,17 @@ def test_a_run_scores_every_cell_and_says_where_it_comes_from(study):
     assert [p.name for p in study.out.glob("rows*")] == [rows.ROWS]
     page, twin = report.write([study.out], study.out / "R.html", study.models)  # and all the way to the page
     assert "match EQ 100 %" in page.read_text()
-    assert f"| equaliser | same | 1 | {row_of_floor(found)} [" in twin.read_text()
+    assert f"| equaliser | same | 1 | {baseline_error(found)} [" in twin.read_text()
+
+
+def test_a_run_leaves_the_process_as_it_was(study):
+    def state():
+        log, term = logging.getLogger("lightning.pytorch").level, signal.getsignal(signal.SIGTERM)
+        return torch.get_num_threads(), numba.get_num_threads(), term, log, list(warnings.filters)
+
+    before = state()
+    run(study)
+    assert state() == before
 
 
 def test_a_cut_off_run_computes_only_what_is_missing(study, monkeypatch):
@@ -104,7 +116,7 @@ def test_a_system_that_fails_is_a_row_and_stops_nothing(study, monkeypatch):
 
 def test_rows_of_a_model_that_was_trained_anew_are_made_anew(study, monkeypatch):
     hashes = {"match_eq": "first"}
-    monkeypatch.setattr(runs, "model_hash", lambda name, models: hashes.get(name))
+    monkeypatch.setattr(evaluate, "model_hash", lambda name, models: hashes.get(name))
     run(study)
     assert study.missing(rows.read_folder(study.out)) == []
     hashes["match_eq"] = "second"
@@ -113,11 +125,12 @@ def test_rows_of_a_model_that_was_trained_anew_are_made_anew(study, monkeypatch)
 
 
 def test_a_training_that_is_not_there_has_no_rows_yet(study, capsys):
-    study.cells = {Case(row="equaliser"): {"ad": 1, "loudness": 1}}
+    study.cells = {Condition(effect_set="equaliser"): {"ad": 1, "loudness": 1}}
     assert {row["system"] for row in run(study).values()} == {"loudness"}
     assert "left out ad" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_same_rows(study, folder, tmp_path):
     one = run(study)
     (tmp_path / "plan.yaml").write_text(
@@ -149,6 +162,7 @@ def test_two_processes_make_the_same_rows(study, folder, tmp_path):
     assert plain(run(study)) == plain(rows.read_folder(tmp_path / "two")) != plain(one)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_told_to_end_ends_everywhere_and_leaves_no_failure(folder, tmp_path):
     """SIGTERM arrives in the middle of an answer, and what it breaks there is no system that fails."""
     (tmp_path / "plan.yaml").write_text("cells: {a: {systems: {loudness: 5000}}}")
@@ -185,86 +199,71 @@ def test_a_run_that_is_told_to_end_ends_everywhere_and_leaves_no_failure(folder,
 
 # --- plan -------------------------------------------------------------------------------------------
 
-ROWS = {"own": ("equaliser", "reverb", "all"), "other": ("warm",)}
+EFFECT_SETS = {"ours": ("equaliser", "reverb", "all"), "other": ("warm",)}
 NAMED = ("loudness", "ad")
 
 
-def test_a_plan_expands_lists_sets_and_the_rows_own_mask():
-    cells = plan.expand(
-        {
-            "sets": {"cheap": ["loudness"], "masked": ["ad:{row}"]},
-            "cells": {
-                "base": {"row": "*", "mode": ["same", "other"], "systems": {"cheap": 5, "masked": 2}},
-                "far": {
-                    "generator": ["own", "other"],
-                    "row": "*",
-                    "intensity": [2],
-                    "systems": {"loudness": 3, "ad": 1},
-                },
-                "again": {"row": "all", "systems": {"loudness": 9}},
+def a_plan(effect_set="effect_set", generator="ours"):
+    return {
+        "sets": {"cheap": ["loudness"], "constrained": [f"ad:{{{effect_set}}}"]},
+        "cells": {
+            "base": {effect_set: "*", "mode": ["same", "other"], "systems": {"cheap": 5, "constrained": 2}},
+            "far": {
+                "generator": [generator, "other"],
+                effect_set: "*",
+                "intensity": [2],
+                "systems": {"loudness": 3, "ad": 1},
             },
+            "again": {effect_set: "all", "systems": {"loudness": 9}},
         },
-        ROWS,
-        NAMED,
-    )
-    assert cells[Case(row="reverb", mode="other")] == {"loudness": 5, "ad:reverb": 2}
-    assert cells[Case(row="all")] == {"loudness": 9}  # all is no mask of its own; the larger number counts
-    assert cells[Case("other", "warm", intensity=2.0)] == {"loudness": 3, "ad": 1}
-    assert len(cells) == 6 + 4
-    assert plan.only(cells, {"row": ["reverb"], "intensity": [1.0]}, ["ad"], 1) == {
-        Case(row="reverb"): {"ad:reverb": 1},
-        Case(row="reverb", mode="other"): {"ad:reverb": 1},
     }
+
+
+def test_a_plan_expands_lists_sets_and_constraints_to_the_own_effects():
+    cells = plan.expand(a_plan(), EFFECT_SETS, NAMED)
+    assert cells[Condition(effect_set="reverb", mode="other")] == {"loudness": 5, "ad:reverb": 2}
+    assert cells[Condition(effect_set="all")] == {"loudness": 9}  # all is not a constraint; the larger number counts
+    assert cells[Condition("other", "warm", intensity=2.0)] == {"loudness": 3, "ad": 1}
+    assert len(cells) == 6 + 4
+    assert plan.only(cells, {"effect_set": ["reverb"], "intensity": [1.0]}, ["ad"], 1) == {
+        Condition(effect_set="reverb"): {"ad:reverb": 1},
+        Condition(effect_set="reverb", mode="other"): {"ad:reverb": 1},
+    }
+
+
+def test_plans_with_former_names_mean_the_same():
+    cells = plan.expand(a_plan("row", "own"), EFFECT_SETS, NAMED)
+    assert cells == plan.expand(a_plan(), EFFECT_SETS, NAMED)
+    assert plan.only(cells, {"generator": ["own"]}) == plan.only(cells, {"generator": ["ours"]})
 
 
 @pytest.mark.parametrize(
     ("cell", "said"),
     [
-        ({"row": "delay"}, "'delay' is none of"),
+        ({"effect_set": "delay"}, "'delay' is none of"),
         ({"generator": "x"}, "'x' is none of"),
         ({"mode": "both"}, "'both'"),
         ({"systems": {"pitch": 1}}, "'pitch' is none of"),
         ({"colour": 1}, "'colour'"),
     ],
 )
-def test_a_plan_that_asks_for_what_there_is_not_is_refused_by_name(cell, said):
+def test_a_plan_with_an_unknown_name_is_refused_by_that_name(cell, said):
     with pytest.raises(ValueError, match=said):
-        plan.expand({"cells": {"a": {"systems": {"ad": 1}} | cell}}, ROWS, NAMED)
+        plan.expand({"cells": {"a": {"systems": {"ad": 1}} | cell}}, EFFECT_SETS, NAMED)
 
 
 def test_the_shipped_plan_fits_the_study():
-    from afx_live.study.pairs.generators import GENERATORS
-    from afx_live.study.systems.registry import NAMES
+    from afx_live.study.pairs import GENERATORS
+    from afx_live.study.systems import SYSTEMS
 
-    cells = plan.expand(plan.load(), {name: g.rows for name, g in GENERATORS.items()}, NAMES)
-    assert cells[Case(row="distortion")]["ad:equaliser+compressor"] >= 100
-    assert min(asked["loudness"] for asked in cells.values()) >= 40
+    cells = plan.expand(plan.load(), {name: g.effect_sets for name, g in GENERATORS.items()}, SYSTEMS)
+    assert cells[Condition(effect_set="distortion")]["ad:equaliser+compressor"] >= 100
+    assert min(counts["loudness"] for counts in cells.values()) >= 40
     first = plan.tasks(cells, 7)
     assert {t.index for t in first[: len(cells)]} == {0}  # cut short, it is a smaller study
 
 
 # --- rows -------------------------------------------------------------------------------------------
-
-
-def made_up(system, row, index, error, mode="same", failed=None, **case):
-    """A row as a run would write it."""
-    scores = {} if failed else {"matched_stft": error, "eq_curve_db": 4 * error}
-    return {
-        "case": asdict(Case(row=row, mode=mode, **case)),
-        "recording": f"group {index % 4}",
-        "scores": scores,
-        "index": index,
-        "seed": 7,
-        "system": system,
-        "failed": failed,
-        "unmeasured": {},
-        "seconds": 0.5,
-        "audio_s": 5.0,
-        "about": "",
-        "versions": {"python": "3.11", "sox": None},
-        "recordings": {"all": "ab" * 32},
-        "model": None,
-    }
 
 
 def test_a_broken_row_is_named_and_an_unfinished_one_dropped(tmp_path):
@@ -273,8 +272,17 @@ def test_a_broken_row_is_named_and_an_unfinished_one_dropped(tmp_path):
     path.write_text(whole + whole.strip()[:50])
     assert len(rows.read(path)) == 1
     path.write_text(whole + '{"case": 1}\n' + whole)
-    with pytest.raises(ValueError, match="line 2 is no row"):
+    with pytest.raises(ValueError, match="line 2 is not a row"):
         rows.read(path)
+
+
+def test_rows_of_earlier_versions_are_read_as_rows_of_today(tmp_path):
+    row = made_up("ad", "all", 0, 1.0, generator="deepafx_styles")
+    condition = row["condition"]
+    former = {"case": {"row": condition["effect_set"], **condition, "generator": "styles"}, **row}
+    del former["condition"], former["case"]["effect_set"]
+    (tmp_path / "old.jsonl").write_text(rows.line(former))
+    assert rows.read(tmp_path / "old.jsonl") == [row]
 
 
 def test_merging_keeps_the_later_of_two_rows_and_leaves_one_file(tmp_path):
@@ -285,137 +293,3 @@ def test_merging_keeps_the_later_of_two_rows_and_leaves_one_file(tmp_path):
     assert [row["failed"] for row in found.values()] == [None, None]
     assert [p.name for p in tmp_path.iterdir()] == [rows.ROWS]
     assert rows.merge(tmp_path) == found == rows.read_folder(tmp_path)
-
-
-# --- report -----------------------------------------------------------------------------------------
-
-
-class Page(HTMLParser):
-    """Reads a page: its tags must be balanced, and what it loads is listed."""
-
-    VOID = ("meta", "link", "br", "img", "hr", "circle", "path", "polyline", "source")
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.loads, self.tables = [], [], 0
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        if tag not in self.VOID:
-            self.open.append(tag)
-        self.tables += tag == "table"
-        self.loads += [
-            v for k, v in attrs if k in ("src", "srcset", "data", "poster") or (tag == "link" and k == "href")
-        ]
-
-    def handle_endtag(self, tag):
-        assert tag in self.VOID or self.open.pop() == tag
-
-
-@pytest.fixture
-def results(tmp_path):
-    """Made-up results: AD leaves 60 % of an equaliser's error and changes nothing about reverb."""
-    found, rng = [], np.random.default_rng(0)
-    for row in ("equaliser", "reverb"):
-        for i in range(20):
-            base = rng.uniform(0.8, 1.2)
-            left = 0.6 if row == "equaliser" else 1.0
-            found.append(made_up("loudness", row, i, base))
-            found.append(
-                made_up("ad", row, i, base * (left + rng.normal(0, 0.05)), failed="Boom: <b>" if i == 3 else None)
-            )
-            found.append(made_up("ad:equaliser+compressor", row, i, base * 0.9))
-            found.append(made_up("ours", row, i, base * 0.8, intensity=2.0))
-            found.append(made_up("loudness", row, i, base, intensity=2.0))
-    folder = tmp_path / "rows"
-    folder.mkdir()
-    (folder / rows.ROWS).write_text("".join(map(rows.line, found)))
-    (tmp_path / "models" / "ad").mkdir(parents=True)
-    curve = "cpu_minutes,step,train_loss,validation_stft\n1,100,2.0,1.5\n30,3000,1.0,\n59,6000,0.9,0.7\n"
-    (tmp_path / "models" / "ad" / "curve.csv").write_text(curve)
-    (tmp_path / "FINDINGS.md").write_text("# Findings\n\nIt **works**, see [1](https://example.org).\n\n<script>\n")
-    return tmp_path
-
-
-def test_the_report_says_what_the_rows_say_and_loads_nothing(results):
-    page, twin = report.write([results / "rows"], results / "R.html", results / "models", results / "FINDINGS.md")
-    text, plain_text = page.read_text(), twin.read_text()
-    read = Page(text)
-    assert all(load.startswith("data:") for load in read.loads)
-    assert "@import" not in text
-    assert "url(" not in text
-    assert "<script" not in text
-    assert read.tables == plain_text.count("\n|---|")
-    assert "It <strong>works</strong>" in text
-    assert "It **works**" in plain_text
-    line = next(t for t in plain_text.splitlines() if t.startswith("| equaliser | same | 20 |"))
-    assert "**−40 %**" in line or "**−41 %**" in line or "**−39 %**" in line  # best, with its interval
-    line = next(t for t in plain_text.splitlines() if t.startswith("| reverb | same | 20 |"))
-    assert line.split("|")[5].strip().startswith("≈")  # no difference is shown as none
-    assert "| AD | 2 of 40 | Boom: <b> |" in plain_text
-    assert "Boom: &lt;b&gt;" in text
-    assert "| AD | 59.0 | 6000 | validation stft | 0.700 |" in plain_text
-    assert "| AD | 78 | 0.100 | 0.100 |" in plain_text  # 0.5 s for 5 s of sound; what failed does not count
-    for words in ("may use equaliser + compressor", "By intensities", "polyline", "prefers-color-scheme: dark"):
-        assert words in text
-
-
-def test_a_report_is_the_same_every_time_and_needs_rows(results):
-    first = [p.read_bytes() for p in report.write([results / "rows"], results / "R.html", results / "models")]
-    again = [p.read_bytes() for p in report.write([results / "rows"], results / "R.html", results / "models")]
-    assert first == again
-    (results / "none").mkdir()
-    with pytest.raises(ValueError, match="afx-study run"):
-        report.write([results / "none"], results / "R.html", results / "models")
-
-
-def test_gains_are_taken_pair_by_pair():
-    found = [made_up("loudness", "all", i, 1.0 + i) for i in range(4)] + [made_up("ad", "all", i, 0.5) for i in (0, 3)]
-    gain = tables.Results(found).gain("ad", [Case()])
-    assert gain is not None
-    assert gain.n == 2
-    assert gain.mean == pytest.approx((0.5 * 2 - 5.0) / 5.0)
-
-
-def test_examples_are_of_our_own_clips_and_the_same_every_time(tmp_path):
-    first, again = (examples.render(tmp_path, tmp_path / name, ["loudness", "ad"]).parent for name in ("a", "b"))
-    listed = json.loads((first / "examples.json").read_text())
-    assert {e["title"].split(", ")[1] for e in listed} <= set(examples.CLIPS)
-    sounds = [s["file"] for s in listed[0]["sounds"]]
-    assert [s.split("-", 1)[1] for s in sounds] == ["before.ogg", "reference.ogg", "truth.ogg", "only-loudness.ogg"]
-    for name in (f.name for f in first.iterdir()):
-        assert (first / name).read_bytes() == (again / name).read_bytes()
-    x, rate = soundfile.read(first / sounds[0])  # a wrong checksum would lose pages
-    assert (len(x), rate) == (240000, 48000)
-    assert np.abs(x).max() > 0.05
-
-
-# --- probe ------------------------------------------------------------------------------------------
-
-
-def test_a_probe_finds_what_is_there_and_nothing_in_noise():
-    rng = np.random.default_rng(0)
-    style, truth = np.arange(140) % 7, np.arange(70) % 7
-    groups, others = [f"a{i % 5}" for i in range(140)], [f"b{i % 4}" for i in range(70)]
-    centres = rng.normal(size=(7, 12))
-    x, y = (centres[s] + 0.2 * rng.normal(size=(len(s), 12)) for s in (style, truth))
-    with linear_probe.one_thread():
-        heard = linear_probe.assess(x, style, groups, y, truth, others)
-        noise = linear_probe.assess(rng.normal(size=x.shape), style, groups, rng.normal(size=y.shape), truth, others)
-    assert heard["accuracy"] > 0.95
-    assert np.trace(heard["confusion"]) == round(70 * heard["accuracy"])
-    assert noise["accuracy"] < 0.35
-    low, high = noise["accuracy_interval"]
-    assert low < noise["accuracy"] < high
-    assert linear_probe.macro_f1(np.array([0, 0, 1]), np.array([0, 1, 1])) == pytest.approx(2 / 3)
-
-
-def test_probes_hear_styles_on_other_recordings(folder, tmp_path):
-    known = find(folder)
-    left, right = linear_probe.sides(known, 7)
-    assert not {r.group for r in left} & {r.group for r in right}
-    found = linear_probe.probe(known, tmp_path, tmp_path / "probe.json", 14, 7)
-    assert found == json.loads((tmp_path / "probe.json").read_text())
-    assert found["encoders"].keys() >= {"ours, embedding", "ours, statistics", "log-mel, mean and deviation"}
-    assert found["encoders"]["ours, statistics"]["accuracy"] > 2 / 7

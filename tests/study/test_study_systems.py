@@ -9,15 +9,15 @@ import soundfile
 import soxr
 import torch
 
-from afx_live.chain import CANONICAL, ChainSettings, EffectSettings
+from afx_live.chain import CANONICAL, ChainSettings, EffectSettings, play_clip
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.presets import clip
 from afx_live.study.metrics.audio import matched_stft_error
-from afx_live.study.pairs.case import Pair
-from afx_live.study.systems import gradient_fit, rb_dsp, refine, registry, rule_matcher
+from afx_live.study.pairs.condition import Pair
+from afx_live.study.systems import gradient_fit, playing, rb_dsp, registry, rule_matcher
 
 NOWHERE = Path("/nonexistent")
-QUICK = [n for n in registry.NAMES if n not in (*registry.TRAININGS, "ceiling", "ours_refined")]
+QUICK = [n for n in registry.SYSTEMS if n not in (*registry.TRAININGS, "ceiling")]
 TONE = ChainSettings(
     (
         EffectSettings("equaliser", {"low_shelf_db": 8.0, "peak_2_db": -9.0, "peak_4_db": 7.0, "high_shelf_db": -6.0}),
@@ -37,8 +37,8 @@ def sound(rate, seconds, start=0.0):
 
 def pair(rate=48000, seconds=4.0, settings: ChainSettings = TONE):
     a, b = sound(rate, seconds, 4.0), sound(rate, seconds)
-    reference = 1.5 * rule_matcher.play(settings, a, rate)
-    return Pair(b, reference, rule_matcher.play(settings, b, rate), rate, "guitar", settings)
+    reference = 1.5 * play_clip(settings, a, rate)
+    return Pair(b, reference, play_clip(settings, b, rate), rate, "guitar", settings)
 
 
 def error(result, asked):
@@ -57,13 +57,13 @@ def test_length_loudness_and_silence(name):
             wanted = integrated_loudness(asked.reference, rate)
             assert integrated_loudness(result.audio, rate) == pytest.approx(wanted, abs=0.1)
         if result.settings is not None:
-            np.testing.assert_allclose(rule_matcher.play(result.settings, asked.input, rate), result.audio, atol=1e-9)
+            np.testing.assert_allclose(play_clip(result.settings, asked.input, rate), result.audio, atol=1e-9)
         silence = np.zeros_like(asked.input)
         np.testing.assert_array_equal(play(replace(asked, input=silence)).audio, silence)
         np.testing.assert_array_equal(play(replace(asked, reference=silence)).audio, asked.input)
 
 
-def test_names_masks_and_what_is_missing(tmp_path):
+def test_names_constraints_and_missing_trainings(tmp_path):
     assert registry.parse("ad:equaliser+compressor") == ("ad", ("equaliser", "compressor"))
     assert registry.parse("ours") == ("ours", None)
     for wrong in ("adam", "ad:", "ad:flanger", "ad:reverb+reverb", "match_eq:equaliser"):
@@ -86,7 +86,7 @@ def test_the_oracle_gives_the_answer_and_says_where_it_cannot():
         registry.system("oracle", NOWHERE)(replace(asked, settings=None))
 
 
-def test_masks_are_kept():
+def test_constraints_are_kept():
     asked = pair()
     for name in ("matcher", "prior_mean", "ours"):
         settings = registry.system(f"{name}:reverb+compressor", NOWHERE)(asked).settings
@@ -140,11 +140,11 @@ def test_the_matcher_leaves_alone_what_needs_nothing_and_finds_what_does():
     quiet = rule_matcher.rule_settings(x, 0.5 * x, 48000)
     assert not any(s.enabled for s in quiet.effects)
     moving = x * np.repeat([1.0, 0.1] * 4, 24000)
-    squashed = rule_matcher.play(
+    squashed = play_clip(
         ChainSettings((EffectSettings("compressor", {"threshold_db": -50.0, "ratio": 15.0}),)), moving, 48000
     )
     assert rule_matcher.rule_settings(moving, squashed, 48000, ["compressor"]).effect("compressor").enabled
-    driven = rule_matcher.play(ChainSettings((EffectSettings("distortion", {"drive_db": 30.0}),)), x, 48000)
+    driven = play_clip(ChainSettings((EffectSettings("distortion", {"drive_db": 30.0}),)), x, 48000)
     assert rule_matcher.rule_settings(x, driven, 48000, ["distortion"]).effect("distortion").enabled
     bumps = np.array([3.0, -3.0] * 14)
     assert (
@@ -155,30 +155,30 @@ def test_the_matcher_leaves_alone_what_needs_nothing_and_finds_what_does():
     )
 
 
-# --- descent --------------------------------------------------------------------------------------
+# --- gradient fit --------------------------------------------------------------------------------------
 
 
-def test_the_descents_player_plays_what_live_plays():
+def test_the_fitted_chain_plays_what_live_plays():
     settings = TONE.with_effect("compressor", enabled=True, threshold_db=-35.0).with_effect(
         "reverb", enabled=True, mix=0.3
     )
     x = sound(48000, 2.0)
-    player = gradient_fit.Player(x, 48000, settings)
+    fitted = gradient_fit.FittedChain(x, 48000, settings)
     with torch.no_grad():
-        y = player.play(player.start)[0].double().numpy()
-    ready = rule_matcher.level_for(settings, x, sound(48000, 2.0), 48000)
-    z = rule_matcher.play(ready, x, 48000)
+        y = fitted.play(fitted.start)[0].double().numpy()
+    ready = playing.level_for(settings, x, sound(48000, 2.0), 48000)
+    z = play_clip(ready, x, 48000)
     assert matched_stft_error(y, z, 48000) < 0.03
     assert integrated_loudness(y, 48000) == pytest.approx(-23.0, abs=0.3)
-    assert player.settings(player.start).effect("compressor").values["threshold_db"] == pytest.approx(-35.0, abs=0.01)
-    assert not player.settings(player.start).effect("distortion").enabled
+    assert fitted.settings(fitted.start).effect("compressor").values["threshold_db"] == pytest.approx(-35.0, abs=0.01)
+    assert not fitted.settings(fitted.start).effect("distortion").enabled
 
 
-def test_descent_keeps_the_best_point():
-    at, value = gradient_fit.descend(lambda u: (u - 2.0).square().sum(), torch.zeros(3), 60, 0.2)
+def test_minimise_keeps_the_best_point():
+    at, value = gradient_fit.minimise(lambda u: (u - 2.0).square().sum(), torch.zeros(3), 60, 0.2)
     assert value < 0.01
     assert float(at[0]) == pytest.approx(2.0, abs=0.1)
-    at, value = gradient_fit.descend(lambda u: u.sum() * float("nan"), torch.ones(2), 3)
+    at, value = gradient_fit.minimise(lambda u: u.sum() * float("nan"), torch.ones(2), 3)
     assert (at == 1.0).all()
 
 
@@ -188,7 +188,7 @@ def test_the_ceiling_is_near_and_nearer_with_the_right_effects():
     nothing = matched_stft_error(asked.input, asked.answer, 24000)
     right, wrong = (
         matched_stft_error(
-            rule_matcher.play(gradient_fit.imitate(asked, [effect], steps=12), asked.input, 24000), asked.answer, 24000
+            play_clip(gradient_fit.fit_to_answer(asked, [effect], steps=12), asked.input, 24000), asked.answer, 24000
         )
         for effect in ("distortion", "equaliser")
     )
@@ -198,39 +198,5 @@ def test_the_ceiling_is_near_and_nearer_with_the_right_effects():
 
 def test_the_ceiling_of_known_settings_is_at_least_the_oracle():
     asked = pair(24000, 2.0)
-    found = gradient_fit.imitate(asked, CANONICAL, steps=1)
-    assert matched_stft_error(rule_matcher.play(found, asked.input, 24000), asked.answer, 24000) < 0.05
-
-
-def test_chance_is_learned_and_kept(tmp_path):
-    rng = np.random.default_rng(0)
-    dry = rng.standard_normal((400, 1, 584)) + 0.1 * rng.standard_normal((400, 2, 584))
-    chance = refine.learn(dry, np.arange(400) % 2)
-    assert np.diag(chance.other).mean() > 20 * np.diag(chance.same).mean()
-    refine.save(chance, tmp_path / "chance.npz")
-    again = refine.shipped(tmp_path / "chance.npz")
-    np.testing.assert_allclose(again.same, chance.same, atol=2e-3 * np.diag(chance.same).max())
-    kin, stranger = (refine.shipped().precision(k) for k in (1.0, 0.0))
-    assert torch.linalg.eigvalsh(kin).min() > 0
-    assert torch.trace(kin) > torch.trace(stranger)
-
-
-def test_refinement_brings_a_rough_prediction_nearer_and_leaves_a_right_one():
-    from afx_live.matching import Prediction
-    from afx_live.presets import SHIPPED_MODEL
-    from afx_live.study.systems.registry import loaded
-
-    asked = pair(seconds=5.0)
-    prediction = Prediction(np.zeros(1), np.ones(4), np.zeros(64), same_source=1.0)
-    rough = TONE.with_effect("equaliser", low_shelf_db=3.0, peak_2_db=-3.0, peak_4_db=2.0, high_shelf_db=-2.0)
-
-    def refined(settings, steps):
-        found = refine.refine(
-            loaded(SHIPPED_MODEL), prediction, settings, asked.input, asked.reference, asked.sample_rate, steps=steps
-        )
-        return matched_stft_error(rule_matcher.play(found, asked.input, 48000), asked.answer, 48000), found
-
-    before = matched_stft_error(rule_matcher.play(rough, asked.input, 48000), asked.answer, 48000)
-    assert refined(rough, 15)[0] < 0.9 * before
-    off = ChainSettings.default()
-    assert refined(off, 5)[1] == off
+    found = gradient_fit.fit_to_answer(asked, CANONICAL, steps=1)
+    assert matched_stft_error(play_clip(found, asked.input, 24000), asked.answer, 24000) < 0.05

@@ -10,15 +10,15 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from afx_live.chain import ChainParameters
+from afx_live.chain import ChainParameters, play_clip
 from afx_live.dsp.loudness import integrated_loudness
-from afx_live.study.methods import load, renders
+from afx_live.study.methods import Trained, load, renders
 from afx_live.study.methods.budget import Budget
 from afx_live.study.methods.cli import main
 from afx_live.study.methods.losses import AudioLoss, at_level_of
-from afx_live.study.methods.proxies import Proxy
+from afx_live.study.methods.proxy import Proxy
 from afx_live.study.methods.system import MethodSystem
-from afx_live.study.methods.tcn import RECEPTIVE, Tcn
+from afx_live.study.methods.tcn import DILATIONS, KERNEL, Tcn
 from afx_live.study.methods.unit_parameters import UnitParameters, draw_masks
 from afx_live.study.metrics.audio import stft_error
 from afx_live.training import pairs
@@ -103,28 +103,28 @@ def test_the_loss_is_the_metric_of_the_study():
 
 
 def test_the_exact_gradient_is_that_of_finite_differences():
-    knobs, rng = UnitParameters(PAIR), torch.Generator().manual_seed(3)
+    parameters, rng = UnitParameters(PAIR), torch.Generator().manual_seed(3)
     x, target = sound(6000, 1), sound(6000, 1, 1)
     unit, mask = 0.2 + 0.6 * torch.rand(1, 24, generator=rng, dtype=torch.float64), torch.ones(1, 2)
-    exact = gradient(lambda u: knobs.play(x, u, mask), x, target, unit)
+    exact = gradient(lambda u: parameters.play(x, u, mask), x, target, unit)
     for column in range(24):
         step = torch.zeros_like(unit)
         step[0, column] = 1e-5
         up, down = (
-            small_loss()(at_level_of(knobs.play(x, u, mask), target), target) for u in (unit + step, unit - step)
+            small_loss()(at_level_of(parameters.play(x, u, mask), target), target) for u in (unit + step, unit - step)
         )
         assert float(exact[0, column]) == pytest.approx(float(up - down) / 2e-5, abs=2e-3 * float(exact.abs().max()))
     assert float(exact[0, 23]) == 0.0  # make-up gain: solved, not learned
 
 
 def test_spsa_comes_near_the_exact_gradient_with_many_pairs():
-    knobs, x, target = UnitParameters(["compressor", "distortion"]), sound(6000, 2), sound(6000, 2, 1)
+    parameters, x, target = UnitParameters(["compressor", "distortion"]), sound(6000, 2), sound(6000, 2, 1)
     unit, mask = torch.full((2, 10), 0.4, dtype=torch.float64), torch.tensor([[1.0, 1.0], [0.0, 1.0]])
-    exact = gradient(lambda u: knobs.play(x, u, mask), x, target, unit)
-    many = gradient(lambda u: knobs.perturbed(x, u, mask, 100, 5e-4, 1), x, target, unit)
+    exact = gradient(lambda u: parameters.play(x, u, mask), x, target, unit)
+    many = gradient(lambda u: parameters.perturbed(x, u, mask, 100, 5e-4, 1), x, target, unit)
     assert cosine(exact, many) > 0.9
-    assert (many[1, :6] == 0).all()  # knobs of what is bypassed are not moved
-    one = [gradient(lambda u, s=s: knobs.perturbed(x, u, mask, 1, 5e-4, s), x, target, unit) for s in (1, 1, 2)]
+    assert (many[1, :6] == 0).all()  # parameters of what is bypassed are not moved
+    one = [gradient(lambda u, s=s: parameters.perturbed(x, u, mask, 1, 5e-4, s), x, target, unit) for s in (1, 1, 2)]
     assert torch.equal(one[0], one[1])
     assert not torch.equal(one[0], one[2])
 
@@ -142,9 +142,9 @@ def test_np_fh_sounds_as_the_effects_and_learns_through_the_proxies():
     given = torch.randn(x.shape)
     grads = []
     for model in models.values():
-        knobs = unit.clone().requires_grad_()
-        (model.sound(x, knobs, mask) * given).sum().backward()
-        grads.append(knobs.grad)
+        parameters = unit.clone().requires_grad_()
+        (model.sound(x, parameters, mask) * given).sum().backward()
+        grads.append(parameters.grad)
     assert grads[0].abs().max() > 0
     assert torch.allclose(grads[0], grads[1])
     assert not any(p.requires_grad for p in models["np"].proxies.parameters())
@@ -158,15 +158,15 @@ def test_a_tcn_is_causal_begins_as_a_wire_and_remembers_as_long_as_it_says():
     moved = x.clone()
     moved[0, 9000] += 1.0
     reached = (tcn(moved, told) - tcn(x, told))[0].abs().nonzero()
-    assert (int(reached.min()), int(reached.max())) == (9000, 9000 + RECEPTIVE - 1)
+    assert (int(reached.min()), int(reached.max())) == (9000, 9000 + (KERNEL - 1) * sum(DILATIONS))
 
 
 # --- masks -----------------------------------------------------------------------------------------
 
 
 def test_what_a_mask_leaves_out_is_bypassed():
-    knobs, x, unit = UnitParameters(), sound(4000, 2), torch.rand(2, 34, dtype=torch.float64)
-    y = knobs.play(x, unit, torch.tensor([[0.0, 0, 0, 0], [0, 1, 0, 0]]))
+    parameters, x, unit = UnitParameters(), sound(4000, 2), torch.rand(2, 34, dtype=torch.float64)
+    y = parameters.play(x, unit, torch.tensor([[0.0, 0, 0, 0], [0, 1, 0, 0]]))
     assert torch.equal(y[0], x[0])
     assert torch.equal(y[1], UnitParameters(["compressor"]).play(x[1:], unit[1:, 18:24], torch.ones(1, 1))[0])
 
@@ -297,6 +297,15 @@ def check_playing(trained) -> None:
         assert alike > (1 - 1e-9 if nothing.settings else 0.95)  # to 48 kHz and back, noise loses its top
         if nothing.settings:
             assert not any(step.enabled for step in nothing.settings.effects)
+
+
+def test_settings_hold_gains_up_to_the_range_of_gain():
+    x, reference = two_clips()
+    x *= 10 ** ((-55.0 - integrated_loudness(x, 44100)) / 20)
+    played = Trained(MethodSystem("ad", ["compressor"], hidden=8)).play(x, reference, 44100)
+    assert played.settings is not None
+    assert played.settings.input_gain_db == pytest.approx(32.0, abs=0.01)  # over 24 dB
+    np.testing.assert_allclose(play_clip(played.settings, x, 44100), played.audio, atol=1e-6)
 
 
 def test_a_budget_ends_a_training_and_is_kept_when_it_goes_on(folder, cache, tmp_path):

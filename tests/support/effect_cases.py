@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from afx_live.chain import ChainPlayer, ChainSettings, EffectSettings
-from afx_live.effects._torch import edges
+from afx_live.effects import ticks
 
 RATE = 48000.0
 
@@ -55,14 +55,14 @@ def alone(name, values):
     return ChainSettings((EffectSettings(name, values),))
 
 
-def stream(settings, x, rate=RATE, cuts=(), glides=()):
-    """Play x in the blocks that `cuts` gives; at every time of `glides`, in frames, move to its settings."""
-    rack, moves, out, last = ChainPlayer(settings, rate, x.shape[1]), dict(glides), [], 0
+def stream(settings, x, rate=RATE, cuts=(), ramps=()):
+    """Play x in the blocks that `cuts` gives; at every time of `ramps`, in frames, move to its settings."""
+    player, moves, out, last = ChainPlayer(settings, rate, x.shape[1]), dict(ramps), [], 0
     for cut in sorted({*cuts, *moves, len(x)}):
-        out.append(rack.play(x[last:cut]))
+        out.append(player.play(x[last:cut]))
         last = cut
         if cut in moves:
-            rack.ramp(moves[cut])
+            player.ramp(moves[cut])
     return np.concatenate(out)
 
 
@@ -72,8 +72,8 @@ def partition(frames, seed):
     return np.cumsum(rng.choice([1, 2, 3, 17, 63, 64, 65, 128, 441], frames)).clip(max=frames)
 
 
-def trajectory(effect, first, glides, frames, rate=RATE):
-    """What a glide promises, (params, edges): 20 ms, even to the ear, one value at every 64th frame of the stream."""
+def trajectory(effect, first, ramps, frames, rate=RATE):
+    """What a ramp promises, (params, ticks): 20 ms, even to the ear, one value at every 64th frame of the stream."""
     log = np.array([p.curve != "linear" for p in effect.params])
 
     def ear(values):
@@ -84,9 +84,9 @@ def trajectory(effect, first, glides, frames, rate=RATE):
         return np.where(log, np.exp(np.where(log, heard, 0.0)), heard)
 
     count, left, now, aim, rows = math.ceil(0.020 * rate / 64), 0, ear(first), ear(first), []
-    for e in range(edges(frames)):
+    for e in range(ticks(frames)):
         rows.append(value(now))
-        for at, target in glides:
+        for at, target in ramps:
             if 64 * (e - 1) < at <= 64 * e and np.any(ear(target) != aim):
                 aim, left = ear(target), count
                 stride = (aim - now) / count
@@ -100,3 +100,9 @@ def tensor(x, dtype=torch.float64):
     """(frames, channels), or a list of them, to (batch, channels, frames)."""
     x = np.asarray(x)
     return torch.tensor(np.swapaxes(x if x.ndim == 3 else x[None], 1, 2).copy(), dtype=dtype)
+
+
+def columns(rows, dtype=torch.float64):
+    """Dictionaries or (params, ticks) arrays, one for each item, to one tensor for each parameter."""
+    rows = [list(r.values()) if isinstance(r, dict) else r for r in rows]
+    return torch.tensor(np.array(rows), dtype=dtype).unbind(1)

@@ -17,6 +17,7 @@ from ...dsp.loudness import ABSOLUTE_GATE, OFFSET, RELATIVE_GATE, k_weighting
 from ...effects import load
 from ...effects import reverb as reverb_effect
 from ...effects._torch import coefficients
+from ..audio_losses import mr_stft_error
 from ..features import LUFS, SAMPLE_RATE, band_centres
 from .recursive_kernels import DB, pole_of, smooth
 
@@ -216,11 +217,6 @@ class Player(nn.Module):
 # --- how far a result is from the answer ------------------------------------------------------------
 
 
-WINDOWS = (32, 128, 512, 2048, 8192, 32768)
-"""Window sizes in frames; hops are half of them."""
-POWER_FLOOR = 1e-8  # no bin's magnitude is under 1e-4, as in auraloss
-
-
 class Distance(nn.Module):
     """The study's two measures of a levelled result, row by row: MR-STFT error, and log-mel error over it.
 
@@ -242,7 +238,7 @@ class Distance(nn.Module):
 
     def forward(self, result: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Map clips (batch, frames) twice to errors (batch,) twice."""
-        spectral = torch.stack([stft_errors(result, truth, size) for size in WINDOWS]).mean(0)
+        spectral = mr_stft_error(result, truth)
         ours, theirs = (self._log_mel(x) for x in (result, truth))
         return spectral, (ours - theirs).abs().mean((1, 2))
 
@@ -250,39 +246,3 @@ class Distance(nn.Module):
         window = torch.hann_window(self.FRAME, device=x.device)
         power = torch.stft(x, self.FRAME, HOP, window=window, return_complex=True).abs().square()
         return 0.5 * torch.log((self.bands.T @ power).clamp(min=1e-4))
-
-
-def stft_errors(result: torch.Tensor, truth: torch.Tensor, size: int) -> torch.Tensor:
-    """Give the STFT error of each clip at one window size: (batch, frames) twice to (batch,)."""
-    window = torch.hann_window(size, dtype=result.dtype, device=result.device)
-    with torch.no_grad():
-        there = spectrum(truth, window)
-    return _Distance.apply(spectrum(result, window), there)  # pyright: ignore[reportReturnType]
-
-
-def spectrum(x: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
-    """Transform clips (batch, frames), edges reflected, hops of half a window: parts (batch, frames, bins, 2)."""
-    size = len(window)
-    x = nn.functional.pad(x[:, None], (size // 2, size // 2), "reflect")[:, 0]
-    return torch.view_as_real(torch.fft.rfft(x.unfold(1, size, size // 2) * window))
-
-
-class _Distance(torch.autograd.Function):
-    """Of each clip, mean |ln of the magnitudes' ratio| + mean |their difference|, of spectra (batch, …, 2) of parts.
-
-    By hand, because autograd would keep ten arrays of the spectrum's size and take three times as long.
-    """
-
-    @staticmethod
-    def forward(ctx, ours: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
-        p, q = (s.square().sum(-1).clamp_(min=POWER_FLOOR) for s in (ours, theirs))
-        ctx.save_for_backward(ours, p, q)
-        return (0.5 * torch.log(p / q).abs() + (p.sqrt() - q.sqrt()).abs()).flatten(1).mean(1)
-
-    @staticmethod
-    def backward(ctx, *grads: torch.Tensor):
-        ours, p, q = ctx.saved_tensors
-        # d/dp of both parts is sign(p - q) / 2 times (1 / p + 1 / sqrt p); dp/d(part) is twice the part
-        each = (grads[0] / p[0].numel()).reshape(-1, *[1] * (p.ndim - 1))
-        slope = torch.sign(p - q) * (1.0 / p + p.rsqrt()) * (p > POWER_FLOOR) * each
-        return ours * slope[..., None], None

@@ -1,0 +1,105 @@
+"""docs/train_your_own.md is true: its commands parse, its Python compiles, and in a short form it trains a model."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from afx_live.export.cli import parser as export_parser
+from afx_live.presets import clip
+from afx_live.realtime.cli.main import parser as live_parser
+from afx_live.study.cli import parser as study_parser
+from afx_live.training.cli import main as train
+
+TEXT = (Path(__file__).resolve().parents[2] / "docs" / "train_your_own.md").read_text(encoding="utf-8")
+COMMANDS = [re.sub(r" +#.*", "", line.strip()) for line in TEXT.splitlines() if line.startswith("    afx-")]
+(PYTHON,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+def test_there_are_commands_of_every_program():
+    assert {command.split()[0] for command in COMMANDS} == {"afx-live", "afx-train", "afx-export", "afx-study"}
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith("afx-train")])
+def test_a_command_parses(command):
+    program, *words = command.split()
+    if program == "afx-live" and words[0].startswith("-"):
+        words.insert(0, "run")
+    parsers = {"afx-live": live_parser, "afx-export": export_parser, "afx-study": study_parser}
+    parsers[program]().parse_args(words)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("afx-train")])
+def test_a_training_command_parses(command, capsys):
+    words = command.split()[1:]
+    if words[0] == "gather":
+        gather = pytest.importorskip("afx_live.training.recordings.gather.gather", reason="afx-train gather")
+        gather.parser().parse_args(words[1:])
+        return
+    with pytest.raises(SystemExit) as ended:
+        train([*words, "--print_config"])
+    assert ended.value.code in (0, None), capsys.readouterr().err
+
+
+def test_the_python_compiles_and_imports_what_there_is():
+    compile(PYTHON, "train_your_own.md", "exec")
+    exec("\n".join(line for line in PYTHON.splitlines() if re.match("import|from", line)), {})
+
+
+def in_short(text: str, *changes: tuple[str, str]) -> str:
+    """The text with changes, each of which must be there once or more."""
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
+
+
+@pytest.fixture
+def run(folder, tmp_path) -> Callable[[str], str]:
+    """Run a command of the page, or Python, beside six tiny recordings."""
+    shutil.copytree(folder, tmp_path / "recordings")
+    for name in ("voice", "guitar_reference"):
+        x, rate = soundfile.read(clip(name))
+        soundfile.write(tmp_path / f"{name.split('_')[-1]}.wav", x[: 4 * rate], rate)
+
+    def run(command: str) -> str:
+        entry = {"afx-live": "realtime.cli.main", "afx-train": "training.cli", "afx-export": "export.cli"}
+        program, *words = command.split() if command.startswith("afx-") else ["", command]
+        start = ["-m", f"afx_live.{entry[program]}"] if program else ["-c"]
+        done = subprocess.run(
+            [sys.executable, *start, *words], capture_output=True, text=True, cwd=tmp_path, timeout=600
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    return run
+
+
+def command(start: str) -> str:
+    return next(c for c in COMMANDS if c.startswith(start))
+
+
+@pytest.mark.slow
+def test_the_commands_train_a_model_that_plays(run, tmp_path):
+    tiny = f"--data.takes 2 --data.validation_takes 2 --data.cache {tmp_path} --trainer.max_epochs 1"
+    run(f"{command('afx-train fit')} {tiny}")
+    run(command("afx-export --checkpoint"))
+    assert "my-model" in run(command("afx-export --check my-model"))
+    run(command("afx-live render"))
+    y, rate = soundfile.read(tmp_path / "matched.wav")
+    assert len(y) == 4 * rate
+    assert abs(y).max() > 0.01
+
+
+@pytest.mark.slow
+def test_the_python_trains_a_model_that_plays(run, tmp_path):
+    fewer = f'PairsDataModule("recordings", takes=2, validation_takes=2, cache="{tmp_path}")'
+    run(in_short(PYTHON, ("max_epochs=16", "max_epochs=1"), ('PairsDataModule("recordings")', fewer)))
+    y, rate = soundfile.read(tmp_path / "matched.wav")
+    assert len(y) == 4 * rate
+    assert abs(y).max() > 0.01
