@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from afx_live.chain import ChainSettings, EffectSettings
-from afx_live.chain.parameters import kinds
 from afx_live.dsp.compiler import c_function
 from afx_live.effects import load as effect
 from afx_live.effects import names
+from afx_live.effects._catalogue import number_of
 from afx_live.realtime.audio.callback import CALLBACK, INPUT_OVERFLOW, Callback, callback
 from afx_live.realtime.audio.engine import memory
 from afx_live.realtime.audio.safety import CEILING
@@ -49,7 +49,7 @@ def fresh(settings: ChainSettings = CHAIN, empty: bool = False) -> tuple[Shared,
 
 def blow_up(bound: Callback) -> None:
     """Leave the equaliser with NaN in its memory, if it is there."""
-    bound.memory.effect_state[bound.memory.players["kind"] == kinds()["equaliser"]] = np.nan
+    bound.memory.effect_state[bound.memory.players["kind"] == number_of("equaliser")] = np.nan
 
 
 # --- no allocation, no lock, no system call --------------------------------------------------------

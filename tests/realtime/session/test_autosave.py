@@ -35,6 +35,7 @@ for n in itertools.count():
 """
 
 
+@pytest.mark.slow
 def test_kills_at_any_moment_leave_every_file_readable(home):
     dice, left = random.Random(3), 0
     env = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
