@@ -36,7 +36,7 @@ from afx_live.realtime.session.session import Session
 from afx_live.realtime.session.state import SessionState
 from afx_live.study.metrics.audio import matched_stft_error
 from afx_live.study.metrics.bootstrap import bootstrap_interval
-from afx_live.study.metrics.spectrum import long_term_spectrum
+from afx_live.study.metrics.spectrum import third_octave_levels
 from afx_live.study.pairs.condition import MODES, Condition
 from afx_live.study.pairs.generators import draw_pair
 from afx_live.study.systems.registry import loaded
@@ -123,7 +123,7 @@ def ask(job: tuple[list[Recording], Path, str, str, int, int]) -> Outcome:
     _streamed(stage, session, _round(x, REST_S), chains)
     moved_db, moved_octaves = _moved(chains)
     session.close()
-    ours, theirs = (long_term_spectrum(s, RATE)[1] for s in (_at(file, -23.0), _at(rounds[judged], -23.0)))
+    ours, theirs = (third_octave_levels(s, RATE)[1] for s in (_at(file, -23.0), _at(rounds[judged], -23.0)))
     loud = theirs > theirs.max() - 50.0
     return Outcome(
         row,

@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...chain import ChainParameters, ChainPlayer, ChainSettings, EffectSettings
 from ...dsp.loudness import integrated_loudness
+from ...dsp.spectrum import PAUSE_DB, frame_powers, third_octaves, triangles
 from ...effects import load
 from .audio import MATCHED_LUFS, Audio, matched, memoised, mono
-from .spectrum import ACTIVE_DB, minimum_phase
+from .spectrum import filtered, minimum_phase_fir
 
 AUDIBLE_DB = 60.0
 """Bands this far below the input's loudest one do not count."""
@@ -60,14 +61,10 @@ def transfer_curve(y: ArrayLike, x: ArrayLike, sample_rate: float) -> tuple[Audi
     its neighbours' centres. Bands in which x is 60 dB below its loudest band weigh 0: they hold noise.
     """
     y, x = _triple(y, x)
-    size = 2 * round(sample_rate / 10)
-    ours, theirs = (_frames(s, size, size // 2) * np.hanning(size) for s in (y, x))
-    ours, theirs = (np.square(np.abs(np.fft.rfft(f))) for f in (ours, theirs))
+    (hz, ours), (_, theirs) = (frame_powers(s, sample_rate) for s in (y, x))
     active = _active(theirs.sum(1))
-    centre = 40.0 * 2 ** (np.arange(1 + int(3 * np.log2(min(16000.0, 0.9 * sample_rate / 2) / 40.0))) / 3)
-    bins = np.maximum(np.fft.rfftfreq(size, 1 / sample_rate), 1e-3)[:, None]
-    bands = np.maximum(0.0, 1 - 3 * np.abs(np.log2(bins / centre)))
-    bands /= bands.sum(0)
+    centre = third_octaves(40.0, min(16000.0, 0.9 * sample_rate / 2))
+    bands = triangles(hz, centre)
     ours, theirs = (power[active].sum(0) @ bands for power in (ours, theirs))
     weights = (theirs >= theirs.max() * 10 ** (-AUDIBLE_DB / 10)).astype(float)
     return centre, 10 * np.log10((ours + 1e-20) / (theirs + 1e-20)), weights / weights.mean()
@@ -78,7 +75,7 @@ def _frames(x: Audio, size: int, hop: int) -> Audio:
 
 
 def _active(power: Audio) -> NDArray[np.bool_]:
-    return power >= np.percentile(power, 95) * 10 ** (-ACTIVE_DB / 10)
+    return power >= np.percentile(power, 95) * 10 ** (-PAUSE_DB / 10)
 
 
 def eq_curve_error_db(result: ArrayLike, truth: ArrayLike, input: ArrayLike, sample_rate: float) -> float:
@@ -105,9 +102,8 @@ def gain_reduction(y: ArrayLike, x: ArrayLike, sample_rate: float) -> tuple[Audi
     y, x = _triple(y, x)
     hz, curve_db, weights = transfer_curve(y, x, sample_rate)
     audible = weights > 0
-    fir = minimum_phase(hz[audible], np.clip(curve_db[audible], -60.0, 60.0), sample_rate)
-    size = 1 << (len(x) + len(fir)).bit_length()
-    toned = np.fft.irfft(np.fft.rfft(x, size) * np.fft.rfft(fir, size), size)[: len(x)]
+    fir = minimum_phase_fir(hz[audible], np.clip(curve_db[audible], -60.0, 60.0), sample_rate)
+    toned = filtered(x, fir)
     frame = round(ENVELOPE_S * sample_rate)
     ours, theirs = (np.square(_frames(s, frame, frame)).mean(1) for s in (y, toned))
     return 10 * np.log10((ours + 1e-12) / (theirs + 1e-12)), _active(theirs)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ...chain import CANONICAL, ChainParameters, ChainSettings, EffectSettings, play_clip
-from ...dsp.loudness import ABSOLUTE_GATE, OFFSET, RELATIVE_GATE, k_weighting
+from ...dsp.loudness import ABSOLUTE_GATE, OFFSET, RELATIVE_GATE, k_weighting_response
 from ...training.audio_losses import mr_stft_error
 from ...training.priors import NOT_LEARNED
 from ..metrics.audio import MATCHED_LUFS, Audio, matched, matched_stft_error
@@ -42,10 +42,8 @@ class Loudness:
 
     def __init__(self, x: Audio, sample_rate: float) -> None:
         self._size, self._hop = 1 << (len(x) + 4096).bit_length(), round(sample_rate / 10)
-        b0, b1, b2, a1, a2, b, c1, c2 = k_weighting(float(sample_rate))
-        z = np.exp(-2j * np.pi * np.arange(self._size // 2 + 1) / self._size)
-        response = (b0 + b1 * z + b2 * z * z) / (1 + a1 * z + a2 * z * z) * b * (1 - z) ** 2 / (1 + c1 * z + c2 * z * z)
-        self._k = torch.from_numpy(np.abs(response).astype(np.float32))
+        hz = np.fft.rfftfreq(self._size, 1 / sample_rate)
+        self._k = torch.from_numpy(k_weighting_response(hz, sample_rate).astype(np.float32))
         hops = self._hops(torch.from_numpy(x.astype(np.float32))[None])[0].double().numpy()
         blocks = np.lib.stride_tricks.sliding_window_view(hops, 4).mean(1) if len(hops) >= 4 else hops
         level = OFFSET + 10 * np.log10(blocks + 1e-20)

@@ -18,8 +18,7 @@ import pytest
 from afx_live.chain import ChainSettings, EffectSettings
 from afx_live.dsp.compiler import c_function
 from afx_live.effects import load as effect
-from afx_live.effects import names
-from afx_live.effects._catalogue import number_of
+from afx_live.effects import names, number_of
 from afx_live.realtime.audio.callback import CALLBACK, INPUT_OVERFLOW, Callback, callback
 from afx_live.realtime.audio.engine import memory
 from afx_live.realtime.audio.safety import CEILING
