@@ -11,7 +11,7 @@ from ..dsp.array_math import is_tensor
 from ..dsp.sound import check_sample_rate, frames_of
 from ..effects import load
 from .player import ChainPlayer
-from .processor import Processor, as_number, processor_class
+from .processor import Processor, as_number
 from .settings import ChainSettings, check_order
 
 GAINS = ("input_gain_db", "output_gain_db")
@@ -46,7 +46,7 @@ class Chain:
     @classmethod
     def from_settings(cls, settings: ChainSettings) -> "Chain":
         """Make a chain of settings: of a preset's, or of those that a match found."""
-        effects = [processor_class(e.effect)(enabled=e.enabled, **e.values) for e in settings.effects]
+        effects = map(Processor.of, settings.effects)
         return cls(effects, input_gain_db=settings.input_gain_db, output_gain_db=settings.output_gain_db)
 
     @property

@@ -1,7 +1,6 @@
 """An effect with the values it is set to: what a chain is made of, `Compressor(threshold_db=-30.0)`."""
 
 import inspect
-from collections.abc import Mapping
 from functools import cache
 from typing import Any, ClassVar
 
@@ -31,6 +30,13 @@ class Processor:
             if number is not None:
                 self.effect.param(name).check(number)
         self.enabled, self.values = bool(enabled), dict(values)
+
+    @staticmethod
+    def of(settings: EffectSettings) -> "Processor":
+        """Give an effect that is set to numbers as one of a chain to call."""
+        made = processor_class(settings.effect)()
+        made.enabled, made.values = settings.enabled, dict(settings.values)
+        return made
 
     @property
     def effect(self) -> Effect:
@@ -95,10 +101,10 @@ def _class(name: str, effect: Effect) -> type[Processor]:
     keyword = inspect.Parameter.KEYWORD_ONLY
     signature = [inspect.Parameter(p.name, keyword, default=p.default) for p in effect.params]
     signature.append(inspect.Parameter("enabled", keyword, default=True))
-    namespace: Mapping[str, Any] = {
+    namespace = {
         "effect_name": name,
         "__doc__": "\n".join([f"The {name.replace('_', ' ')}, by keyword.", "", *ranges]),
         "__signature__": inspect.Signature(signature),
         "__module__": __name__.rpartition(".")[0],
     }
-    return type(class_name(name), (Processor,), dict(namespace))
+    return type(class_name(name), (Processor,), namespace)

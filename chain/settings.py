@@ -73,6 +73,16 @@ class ChainSettings:
         return replace(self, effects=tuple(new if s is old else s for s in self.effects))
 
     @property
+    def linear_front(self) -> tuple[EffectSettings, ...]:
+        """The effects before the first that is not linear: up to there, level is only a factor.
+
+        An effect that is off is passed over, unless none that is not linear is on: then the first of those counts.
+        """
+        bends = [i for i, e in enumerate(self.effects) if not _load(e.effect).linear]
+        playing = [i for i in bends if self.effects[i].enabled]
+        return self.effects[: next(iter(playing or bends), None)]
+
+    @property
     def latency(self) -> int:
         """Whole frames by which the effects that are on make the sound late."""
         return sum(_load(e.effect).latency for e in self.effects if e.enabled)

@@ -104,6 +104,17 @@ def magnitude_db(coefs: Any, hz: ArrayLike, sample_rate: float) -> Any:
     return 10.0 * array_math.log10(array_math.at_least(ratio, 1e-18)).sum(-2)
 
 
+def magnitude_gradient(coefs: ArrayLike, hz: ArrayLike, sample_rate: float) -> NDArray[np.float64]:
+    """Give d magnitude_db / d coefficient: coefs (sections, 5) and hz (bands,) to (sections, 5, bands)."""
+    b0, b1, b2, a1, a2 = np.asarray(coefs, np.float64).T[..., None]
+    z = np.exp(-2j * np.pi * np.asarray(hz) / sample_rate)
+    powers = np.stack([np.ones_like(z), z, z * z])
+    above, below = b0 + b1 * z + b2 * z * z, 1.0 + a1 * z + a2 * z * z
+    numerator = np.real(powers / above[:, None])  # d ln|B| / d b
+    denominator = -np.real(powers[1:] / below[:, None])  # d ln|1/A| / d a
+    return (20.0 / np.log(10.0)) * np.concatenate([numerator, denominator], axis=1)
+
+
 @jit
 def _moves(step, count):
     for i in range(count):

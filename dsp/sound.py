@@ -19,7 +19,7 @@ def frames_of(x: Any) -> NDArray[np.float64]:
         raise ValueError(f"a sound is (frames,) or (frames, channels) with one or two channels, not {x.shape}{hint}")
     if not np.isfinite(x).all():
         raise ValueError("the sound holds NaN or Inf")
-    return np.array(x.reshape(len(x), -1 if x.size else 1), np.float64, order="C")
+    return np.array(x if x.ndim == 2 else x[:, None], np.float64, order="C")
 
 
 def check_sample_rate(sample_rate: Any) -> float:

@@ -19,7 +19,7 @@ def third_octaves(low_hz: float, high_hz: float) -> NDArray[np.float64]:
     return low_hz * 2 ** (np.arange(1 + int(3 * np.log2(high_hz / low_hz))) / 3)
 
 
-def frame_powers(x: ArrayLike, sample_rate: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def frame_powers(x: ArrayLike, sample_rate: float) -> tuple[NDArray[Any], NDArray[Any]]:
     """Give frequencies in Hz (bins,) and the powers (frames, bins) of Hann frames of 200 ms, hop 100 ms.
 
     x: (frames,). A sound shorter than a frame is filled up with silence.

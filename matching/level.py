@@ -6,11 +6,10 @@ its target. Loudness is integrated loudness in LUFS (ITU-R BS.1770-4).
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import takewhile
 
 import numpy as np
 
-from ..chain import ChainPlayer, ChainSettings, EffectSettings
+from ..chain import ChainPlayer, ChainSettings
 from ..dsp.loudness import LoudnessMeter
 from ..effects import load
 from .blocks import BLOCK, prefetch, split_chain
@@ -66,7 +65,7 @@ def solve_level(
     if not input_lufs > MIN_LUFS:
         return settings
     if input_gain_db is None:
-        linear = ChainSettings(tuple(takewhile(lambda e: _is_linear(e) or not e.enabled, settings.effects)))
+        linear = ChainSettings(settings.linear_front)
         # BS.1770 adds channels: the same sound in two reads 3 LU more, and drives an effect no harder
         input_gain_db = _clipped(trained_lufs + 10.0 * np.log10(x.shape[1]) - loudness(x, sample_rate, linear))
     ready = replace(settings, input_gain_db=input_gain_db, output_gain_db=0.0)
@@ -76,10 +75,6 @@ def solve_level(
             return ready
         gain_db = _clipped(gain_db + (input_lufs if target_lufs is None else target_lufs) - played.lufs(gain_db))
     return replace(ready, output_gain_db=gain_db)
-
-
-def _is_linear(each: EffectSettings) -> bool:
-    return each.effect == "equaliser"
 
 
 def _clipped(gain_db: float) -> float:

@@ -7,9 +7,8 @@ costs what the small network costs.
 import torch
 
 from ..chain import ChainParameters
-from ..dsp.loudness import k_weighting
-from ..effects import load
-from ..effects._torch import coefficients
+from ..dsp.loudness import k_weighting_response
+from ..effects import compressor, distortion, equaliser
 from .features import SAMPLE_RATE, band_centres
 
 LEVELS_DB = torch.arange(-50.0, 1.0, 5.0)
@@ -17,35 +16,21 @@ LEVELS_DB = torch.arange(-50.0, 1.0, 5.0)
 
 def equaliser_curve(values: torch.Tensor) -> torch.Tensor:
     """Give the magnitude in dB at the model's bands: (batch, 18) to (batch, 64), differentiable."""
-    coef = coefficients(load("equaliser"), values, SAMPLE_RATE)[:, :30].unflatten(1, (6, 5))
-    w = 2.0 * torch.pi * band_centres().to(coef) / SAMPLE_RATE
-    b0, b1, b2, a1, a2 = (c[..., None] for c in coef.unbind(-1))
-
-    def power(c0, c1, c2):
-        real = c0 + c1 * torch.cos(w) + c2 * torch.cos(2 * w)
-        imaginary = c1 * torch.sin(w) + c2 * torch.sin(2 * w)
-        return real.square() + imaginary.square()
-
-    ratio = power(b0, b1, b2) / power(torch.ones_like(a1), a1, a2)
-    return 10.0 * torch.log10(ratio.clamp(min=1e-12)).sum(1).to(values)
+    return equaliser.curve_db(values, band_centres().numpy(), SAMPLE_RATE).to(values)
 
 
 def compressor_curve(values: torch.Tensor) -> torch.Tensor:
     """Give the static gain in dB at levels of -50 to 0 dB: (batch, 6) to (batch, 11)."""
     threshold, ratio, _, _, knee, _ = (v[:, None] for v in values.unbind(1))
-    over = LEVELS_DB.to(values) - threshold
-    bent = (over + knee / 2).clamp(min=0).minimum(knee)
-    return (1 / ratio - 1) * (bent.square() / (2 * knee) + (over - knee / 2).clamp(min=0))
+    return compressor.static_gain_db(LEVELS_DB.to(values), threshold, ratio, knee)
 
 
 def distortion_curve(values: torch.Tensor) -> torch.Tensor:
     """Give the gain in dB of both half-waves at peaks of -50 to 0 dB: (batch, 4) to (batch, 22)."""
     drive_db, bias, _, mix = (v[:, None] for v in values.unbind(1))
-    drive, peak = 10 ** (drive_db / 20), 10 ** (LEVELS_DB.to(values) / 20)
-    unity = 0.1 / torch.tanh(0.1 * drive)
-    halves = []
+    peak, halves = 10 ** (LEVELS_DB.to(values) / 20), []
     for sign in (1.0, -1.0):
-        wet = sign * unity * (torch.tanh(sign * drive * peak + bias) - torch.tanh(bias))
+        wet = sign * distortion.curve(sign * peak, drive_db, bias)
         halves.append(20 * torch.log10(((1 - mix) * peak + mix * wet) / peak + 1e-4))
     return torch.cat(halves, 1)
 
@@ -76,12 +61,9 @@ def shape(curve_db: torch.Tensor) -> torch.Tensor:
 
 def band_loudness() -> torch.Tensor:
     """Give how much power in each band counts for loudness: K-weighting times the band's width."""
-    b0, b1, b2, a1, a2, b, c1, c2 = k_weighting(float(SAMPLE_RATE))
     hz = band_centres().double()
-    z = torch.exp(-2j * torch.pi * hz / SAMPLE_RATE)
-    high = (b0 + b1 * z + b2 * z * z) / (1 + a1 * z + a2 * z * z)
-    low = b * (1 - z) ** 2 / (1 + c1 * z + c2 * z * z)
-    return ((high * low).abs().square() * torch.gradient(hz)[0]).float()
+    gain = torch.from_numpy(k_weighting_response(hz.numpy(), SAMPLE_RATE))
+    return (gain.square() * torch.gradient(hz)[0]).float()
 
 
 def compressor_error(p: torch.Tensor, t: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,6 @@ solved inside the loss, so that no step of the descent is spent on them.
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from itertools import takewhile
 
 import numpy as np
 import torch
@@ -68,7 +67,7 @@ class FittedChain:
     def __init__(self, x: Audio, sample_rate: float, settings: ChainSettings) -> None:
         self._settings, self._rate = settings, float(sample_rate)
         enabled = [s for s in settings.effects if s.enabled]
-        first = tuple(s.effect for s in takewhile(lambda s: s.effect == "equaliser", enabled))
+        first = tuple(s.effect for s in settings.linear_front if s.enabled)
         self.chain = ChainParameters(tuple(s.effect for s in enabled))
         self._latency = settings.latency
         self._equaliser, self._rest = ChainParameters(first), ChainParameters(self.chain.order[len(first) :])

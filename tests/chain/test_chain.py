@@ -237,6 +237,23 @@ def test_step_fills_in_defaults_and_with_effect_changes_one():
     assert settings == ChainSettings.default()
 
 
+@pytest.mark.parametrize(
+    ("chain", "front"),
+    [
+        ("+equaliser +compressor +reverb", "equaliser"),
+        ("+equaliser -compressor +reverb +limiter", "equaliser compressor reverb"),
+        ("+equaliser -compressor -distortion +reverb", "equaliser"),  # where a compressor would be entered
+        ("+reverb +equaliser +distortion", "reverb equaliser"),
+        ("+compressor +equaliser", ""),
+        ("+equaliser +reverb", "equaliser reverb"),
+        ("", ""),
+    ],
+)
+def test_linear_front_ends_before_the_first_effect_that_is_not(chain, front):
+    settings = ChainSettings(tuple(EffectSettings(e[1:], enabled=e[0] == "+") for e in chain.split()))
+    assert [e.effect for e in settings.linear_front] == front.split()
+
+
 # --- amount ---------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,6 @@
 import pickle
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ import soundfile
 import torch
 
 from afx_live import chain, effects
-from afx_live.chain import Chain, ChainSettings, EffectSettings, processor_class
+from afx_live.chain import Chain, ChainSettings, EffectSettings, Processor
 from afx_live.effects import _catalogue
 from afx_live.presets import clip
 from support.effect_cases import RATE, anywhere, bursts, partition, tensor
@@ -38,8 +37,7 @@ def test_page_runs_as_written(monkeypatch, tmp_path):
 
 def everything(seed=0):
     rng = np.random.default_rng(seed)
-    values: list[dict[str, Any]] = [anywhere(effects.load(name), rng) for name in effects.names()]
-    return [processor_class(name)(**v) for name, v in zip(effects.names(), values, strict=True)]
+    return [Processor.of(EffectSettings(name, anywhere(effects.load(name), rng))) for name in effects.names()]
 
 
 @pytest.mark.parametrize("channels", [1, 2])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from afx_live.effects import load
-from afx_live.matching.equaliser_fit import curve_db, fit_curve
+from afx_live.effects.equaliser import curve_db
+from afx_live.matching.equaliser_fit import fit_curve
 from support.clips import RATE
 
 

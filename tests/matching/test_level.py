@@ -32,7 +32,9 @@ def test_the_chain_is_entered_at_the_loudness_of_training():
     solved = solve_level(WORKING, x, RATE, -16.0, -23.0)
     toned = played(ChainSettings(WORKING.effects[:1], input_gain_db=solved.input_gain_db), x)
     assert integrated_loudness(toned, RATE) == pytest.approx(-23.0, abs=1e-6)
-    first = played(ChainSettings(input_gain_db=solve_level(BACKWARDS, x, RATE, -16.0, -23.0).input_gain_db), x)
+    gain = solve_level(BACKWARDS, x, RATE, -16.0, -23.0).input_gain_db  # there the reverb comes first
+    first = played(ChainSettings(BACKWARDS.linear_front, input_gain_db=gain), x)
+    assert [e.effect for e in BACKWARDS.linear_front] == ["reverb"]
     assert integrated_loudness(first, RATE) == pytest.approx(-23.0, abs=1e-6)
 
 
