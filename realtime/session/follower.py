@@ -82,19 +82,18 @@ class Follower:
         found = model.settings(prediction, switched(prediction, model, None if first else planned.settings))
         settings = keep_locked(found, planned.settings, planned.locked)
         levels = self.level.solve(settings, planned.amount, mean_lufs(began.references), planned.locked_input_gain_db)
-        in_range = planned.in_range
+        near = planned.in_range
         moved = first or settings.effects != planned.settings.effects
         if planned.amount == 1.0 and levels and moved:
             ready = replace(settings, input_gain_db=levels.input_gain_db, output_gain_db=levels.output_gain_db)
-            in_range = result_in_range(
-                model, ready, x, self._engine.sample_rate, began.references, prediction.same_source
-            )
+            rate, same_source = self._engine.sample_rate, prediction.same_source
+            near = result_in_range(model, ready, x, rate, began.references, same_source)
 
         def change(state: SessionState) -> SessionState:
             if state.frozen or state.references is not began.references or state.undo_count != planned.undo_count:
                 return state
             settings = keep_locked(found, state.settings, state.locked)
-            state = replace(state, settings=settings, prediction=prediction, in_range=in_range)
+            state = replace(state, settings=settings, prediction=prediction, in_range=near)
             return state.with_levels(levels, at_once=first)
 
         self._session.edit(change, undo.MATCH if first else "", cross_over=first)

@@ -16,6 +16,7 @@ import numpy as np
 from ...effects import load
 from ...matching.equaliser_fit import settings_curve_db
 from ...matching.words import sentences
+from ...presets.atomic_write import atomic_path
 from ..audio.health import advice
 from ..audio.latency import parts_ms
 from ..audio.shared_folder import SHARED
@@ -103,9 +104,8 @@ class Publisher:
         self.latest = self.state()
         text = json.dumps(self.latest, separators=(",", ":"), allow_nan=False)
         if text != self._written:
-            fresh = self.path.with_suffix(".new")
-            fresh.write_text(text, encoding="utf-8")
-            os.replace(fresh, self.path)
+            with atomic_path(self.path, durable=False) as fresh:
+                fresh.write_text(text, encoding="utf-8")
             self._written = text
 
     def state(self) -> dict[str, Any]:

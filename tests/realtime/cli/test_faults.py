@@ -264,10 +264,10 @@ def test_a_preset_on_a_full_disk_is_exit_code_5_and_the_old_one_stays(home, monk
     path = presets.save(presets.Preset("mine", ChainSettings()))
     before = path.read_bytes()
 
-    def full(*a):
+    def full(*a, **more):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(presets, "_write", full)
+    monkeypatch.setattr("afx_live.presets.preset.atomic_write", full)
     with pytest.raises(SystemExit) as done:
         main(
             ["render", GUITAR, "--preset", "warm", "-o", str(tmp_path / "o.wav"), "--save-preset", str(path), "--force"]

@@ -93,7 +93,7 @@ def test_no_address_opens_anything_outside_the_clip_and_preset_folders(places, m
         listened.append(Path(path))
         raise ClipError("not now")
 
-    monkeypatch.setattr(matcher, "reference", listen)
+    monkeypatch.setattr(matcher, "read_reference", listen)
     before = sorted(around.rglob("*"))
     engine: Any = InProcess()
     model: Any = SimpleNamespace(lufs=-23.0)  # it is never asked for more

@@ -106,6 +106,7 @@ def sized(thing, seen=None):
     return 1 + sum(sized(x, seen) for x in inside)
 
 
+@pytest.mark.slow
 def test_the_decoder_refuses_or_decodes_at_once_and_keeps_nothing():
     fates, slowest, levels = Counter(), 0.0, []
     for n, datagram in enumerate(hostile(COUNT)):
@@ -142,6 +143,7 @@ def live(monkeypatch):
     playing.close()
 
 
+@pytest.mark.slow
 def test_a_server_counts_every_datagram_and_keeps_nothing(live, monkeypatch):
     server, engine, _ = live
     spent, refused, decoded = [], 0, 0
@@ -233,6 +235,7 @@ for n in range(count):
 """
 
 
+@pytest.mark.slow
 def test_a_flood_at_full_speed_is_counted_to_the_last_datagram(caplog):
     count, session = 150_000, FakeSession()
     with osc.OscServer(session, port=0) as server:
