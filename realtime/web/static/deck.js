@@ -8,6 +8,7 @@ const FIRST_S = 0.6;
 const PIECE_S = 2;
 const FADE_S = 0.02;
 const TICK_MS = 100;
+const MOST_FAILURES = 5;
 
 class Lane {
   constructor(deck, which) {
@@ -18,6 +19,7 @@ class Lane {
     this.gain.connect(deck.analyser);
     this.take = null;
     this.busy = false;
+    this.failures = 0;
   }
 
   /** Begin anew at the frame that is heard now; what plays goes on until the first piece is there. */
@@ -32,9 +34,10 @@ class Lane {
     try {
       while (this.deck.playing && (this.wanted || this.take.until < this.deck.clock + AHEAD_S * this.deck.rate)) {
         await this.more();
+        this.failures = 0;
       }
     } catch (error) {
-      this.deck.failed(error);
+      if ((this.failures += 1) > MOST_FAILURES) this.deck.failed(error); // else the next tick tries again
     }
     this.busy = false;
   }
@@ -42,12 +45,18 @@ class Lane {
   async more() {
     const { deck } = this;
     const anew = this.wanted;
-    this.wanted = false;
     const stamp = deck.stamp;
     const clock = anew ? Math.round(deck.clock) : this.take.until;
     const [from, most] = deck.place(clock, this.which);
     const frames = Math.min(Math.round((anew ? FIRST_S : PIECE_S) * deck.rate), most);
-    const piece = await deck.fetch(this.which, from, frames, deck.reference?.id);
+    this.wanted = false;
+    let piece;
+    try {
+      piece = await deck.fetch(this.which, from, frames, deck.reference?.id);
+    } catch (error) {
+      this.wanted = anew || this.wanted;
+      throw error;
+    }
     if (!deck.playing || stamp !== deck.stamp) {
       this.wanted = deck.playing; // somebody went elsewhere meanwhile
       return;

@@ -6,7 +6,8 @@ import { flip, panic } from "./match.js";
 import { player } from "./player.js";
 
 const KEYS = [
-  ["Space", "A/B at equal loudness: the match, or the input", () => (state.mode === "files" ? player.flip() : flip())],
+  ["Space", "A/B at equal loudness: the match, or the input", turn],
+  ["b", "the same, also while a button has the focus", turn],
   ["m", "panic: mutes, and un-mutes", panic],
   ["u", "undo", () => pull("undo")],
   ["r", "redo", () => pull("redo")],
@@ -19,6 +20,11 @@ const KEYS = [
   ["3", "hear the reference (files)", () => state.mode === "files" && player.hear("reference")],
   ["?", "these keys", () => by("help").showModal()],
 ];
+
+function turn() {
+  if (state.mode === "files") player.flip();
+  else flip();
+}
 
 function step(by_) {
   set({ amount: Math.min(Math.max(Math.round(100 * (value("amount") + by_)) / 100, 0), 1) });
@@ -38,6 +44,8 @@ export function startKeys() {
     event.preventDefault();
     found[2]();
   });
+  // What was clicked does not keep the focus, or the next Space would press it again instead of A/B.
+  addEventListener("click", ({ detail, target }) => detail && target.closest?.("button")?.blur());
   const rows = KEYS.map(([key, text]) => make("div", {}, make("dt", {}, make("kbd", { text: key })), make("dd", { text })));
   const more = [
     ["Arrows on a node", "gain and frequency of an equaliser's band; with Shift in small steps"],

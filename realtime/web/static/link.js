@@ -173,7 +173,8 @@ export async function download(message, name) {
   const answer = await ask(message);
   const link = document.createElement("a");
   link.href = URL.createObjectURL(await answer.blob());
-  link.download = /filename="([^"]+)"/.exec(answer.headers.get("content-disposition") ?? "")?.[1] ?? name;
+  const [, coded, plain] = /filename(?:\*=utf-8''([^;]+)|="([^"]+)")/i.exec(answer.headers.get("content-disposition") ?? "") ?? [];
+  link.download = plain ?? (coded ? decodeURIComponent(coded) : name);
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }

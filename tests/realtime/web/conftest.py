@@ -36,6 +36,7 @@ def studio(model, tmp_path_factory):
     patch.setenv("AFX_LIVE_HOME", str(tmp_path_factory.mktemp("home")))
     engine = FileEngine()
     session = FileSession(engine, model, SessionState(ChainSettings.default(model.chain.order)))
+    engine.warm_up()
     session.start()
     with Page(port=0) as page:
         desk = FileDesk(session, engine, page.folder)

@@ -18,12 +18,14 @@ pytestmark = pytest.mark.slow
 STATIC = Path(page_module.__file__).parent / "static"
 MAX_BYTES = 150_000
 STARTS = """
-window.starts = [];
-const start = AudioBufferSourceNode.prototype.start;
-AudioBufferSourceNode.prototype.start = function (...given) {
-  window.starts.push({ at: performance.now(), seconds: this.buffer.duration });
-  return start.apply(this, given);
-};
+() => {
+  window.starts = [];
+  const start = AudioBufferSourceNode.prototype.start;
+  AudioBufferSourceNode.prototype.start = function (...given) {
+    window.starts.push({ at: performance.now(), seconds: this.buffer.duration });
+    return start.apply(this, given);
+  };
+}
 """
 
 
@@ -141,8 +143,7 @@ def test_it_plays_and_what_is_heard_is_switched_while_it_plays(matched):
         matched.page.get_by_role("radio", name=name).click()
         assert matched.page.locator("[role=radio][aria-checked=true]").get_attribute("data-side") == name
         matched.page.wait_for_timeout(200)
-    matched.page.keyboard.press("Escape")
-    matched.page.locator("body").press("Space")
+    matched.page.keyboard.press("Space")
     assert matched.page.get_by_role("radio", name="before").get_attribute("aria-checked") == "true"
     first = matched.page.locator(".time").text_content()
     matched.page.wait_for_timeout(1500)
@@ -171,7 +172,7 @@ def test_a_turn_is_heard_within_a_moment(matched):
             gain,
         )
         times.append(took)
-    print(f"heard after {np.round(times)} ms")
+    print(f"heard after {np.round(times)} ms", matched.page.locator("#trouble").text_content())
     # On an idle machine all are under 200 ms; tests share theirs.
     assert min(times) < 200.0 * float(os.environ.get("AFX_TEST_SLOWNESS", "2"))
 
@@ -241,7 +242,7 @@ def test_it_reconnects_when_the_server_has_died(matched, studio, open_view):
 def _all_by_tab(page, most=200):
     """Press Tab until it begins anew; returns what had the focus, as `role: name`."""
     found = []
-    page.evaluate("document.activeElement?.blur()")
+    page.evaluate("document.querySelector('.skip').focus()")
     for _ in range(most):
         page.keyboard.press("Tab")
         what = page.evaluate(
@@ -313,11 +314,12 @@ def test_a_keyboard_alone_does_everything(matched, studio):
     page.keyboard.press("Enter")
     matched.until("!state.session.locked.includes('reverb/mix')", 5)
     page.evaluate("document.activeElement.blur()")
-    page.keyboard.press("f")
-    matched.until("state.session.values.freeze === true", 5)
-    page.keyboard.press("f")
+    frozen = matched.state("state.session.values.freeze")
+    for wanted in (not frozen, frozen):
+        page.keyboard.press("f")
+        matched.until(f"state.session.values.freeze === {str(wanted).lower()}", 5)
     page.keyboard.press("-")
-    matched.until("state.session.values.amount === 0.95 && !state.session.values.freeze", 5)
+    matched.until("state.session.values.amount === 0.95", 5)
     page.keyboard.press("u")
     matched.until("state.session.values.amount === 1", 5)
     page.keyboard.press("m")
