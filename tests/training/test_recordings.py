@@ -11,7 +11,6 @@ import soundfile
 import soxr
 
 from afx_live.training.recordings import (
-    MIN_STRETCH_S,
     Recording,
     Variation,
     find,
@@ -24,6 +23,7 @@ from afx_live.training.recordings import (
     two_stretches,
     usable_for_pairs,
 )
+from afx_live.training.recordings.reading import MIN_STRETCH_S
 
 
 def noise(seconds: float, rate: int = 8000, channels: int = 1, seed: int = 0) -> np.ndarray:

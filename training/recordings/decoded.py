@@ -15,8 +15,8 @@ import numpy as np
 import soxr
 
 from ..features import SAMPLE_RATE
-from .find import find
-from .read import read, read_mono, usable_for_pairs
+from .layouts import find
+from .reading import read, read_mono, usable_for_pairs
 from .recording import Recording
 
 BLOCK = SAMPLE_RATE // 2

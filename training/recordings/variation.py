@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import soxr
 
-from .read import SILENT_DB
+from .reading import SILENT_DB
 
 
 @dataclass(frozen=True)
