@@ -41,7 +41,7 @@ from afx_live.study.pairs.condition import MODES, Condition
 from afx_live.study.pairs.generators import draw_pair
 from afx_live.study.systems.registry import loaded
 from afx_live.training.datamodules import held_out_of
-from afx_live.training.recordings.recordings import Recording, find
+from afx_live.training.recordings import Recording, find
 
 EFFECT_SETS = ("equaliser", "compressor", "distortion", "reverb", "all", "none")
 RATE = 48000

@@ -27,7 +27,7 @@ from afx_live.study.pairs.ours import EFFECT_SETS, effects_of
 from afx_live.study.pairs.sources import Generator, played, stream
 from afx_live.study.systems import registry
 from afx_live.study.systems.playing import at_reference_loudness
-from afx_live.training.recordings.recordings import Recording
+from afx_live.training.recordings import Recording
 
 PLAN = Path(__file__).with_name("foreign.yaml")
 

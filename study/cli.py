@@ -143,7 +143,7 @@ def _recordings(a: argparse.Namespace):
     import yaml
 
     from ..training.datamodules import held_out_of
-    from ..training.recordings.recordings import find
+    from ..training.recordings import find
 
     data = yaml.safe_load(a.config.read_text())["data"] if a.config else {}
     validation, test = held_out_of(find(a.folder, a.layout), data.get("held_out", ()), data.get("test", ()))

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from ..training.datamodules import held_out_of
-from ..training.recordings.recordings import find
+from ..training.recordings import find
 from .pairs import MODES, Condition
 from .report import report
 from .run import plan

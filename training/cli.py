@@ -31,7 +31,7 @@ def command_line(model: Any, data: Any, defaults: Path, arguments: list[str] | N
     """Run LightningCLI with defaults from a file; what is not there ends it with code 4 and no traceback."""
     from lightning.pytorch.cli import LightningCLI
 
-    from .recordings.recordings import NoRecordings
+    from .recordings import NoRecordings
 
     parser = {command: {"default_config_files": [str(defaults)]} for command in ("fit", "validate")}
     try:

@@ -17,8 +17,8 @@ from . import priors, takes
 from .features import FeatureExtractor
 from .other_effects import chains, compressors, distortions, filters, outcome, reverbs
 from .other_effects.chains import NO_IMPULSES, Impulses
+from .recordings import Recording, find, split
 from .recordings.decoded import decoded, impulse_responses, playing
-from .recordings.recordings import Recording, find, split
 from .render_cache import made_of
 from .shards import Batch, Pairs, Shards, load, names
 from .takes import TAKES, Renderer

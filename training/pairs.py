@@ -8,7 +8,7 @@ import numpy as np
 from ..chain import ChainParameters, ChainPlayer, ChainSettings
 from ..dsp.loudness import integrated_loudness
 from .features import LUFS, SAMPLE_RATE, WINDOW, WINDOW_S
-from .recordings.recordings import (
+from .recordings import (
     NoRecordings,
     Recording,
     Variation,
@@ -62,9 +62,7 @@ def draw_take(recordings: Sequence[Recording], rng: np.random.Generator, vary: b
             a, b = _mixed(recordings[usable[rng.integers(len(usable))]], a, b, rng)
         if min(integrated_loudness(a, SAMPLE_RATE), integrated_loudness(b, SAMPLE_RATE)) > -60.0:
             return Take(level(window(a)), level(window(b)), index)
-    raise NoRecordings(
-        "no recording has two audible stretches of 2 s; see `afx_live.training.recordings.recordings.find`"
-    )
+    raise NoRecordings("no recording has two audible stretches of 2 s; see `afx_live.training.recordings.find`")
 
 
 def _read(recording: Recording, start_s: float, seconds: float, variation: Variation) -> np.ndarray:

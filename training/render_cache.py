@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..chain import CANONICAL, ChainParameters
-from .recordings.recordings import Recording
+from .recordings import Recording
 
 
 def made_of(recordings: Sequence[Recording], parts: Sequence[Any], seed: int, vary: bool, **more: Any) -> str:

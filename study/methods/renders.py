@@ -20,7 +20,7 @@ from ...training import priors, render_cache
 from ...training.datamodules import Rendered
 from ...training.features import FeatureExtractor
 from ...training.pairs import draw_take, level, render, vector, window
-from ...training.recordings.recordings import Recording
+from ...training.recordings import Recording
 from ...training.response_losses import equaliser_curve
 from ...training.shards import louder_by, settled
 from ..pairs.ours import effects_of

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...training.recordings.recordings import Recording
+from ...training.recordings import Recording
 from .condition import Audio, Condition, Pair
 from .sources import Generator, crop, others, pool, stream, take
 

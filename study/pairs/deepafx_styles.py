@@ -31,7 +31,7 @@ from ...chain import ChainSettings, EffectSettings
 from ...dsp.biquad import high_shelf, low_shelf, peak
 from ...dsp.compiler import jit
 from ...effects import load
-from ...training.recordings.recordings import Recording, read_mono, two_stretches
+from ...training.recordings import Recording, read_mono, two_stretches
 from .condition import Audio, Condition, Pair
 from .ours import description, play_chain, scaled
 from .sources import Generator, Play, others, pool, stream, take

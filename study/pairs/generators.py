@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...dsp.loudness import integrated_loudness
-from ...training.recordings.recordings import Recording
+from ...training.recordings import Recording
 from . import deepafx_pairs, deepafx_styles, ours
 from .condition import MODES, SILENT_LUFS, Condition, Pair
 from .sources import KINDS, Generator

@@ -7,7 +7,7 @@ from ...chain import CANONICAL, ChainSettings, EffectSettings, play_clip
 from ...effects import load
 from ...training.other_effects import chains
 from ...training.priors import draw
-from ...training.recordings.recordings import Recording
+from ...training.recordings import Recording
 from .condition import Condition, Pair
 from .sources import Generator, Play, played, stream
 

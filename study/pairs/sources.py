@@ -26,7 +26,7 @@ from ...chain import ChainSettings
 from ...dsp.loudness import integrated_loudness
 from ...effects import load
 from ...training.features import LUFS, SAMPLE_RATE, WINDOW_S
-from ...training.recordings.recordings import (
+from ...training.recordings import (
     NoRecordings,
     Recording,
     Stretch,

@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 
 from ... import presets
-from ...training.recordings.recordings import Recording
+from ...training.recordings import Recording
 from ..metrics.audio import matched
 from ..pairs import generators
 from ..pairs.condition import Condition

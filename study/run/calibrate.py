@@ -21,7 +21,7 @@ from ...chain import ChainSettings, play_clip
 from ...matching import Decision, feature_distance, solve_level
 from ...matching import format as model_format
 from ...training.features import LUFS, SAMPLE_RATE
-from ...training.recordings.recordings import Recording
+from ...training.recordings import Recording
 from ..metrics.audio import log_mel_error, matched_stft_error
 from ..pairs.condition import MODES, Condition
 from ..pairs.generators import draw_pair

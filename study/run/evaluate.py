@@ -26,7 +26,7 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
-from ...training.recordings.recordings import Recording
+from ...training.recordings import Recording
 from ..metrics.score import score
 from ..pairs import generators
 from ..pairs.condition import Pair, System

@@ -17,7 +17,7 @@ from torch import nn
 
 from ...training.features import SAMPLE_RATE, WINDOW
 from ...training.network import Encoder, Size
-from ...training.recordings.recordings import Recording
+from ...training.recordings import Recording
 from ..metrics.audio import matched, mel_levels_db
 from ..pairs import generators
 from ..pairs.condition import Audio, Condition

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ...training.recordings.recordings import Recording
+from ...training.recordings import Recording
 from ..systems import registry
 
 PACKAGES = ("afx-live", "numpy", "torch", "numba", "onnxruntime-gpu", "onnxruntime", "soxr", "soundfile")

@@ -144,8 +144,6 @@ SPECS = {
     "fewer weights": lambda s: s["band_weights"].pop(),
     "threshold": lambda s: s["threshold"].update(reverb=[1.0]),
     "threshold that is none": lambda s: s["threshold"].update(reverb=[None, 1.0]),
-    "strength": lambda s: s.update(strength={}),
-    "too much strength": lambda s: s.update(strength={e: [1.0, 2.0] for e in s["threshold"]}),
     "fixed": lambda s: s.update(fixed=[[["x"], {}]]),
     "an effect twice": lambda s: s["chain"].append(s["chain"][0]),
     "an effect that is a list": lambda s: s["chain"][0].update(effect=[1]),

@@ -8,7 +8,7 @@ import pytest
 
 from afx_live.matching import Decision, MatchModel
 from afx_live.study.run import calibrate
-from afx_live.training.recordings.recordings import find
+from afx_live.training.recordings import find
 
 PLAIN = Decision(np.zeros((3, 2)), np.ones(3), 0.5, 3.0, 0.08)
 

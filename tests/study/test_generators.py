@@ -19,7 +19,7 @@ from afx_live.study.metrics.audio import matched_stft_error
 from afx_live.study.pairs import deepafx_pairs, deepafx_styles, ours, sources
 from afx_live.study.pairs.condition import Condition
 from afx_live.study.pairs.generators import GENERATORS, draw_pair
-from afx_live.training.recordings.recordings import NoRecordings, Recording, find
+from afx_live.training.recordings import NoRecordings, Recording, find
 from support.jack import need
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,7 +88,7 @@ def test_another_process_draws_the_same_pair(recordings):
     code = (
         "import sys, hashlib; from afx_live.study.pairs.generators import draw_pair;"
         "from afx_live.study.pairs.condition import Condition;"
-        "from afx_live.training.recordings.recordings import find;"
+        "from afx_live.training.recordings import find;"
         "p = draw_pair(Condition(effect_set='compressor', mode='other'), find(sys.argv[1]), 5, 1);"
         "print(hashlib.sha256(p.answer.tobytes() + p.reference.tobytes()).hexdigest(), p.about)"
     )

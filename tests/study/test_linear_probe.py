@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from afx_live.study.run import linear_probe
-from afx_live.training.recordings.recordings import find
+from afx_live.training.recordings import find
 
 
 def test_a_probe_finds_what_is_there_and_nothing_in_noise():

@@ -17,7 +17,7 @@ from afx_live.study.pairs.condition import Condition, Result
 from afx_live.study.report import cells, report
 from afx_live.study.run import evaluate, plan, rows
 from afx_live.study.run.evaluate import Study, run
-from afx_live.training.recordings.recordings import find
+from afx_live.training.recordings import find
 from support.study_rows import made_up
 
 SMALL = {Condition(effect_set=name): {"loudness": 1, "match_eq": 1} for name in ("equaliser", "compressor")}

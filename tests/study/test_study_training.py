@@ -22,7 +22,7 @@ from afx_live.study.methods.tcn import DILATIONS, KERNEL, Tcn
 from afx_live.study.methods.unit_parameters import UnitParameters, draw_masks
 from afx_live.study.metrics.audio import stft_error
 from afx_live.training import pairs
-from afx_live.training.recordings.recordings import find
+from afx_live.training.recordings import find
 
 PAIR = ["equaliser", "compressor"]
 CHAINS = {"equaliser+compressor": 0.5, "all": 0.5}

@@ -22,8 +22,8 @@ from afx_live.training import pairs, response_losses, shards, sound_loss
 from afx_live.training.features import BANDS, LUFS, SAMPLE_RATE, WINDOW, FeatureExtractor, band_centres
 from afx_live.training.network import SettingsNetwork, amounts
 from afx_live.training.priors import NOT_LEARNED, draw
+from afx_live.training.recordings import find, read_mono, split
 from afx_live.training.recordings.decoded import decoded, playing
-from afx_live.training.recordings.recordings import find, read_mono, split
 from afx_live.training.stft import PowerSpectra
 from afx_live.training.system import SettingsSystem
 from afx_live.training.takes import SEGMENT, STYLES, Renderer

@@ -15,7 +15,9 @@ import numpy as np
 import soxr
 
 from ..features import SAMPLE_RATE
-from .recordings import Recording, find, read, read_mono, usable_for_pairs
+from .layouts import find
+from .reading import read, read_mono, usable_for_pairs
+from .recording import Recording
 
 BLOCK = SAMPLE_RATE // 2
 """Frames over which power is noted."""
