@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 import numba
@@ -17,6 +18,7 @@ from support.jack import Jack, need
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # Some tests run themselves as programs of their own, which need `support`, too.
+os.environ.setdefault("AFX_LIVE_HOME", tempfile.mkdtemp(prefix="afx-live-home-"))  # never the user's own presets
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
 
 
