@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soxr
@@ -100,7 +101,8 @@ class Shard:
             row[:] = np.round(x / s)
         np.save(part / "segments.npy", table)
         np.save(part / "scale.npy", scale)
-        np.savez(part / "rows.npz", **{k: np.array(v) for k, v in self.rows.items()})
+        rows: dict[str, Any] = {k: np.array(v) for k, v in self.rows.items()}
+        np.savez(part / "rows.npz", **rows)
         part.rename(home)
 
 
@@ -170,13 +172,16 @@ class Renderer:
         half, speed = self.dry.length[index] // 2, self._speed()
         sides = [(0, half), (half, self.dry.length[index])]
         order = self.rng.permutation(2)
-        found = [self._stretch(index, *sides[i], self._windows(), speed) for i in order]
+        found = [self._stretch(index, sides[i][0], sides[i][1], self._windows(), speed) for i in order]
         if self.vary and self.rng.random() < 0.2:
             other = self._recording(but=index)
             gain, half = 10 ** (self.rng.uniform(-18.0, 0.0) / 20), self.dry.length[other] // 2
             sides = [(0, half), (half, self.dry.length[other])]
             rms = np.sqrt(np.mean(np.square(found[0])))
-            mates = [self._stretch(other, *sides[i], len(x) // WINDOW, 1.0) for i, x in zip(order, found, strict=True)]
+            mates = [
+                self._stretch(other, sides[i][0], sides[i][1], len(x) // WINDOW, 1.0)
+                for i, x in zip(order, found, strict=True)
+            ]
             gain *= rms / (np.sqrt(np.mean(np.square(mates[0]))) + 1e-9)
             found = [x + gain * np.resize(mate, len(x)) for x, mate in zip(found, mates, strict=True)]
         return found
