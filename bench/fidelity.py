@@ -9,7 +9,7 @@ Recordings and effects are the study's: our own effects, on recordings that trai
 import argparse
 import os
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,13 +28,15 @@ from afx_live.chain import ChainSettings, play_clip
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.matching import match_clip, read_clip, read_reference
 from afx_live.presets import SHIPPED_MODEL
-from afx_live.realtime.audio.engine import LATENCY, Engine
-from afx_live.realtime.audio.render import render
-from afx_live.realtime.session.listener import LOOK_S
+from afx_live.realtime.audio import render
+from afx_live.realtime.audio.engine import Engine
+from afx_live.realtime.audio.safety import LOOKAHEAD
+from afx_live.realtime.session.listener import INTERVAL_S
 from afx_live.realtime.session.session import Session
+from afx_live.realtime.session.state import SessionState
 from afx_live.study.metrics.audio import matched_stft_error
 from afx_live.study.metrics.bootstrap import bootstrap_interval
-from afx_live.study.metrics.spectrum import long_term_spectrum
+from afx_live.study.metrics.spectrum import third_octave_levels
 from afx_live.study.pairs.condition import MODES, Condition
 from afx_live.study.pairs.generators import draw_pair
 from afx_live.study.systems.registry import loaded
@@ -64,8 +66,8 @@ class Stage:
     def meters(self):
         return self._engine.shared.read()
 
-    def heard(self, seconds):
-        return self._engine.shared.heard(seconds, RATE)
+    def recent_input(self, seconds):
+        return self._engine.shared.recent_input(seconds, RATE)
 
     def feed(self, x: np.ndarray) -> np.ndarray:
         """Play a mono sound into both inputs; gives both ears of what comes out, (frames, 2)."""
@@ -108,20 +110,20 @@ def ask(job: tuple[list[Recording], Path, str, str, int, int]) -> Outcome:
         reference = read_reference(written[0], predictor)
         heard = read_clip(written[1])
         found = match_clip(heard, predictor, [reference])
-        _, reached_lufs = render(heard, found, written[2], lambda frames: None)
+        _, reached_lufs = render.render(heard, found, written[2], lambda frames: None)
         file = soundfile.read(written[2])[0][judged]
 
     stage = Stage()
-    session = Session(stage, predictor, ChainSettings.default(predictor.chain.order), [reference])  # pyright: ignore[reportArgumentType]
-    with session._lock:
-        session._send()
+    state = SessionState(ChainSettings.default(predictor.chain.order), references=(reference,))
+    session = Session(stage, predictor, state)  # pyright: ignore[reportArgumentType]
+    session.edit(replace, "")  # the stage is to play it
     live = _streamed(stage, session, rounds, [])
-    live = live[judged.start + LATENCY + session.playing.latency :]  # as late as it says
-    chains: list[ChainSettings] = [session.playing]
+    live = live[judged.start + LOOKAHEAD + session.state.playing.latency :]  # as late as it says
+    chains: list[ChainSettings] = [session.state.playing]
     _streamed(stage, session, _round(x, REST_S), chains)
     moved_db, moved_octaves = _moved(chains)
     session.close()
-    ours, theirs = (long_term_spectrum(s, RATE)[1] for s in (_at(file, -23.0), _at(rounds[judged], -23.0)))
+    ours, theirs = (third_octave_levels(s, RATE)[1] for s in (_at(file, -23.0), _at(rounds[judged], -23.0)))
     loud = theirs > theirs.max() - 50.0
     return Outcome(
         row,
@@ -152,11 +154,11 @@ def _at(x: np.ndarray, lufs: float) -> np.ndarray:
 
 def _streamed(stage: Stage, session: Session, x: np.ndarray, chains: list[ChainSettings]) -> np.ndarray:
     """Feed a sound, looking as often as live does; `chains` collects what plays after each look."""
-    step, out = int(LOOK_S * RATE), []
+    step, out = int(INTERVAL_S * RATE), []
     for at in range(0, len(x), step):
         out.append(stage.feed(x[at : at + step]))
-        session.look()
-        chains.append(session.playing)
+        session.follower.listen()
+        chains.append(session.state.playing)
     return np.concatenate(out)
 
 

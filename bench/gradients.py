@@ -18,7 +18,7 @@ from common import BANDS, EFFECTS, RATE, machine, median_of, programme, ratio, t
 from torch import Tensor
 from torchaudio.functional import lfilter
 
-from afx_live.dsp import feedback_delay_network as network
+from afx_live.dsp import feedback_delay_network as fdn
 from afx_live.dsp import oversampling
 from afx_live.effects import load, reverb
 
@@ -156,8 +156,8 @@ def reverb_reference(x: Tensor, values: list[Tensor]) -> Tensor:
     delay = predelay_ms * (1e-3 * RATE)
     whole = delay.detach().floor()
     sent = cut * z**whole * (1 - (delay - whole) + (delay - whole) * z)
-    lengths = [float(network.PRIMES[np.searchsorted(network.PRIMES, n)]) for n in network.LENGTHS]
-    cos16 = math.cos(2 * math.pi * network.DAMPED_HZ / RATE)
+    lengths = [float(fdn.PRIMES[np.searchsorted(fdn.PRIMES, n)]) for n in fdn.LENGTHS]
+    cos16 = math.cos(2 * math.pi * fdn.DAMPED_HZ / RATE)
     v_all, h_all, dc, nyquist, ends = [], [], 0.0, 0.0, []
     for n in lengths:
         gain = 10 ** (-3 * n / (RATE * rt60))
@@ -173,7 +173,7 @@ def reverb_reference(x: Tensor, values: list[Tensor]) -> Tensor:
     more = [(1 / ((1 - g**2 / 2) * (1 - dc / 16)) - 1, 1 / ((1 - h**2 / 2) * (1 - nyquist / 16)) - 1) for g, h in ends]
     energy = sum(g**2 * (1 + torch.sqrt(p * q)) for (g, _), (p, q) in zip(ends, more, strict=True)) / 2
     # Line i is fed f_i = e_i + h_i f_i - 1/4 sum(h f): solved for the sum first.
-    enter = [float(a + b) for a, b in zip(network.IN_LEFT, network.IN_RIGHT, strict=True)]
+    enter = [float(a + b) for a, b in zip(fdn.IN_LEFT, fdn.IN_RIGHT, strict=True)]
     loose = [1 / (1 - h) for h in h_all]
     total = sum(h * e * k for h, e, k in zip(h_all, enter, loose, strict=True)) / (
         1 + sum(h * k for h, k in zip(h_all, loose, strict=True)) / 4
@@ -181,7 +181,7 @@ def reverb_reference(x: Tensor, values: list[Tensor]) -> Tensor:
     fed = [(e - total / 4) * k for e, k in zip(enter, loose, strict=True)]
     rest = 10 ** (-6 * lengths[0] / (RATE * rt60))
     wet = []
-    for out, taps in ((network.OUT_LEFT, reverb.LEFT_S), (network.OUT_RIGHT, reverb.RIGHT_S)):
+    for out, taps in ((fdn.OUT_LEFT, reverb.LEFT_S), (fdn.OUT_RIGHT, reverb.RIGHT_S)):
         early = sum(float(t) * z ** int(s * RATE) for t, s in zip(reverb.TAP, taps, strict=True))
         late = sum(float(o) * v * f for o, v, f in zip(out, v_all, fed, strict=True))
         wet.append(torch.sqrt(1 - rest) * early + torch.sqrt(rest / energy) * late)

@@ -146,7 +146,7 @@ def timed(plain: tuple[int, int], meters: np.ndarray, sound: np.ndarray) -> tupl
     from numba import types
 
     from afx_live.dsp.compiler import _caller, at_address, c_function, carray
-    from afx_live.realtime.audio.callback import CALLBACK, PORT, _enter, _leave
+    from afx_live.realtime.audio.callback import CALLBACK, PORT, enter, leave
 
     row = np.dtype([("address", "i8"), ("user", "i8"), ("port", "i8"), ("meters", "i8"), ("noise", "i8")])
     call = _caller(CALLBACK)
@@ -154,9 +154,9 @@ def timed(plain: tuple[int, int], meters: np.ndarray, sound: np.ndarray) -> tupl
     def run(indata, outdata, frames, when, flags, user):
         t = carray(at_address(user), (1,), row)[0]
         port, m = carray(at_address(t.port), (1,), PORT)[0], carray(at_address(t.meters), (1,), METERS)[0]
-        late = _enter(port, m, types.int64(frames), flags)
+        late = enter(port, m, types.int64(frames), flags)
         call(t.address, (t.noise, outdata, frames, when, flags, t.user))
-        _leave(port, m, types.int64(frames), late)
+        leave(port, m, types.int64(frames), late)
         return 0
 
     port, mine = np.zeros(1, PORT), np.zeros(1, row)

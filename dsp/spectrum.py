@@ -26,7 +26,8 @@ def frame_powers(x: ArrayLike, sample_rate: float) -> tuple[NDArray[Any], NDArra
     """
     x, size = np.asarray(x, np.float64), 2 * round(sample_rate / 10)
     frames = sliding_window_view(np.pad(x, (0, max(0, size - len(x)))), size)[:: size // 2]
-    return np.fft.rfftfreq(size, 1 / sample_rate), np.square(np.abs(np.fft.rfft(frames * np.hanning(size))))
+    hz = (np.arange(size // 2 + 1) * (sample_rate / size)).astype(np.float64)
+    return hz, np.square(np.abs(np.fft.rfft(frames * np.hanning(size))))
 
 
 def sounding(powers: ArrayLike) -> NDArray[np.bool_]:

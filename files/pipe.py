@@ -6,7 +6,7 @@ A WAV header in a pipe tells no length, or a wrong one; the sound lasts until th
 
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ class PipeReader:
     Raises AudioFileError if the stream is neither, or runs at another rate than 8 to 384 kHz.
     """
 
-    def __init__(self, stream: BinaryIO, encoding: str = "", sample_rate: int = 0, channels: int = 0) -> None:
+    def __init__(self, stream: IO[bytes], encoding: str = "", sample_rate: int = 0, channels: int = 0) -> None:
         self._stream, self.encoding, self.sample_rate, self.channels = stream, encoding, sample_rate, channels
         self._left: int | None = None
         if not encoding:
@@ -80,7 +80,7 @@ class PipeReader:
             yield block
 
 
-def _all_of(stream: BinaryIO, count: int) -> bytes:
+def _all_of(stream: IO[bytes], count: int) -> bytes:
     """Read until `count` bytes are there or the stream ends: a pipe gives what it has."""
     parts, left = [], count
     while left and (part := stream.read(left)):
@@ -105,7 +105,7 @@ def _decoded(data: bytes, encoding: str) -> NDArray[np.float32]:
 class PipeWriter:
     """Write a stream: WAV of unknown length, or raw samples; raises BrokenPipeError if nobody reads on."""
 
-    def __init__(self, stream: BinaryIO, sample_rate: int, channels: int, encoding: str = "s24", raw: bool = False):
+    def __init__(self, stream: IO[bytes], sample_rate: int, channels: int, encoding: str = "s24", raw: bool = False):
         self._stream, self.encoding = stream, encoding
         if not raw:
             size = ENCODINGS[encoding]

@@ -1,14 +1,14 @@
-"""Threads that other parts can rely on: one that has ended before its time is noticed and started again."""
+"""Threads that other parts rely on: one that dies is noticed and started again."""
 
 import threading
 from collections.abc import Callable
 
 
 class RestartableThread:
-    """A daemon thread around `run`, which is to come back only when it is told to.
+    """A daemon thread around `run`, which should return only when it is told to.
 
-    `run` must be fit to be called again. Whatever ends it (even a SystemExit out of a library), `revive`
-    starts it anew; the part that owns it calls `finish` before it tells `run` to come back.
+    `run` must be safe to call again. Whatever ends it (even a SystemExit from a library), `revive` restarts it. The
+    owner calls `finish` before it tells `run` to return.
     """
 
     def __init__(self, name: str, run: Callable[[], None]) -> None:
@@ -28,17 +28,17 @@ class RestartableThread:
         return self._thread is not None and self._thread.is_alive()
 
     def revive(self) -> bool:
-        """Start it again if it has ended and should not have; tells whether that was so."""
+        """Restart it if it has ended and should not have; tells whether that was so."""
         if not self._wanted or self.alive:
             return False
         self.start()
         return True
 
     def finish(self) -> None:
-        """From now on it may end."""
+        """Allow it to end from now on."""
         self._wanted = False
 
     def join(self, timeout_s: float) -> None:
-        """Wait for its end, but not from within."""
+        """Wait for its end, unless called from within it."""
         if self.alive and self._thread not in (None, threading.current_thread()):
             self._thread.join(timeout_s)

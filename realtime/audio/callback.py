@@ -1,8 +1,8 @@
 """The PortAudio callback, compiled: no Python, no allocation, no lock, no system call.
 
-PortAudio calls a C function with a pointer of our own. Ours points to a `PORT`: a record of
-addresses from which the callback builds the `Memory` that `play` works on. It reads the clock twice
-a block and counts in METERS what went wrong.
+PortAudio calls a C function with a pointer of ours. It points to a `PORT`: a record with the address of every
+array of `Memory`, by name, from which the callback builds the `Memory` that `play` works on. It reads the clock
+twice a block and counts in METERS what went wrong.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ from ...chain.player import PLAYER_STATE, SLOTS
 from ...dsp.compiler import at_address, c_function, carray, jit
 from ...dsp.cpu import now_ns
 from ...effects import MAX_PARAMS
-from .engine import CORE, Memory, play
+from .engine import ENGINE_STATE, Memory, play
 from .shared_memory import COMMAND, METERS
 
 INPUT_OVERFLOW, OUTPUT_UNDERFLOW = 2, 4
@@ -26,8 +26,11 @@ LOAD_S = 1.0
 
 PORT = np.dtype(
     [
-        ("address", "i8", (len(Memory._fields),)),  # of every array of Memory, in its order
-        ("length", "i8", (len(Memory._fields),)),  # its numbers
+        ("at", [(name, "i8") for name in Memory._fields]),  # the address of each array
+        ("ring_frames", "i8"),
+        ("slot_size", "i8"),  # numbers of state that a slot of a chain has room for
+        ("loudness_size", "i8"),
+        ("effects", "i8"),
         ("rate", "f8"),
         ("inputs", "i8"),
         ("outputs", "i8"),
@@ -45,8 +48,8 @@ CALLBACK = types.int32(types.int64, types.int64, _ULONG, types.int64, _ULONG, ty
 
 
 @jit
-def _enter(port, meters, frames, flags):
-    """Note the time and what PortAudio says; tell whether the host called too late.
+def enter(port, meters, frames, flags):
+    """Note the time and PortAudio's flags; returns 1 if the host called too late, else 0.
 
     A host whose own block is longer than ours makes several calls in a row, then pauses: what has
     to come in time is the next row, and it is late after twice the time that the last one lasts.
@@ -69,7 +72,7 @@ def _enter(port, meters, frames, flags):
 
 
 @jit
-def _leave(port, meters, frames, late):
+def leave(port, meters, frames, late):
     """Count the call, and how much of its block's time it took."""
     load = (now_ns() - port.entered) * 1e-9 * port.rate / frames
     if load > 1.0 or late > 0:
@@ -82,26 +85,24 @@ def _leave(port, meters, frames, late):
 @jit
 def _memory(port):
     """Build the arrays from their addresses."""
-    at, length = port.address, port.length
-    size = length[6] // (2 * SLOTS)
-    kinds = length[11]
+    at, effects = port.at, port.effects
     return Memory(
-        carray(at_address(at[0]), (1,), METERS),
-        carray(at_address(at[1]), (2,), COMMAND),
-        carray(at_address(at[2]), (length[2] // 2, 2), np.float32),
-        carray(at_address(at[3]), (1,), COMMAND),
-        carray(at_address(at[4]), (1,), CORE),
-        carray(at_address(at[5]), (2,), PLAYER_STATE),
-        carray(at_address(at[6]), (2, SLOTS, size), np.float64),
-        carray(at_address(at[7]), (length[7],), np.float64),
-        carray(at_address(at[8]), (length[8],), np.float64),
-        carray(at_address(at[9]), (kinds, 2), np.int64),
-        carray(at_address(at[10]), (kinds, MAX_PARAMS), np.bool_),
-        carray(at_address(at[11]), (kinds,), np.int64),
-        carray(at_address(at[12]), (kinds,), np.int64),
-        carray(at_address(at[13]), (kinds,), np.int64),
-        carray(at_address(at[14]), (2,), np.int64),
-        carray(at_address(at[15]), (2,), np.int64),
+        meters=carray(at_address(at.meters), (1,), METERS),
+        commands=carray(at_address(at.commands), (2,), COMMAND),
+        ring=carray(at_address(at.ring), (port.ring_frames, 2), np.float32),
+        command=carray(at_address(at.command), (1,), COMMAND),
+        engine=carray(at_address(at.engine), (1,), ENGINE_STATE),
+        players=carray(at_address(at.players), (2,), PLAYER_STATE),
+        effect_state=carray(at_address(at.effect_state), (2, SLOTS, port.slot_size), np.float64),
+        in_loudness=carray(at_address(at.in_loudness), (port.loudness_size,), np.float64),
+        out_loudness=carray(at_address(at.out_loudness), (port.loudness_size,), np.float64),
+        address=carray(at_address(at.address), (effects, 2), np.int64),
+        log=carray(at_address(at.log), (effects, MAX_PARAMS), np.bool_),
+        params=carray(at_address(at.params), (effects,), np.int64),
+        state_size=carray(at_address(at.state_size), (effects,), np.int64),
+        gauge=carray(at_address(at.gauge), (effects,), np.int64),
+        source=carray(at_address(at.source), (2,), np.int64),
+        sink=carray(at_address(at.sink), (2,), np.int64),
     )
 
 
@@ -109,25 +110,25 @@ def _engine(indata, outdata, frames, when, flags, user):
     port = carray(at_address(user), (1,), PORT)[0]
     m = _memory(port)
     frames = np.int64(frames)
-    late = _enter(port, m.meters[0], frames, flags)
+    late = enter(port, m.meters[0], frames, flags)
     x = carray(at_address(indata), (frames, port.inputs), np.float32)
     y = carray(at_address(outdata), (frames, port.outputs), np.float32)
     play(m, x, y, port.rate)
-    _leave(port, m.meters[0], frames, late)
+    leave(port, m.meters[0], frames, late)
     return 0
 
 
-def _empty(indata, outdata, frames, when, flags, user):
+def _copy(indata, outdata, frames, when, flags, user):
     port = carray(at_address(user), (1,), PORT)[0]
-    meters = carray(at_address(port.address[0]), (1,), METERS)[0]
+    meters = carray(at_address(port.at.meters), (1,), METERS)[0]
     frames = np.int64(frames)
-    late = _enter(port, meters, frames, flags)
+    late = enter(port, meters, frames, flags)
     x = carray(at_address(indata), (frames, port.inputs), np.float32)
     y = carray(at_address(outdata), (frames, port.outputs), np.float32)
     for n in range(frames):
         for c in range(port.outputs):
             y[n, c] = x[n, min(c, port.inputs - 1)]
-    _leave(port, meters, frames, late)
+    leave(port, meters, frames, late)
     return 0
 
 
@@ -153,14 +154,22 @@ class Callback:
         function(indata.ctypes.data, outdata.ctypes.data, len(indata), None, flags, self.user)
 
 
+def port_of(memory: Memory, rate: float, inputs: int, outputs: int) -> np.ndarray:
+    """Write the record that a callback gets: the addresses of a `Memory`, and the stream's rate in Hz and channels."""
+    port = np.zeros(1, PORT)
+    for name, array in memory._asdict().items():
+        port["at"][name] = array.ctypes.data
+    port["ring_frames"], port["slot_size"] = len(memory.ring), memory.effect_state.shape[-1]
+    port["loudness_size"], port["effects"] = memory.in_loudness.size, len(memory.address)
+    port["rate"], port["inputs"], port["outputs"] = rate, inputs, outputs
+    return port
+
+
 def callback(memory: Memory, rate: float, inputs: int, outputs: int, empty: bool = False) -> Callback:
     """Compile the callback (or load it from the cache) and bind it to a `Memory`.
 
-    inputs and outputs are the channels of the stream, in Hz the rate. `empty` gives the yardstick:
+    inputs and outputs are the channels of the stream, rate is in Hz. `empty` gives the yardstick:
     the same counters around a copy from input to output.
     """
-    port = np.zeros(1, PORT)
-    port["address"][0] = [array.ctypes.data for array in memory]
-    port["length"][0] = [array.size for array in memory]
-    port["rate"], port["inputs"], port["outputs"] = rate, inputs, outputs
-    return Callback(memory, port, c_function(CALLBACK, _empty if empty else _engine).address)
+    port = port_of(memory, rate, inputs, outputs)
+    return Callback(memory, port, c_function(CALLBACK, _copy if empty else _engine).address)

@@ -1,7 +1,7 @@
-"""Audio devices: which there are, and which one is meant by a number or a part of a name.
+"""Audio devices: list them, and choose one by its number or a part of its name.
 
 PortAudio makes its list when it starts and never again, and asking a sound server that has died can
-hang for ever. So a short-lived process asks: `python -m afx_live.realtime.audio.devices` prints JSON.
+hang for ever. So a short-lived process does: `python -m afx_live.realtime.audio.devices` prints JSON.
 """
 
 import json
@@ -20,7 +20,7 @@ INSTALL = (
     "PortAudio is missing: {error}. Debian and Ubuntu: sudo apt install libportaudio2. Fedora: sudo dnf install "
     "portaudio. macOS and Windows: pip install --force-reinstall sounddevice brings it."
 )
-NOTHING = (
+NO_DEVICE = (
     "No audio device found. Looked at: {apis}. Try: plug one in or start a JACK server (none answers), then afx-live "
     "devices · afx-live doctor says more · no sound card? afx-live demo"
 )
@@ -29,7 +29,7 @@ Kind = Literal["input", "output"]
 
 
 class DeviceError(RuntimeError):
-    """An audio device can not be used; `code` is E300 to E310, the text says why and what to do.
+    """An audio device cannot be used (exit code 3); `code` is E300 to E310, the text says why and what to do.
 
     E300 PortAudio missing, E301 no device at all, E302 a name fits several, E303 a name or number
     fits none, E304 not enough channels, E305 rate not offered, E306 it does not open, E307 no
@@ -46,7 +46,7 @@ class DeviceError(RuntimeError):
 
 @dataclass(frozen=True)
 class Device:
-    """What PortAudio says about a device: latencies in s, rates in Hz; `rates` is empty if nobody asked."""
+    """What PortAudio reports about a device: latencies in s, rates in Hz; `rates` is empty unless asked for."""
 
     number: int
     name: str
@@ -59,8 +59,8 @@ class Device:
     rates: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, plain: Mapping[str, Any]) -> "Device":
-        """Make one of what `dataclasses.asdict` and JSON left of it."""
+    def from_dict(cls, plain: Mapping[str, Any]) -> "Device":
+        """Make one from what `dataclasses.asdict` and JSON made of it."""
         return cls(**{**plain, "rates": tuple(plain["rates"])})
 
     def channels(self, kind: Kind) -> int:
@@ -113,7 +113,7 @@ def query(env: Mapping[str, str] | None = None, rates: bool = False) -> Listing:
         raise DeviceError("E307", f"Asking for devices ended with code {done.returncode}: {last}") from None
     if "code" in answer:
         raise DeviceError(answer["code"], answer["message"])
-    devices = tuple(Device.of(d) for d in answer["devices"])
+    devices = tuple(Device.from_dict(d) for d in answer["devices"])
     return Listing(devices, {name: (pair[0], pair[1]) for name, pair in answer["apis"].items()})
 
 
@@ -161,7 +161,7 @@ def offered(sd: Any, number: int, device: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def load_sounddevice() -> Any:
-    """Import sounddevice, which starts PortAudio; DeviceError E300 if the library is not there, E307 if it fails."""
+    """Import sounddevice, which starts PortAudio; DeviceError E300 if the library is missing, E307 if it fails."""
     try:
         import sounddevice
     except OSError as error:
@@ -174,13 +174,18 @@ def load_sounddevice() -> Any:
 # --- choosing -------------------------------------------------------------------------------------
 
 
-def choose(found: Listing, kind: Kind, want: int | str | None, api: str | None = None, near: str = "") -> Device:
-    """Find the device that a number, or words out of name and host API, stand for; None is the default.
-
-    `api` leaves only that host API; `near` is the one to look at first. Raises DeviceError E301 to E304.
-    """
+def require_any(found: Listing) -> None:
+    """Raise DeviceError E301 if there is no device at all."""
     if not found.devices:
-        raise DeviceError("E301", NOTHING.format(apis=", ".join(found.apis) or "no host API"))
+        raise DeviceError("E301", NO_DEVICE.format(apis=", ".join(found.apis) or "no host API"))
+
+
+def choose(found: Listing, kind: Kind, want: int | str | None, api: str | None = None, near: str = "") -> Device:
+    """Find the device that a number, or words from its name and host API, stand for; None is the default.
+
+    `api` leaves only that host API; `near` is the preferred one. Raises DeviceError E301 to E304.
+    """
+    require_any(found)
     if api is not None:
         api = _api(found, api)
     usable = [d for d in found.usable(kind) if api in (None, d.api)]
@@ -194,7 +199,7 @@ def choose(found: Listing, kind: Kind, want: int | str | None, api: str | None =
     return _by_name(usable, kind, want, near or usable[0].api)
 
 
-def again(found: Listing, device: Device) -> Device | None:
+def find_again(found: Listing, device: Device) -> Device | None:
     """Find the device of an earlier list by name and host API; of twins, the one with the same number."""
     twins = [d for d in found.devices if (d.name, d.api) == (device.name, device.api)]
     return next((d for d in twins if d.number == device.number), twins[0] if twins else None)
@@ -261,41 +266,6 @@ def check_channels(device: Device, kind: Kind, channels: Sequence[int]) -> None:
         raise DeviceError(
             "E304", f"{device.name} has {there} {kind} channel{plural}; there is no channel {missing[0]}."
         )
-
-
-# --- showing --------------------------------------------------------------------------------------
-
-
-def table(found: Listing) -> str:
-    """Write the devices as text for people, the default pair marked; needs `query(rates=True)`.
-
-    Raises DeviceError E301 if there are none.
-    """
-    if not found.devices:
-        raise DeviceError("E301", NOTHING.format(apis=", ".join(found.apis) or "no host API"))
-    width = max(len(d.name) for d in found.devices)
-    head = f"   #  {'name':{width}}  {'API':11} in out  {'rates (kHz)':14} latency (low)"
-    idle = [f"{d} {why}" for d in found.devices if (why := _why_not(d))]
-    lines = [head, *(_row(found, d, width) for d in found.devices if not _why_not(d))]
-    if idle:
-        lines.append(f"not usable: {' · '.join(idle)}")
-    return "\n".join([*lines, "Pick by number or part of the name:  -i scarlett -o scarlett"])
-
-
-def _why_not(device: Device) -> str:
-    if not (device.inputs or device.outputs):
-        return "has no channels"
-    return "" if device.rates else "is busy, or offers none of the usual rates"
-
-
-def _row(found: Listing, d: Device, width: int) -> str:
-    rates = " ".join(f"{r / 1000:g}" for r in d.rates)
-    ways = (("in", d.input_latency, d.inputs), ("out", d.output_latency, d.outputs))
-    delays = " ".join(f"{way} {delay * 1000:.1f}" for way, delay, channels in ways if channels)
-    kinds: tuple[Kind, Kind] = ("input", "output")
-    roles = " and ".join(kind for kind in kinds if found.default(kind) == d)
-    left = f"{'>' if roles else ' '} {d.number:2}  {d.name:{width}}  {d.api:11} {d.inputs:2} {d.outputs:3}"
-    return f"{left}  {rates:14} {delays} ms" + (f"   ← default {roles}" if roles else "")
 
 
 def main() -> None:

@@ -22,7 +22,8 @@ from ...matching import Clip, ClipError, Match, open_clip
 from ...matching.blocks import BLOCK, prefetch, split_chain
 from ...matching.clips import MAX_CHANNELS, SILENT_LUFS, Progress, read_blocks
 from ...presets.atomic_write import atomic_path
-from .engine import LATENCY, SCRUB, Engine
+from .engine import Engine
+from .safety import INPUT_CLIP, LOOKAHEAD
 
 TOLERANCE_LU = 0.2
 """A rendered file misses its target by no more, except where the ceiling is in the way."""
@@ -127,7 +128,7 @@ def _play(
 
 def _delay(front: ChainSettings, back: ChainSettings) -> int:
     """Give the delay of engine and effects in frames."""
-    return LATENCY + front.latency + back.latency
+    return LOOKAHEAD + front.latency + back.latency
 
 
 def _played(
@@ -143,8 +144,8 @@ def _played(
 
     def play(block: np.ndarray) -> np.ndarray:
         stereo = block if block.shape[1] == 2 else block.repeat(2, axis=1)
-        played = player.play(stereo.clip(-SCRUB, SCRUB))
-        if not max(played.max(), -played.min()) <= SCRUB:  # the engine would clip it
+        played = player.play(stereo.clip(-INPUT_CLIP, INPUT_CLIP))
+        if not max(played.max(), -played.min()) <= INPUT_CLIP:  # the engine would clip it
             raise _SplitDiffers
         return played
 

@@ -1,7 +1,7 @@
 """What Python and the audio thread share: one block of memory, a file when two processes need it.
 
-Settings go in through two buffers and a sequence number, so that the audio thread takes either the
-old settings or the new ones, whole, at the start of a block. Meters and the last seconds of input
+Settings go in through two buffers and a sequence number, so that at the start of a block the audio thread takes either
+the old settings or the new ones, whole. Meters and the last seconds of input
 come out. Any process may map the file and read along.
 """
 
@@ -19,11 +19,11 @@ from ...dsp.compiler import jit
 from ...dsp.cpu import fence
 
 RING_S = 20
-"""Seconds of input kept for listening to."""
+"""Seconds of input kept for analysis."""
 
 COMMAND = np.dtype(
     [
-        ("generation", "i8"),  # another number asks for a cross-over to a fresh chain
+        ("generation", "i8"),  # another number asks for a crossfade to a fresh chain
         ("bypass", "f8"),
         ("dry_gain", "f8"),  # brings the bypassed signal to the loudness of the processed one
         ("muted", "f8"),
@@ -31,7 +31,7 @@ COMMAND = np.dtype(
     ],
     align=True,
 )
-"""What is to be played: a rack's aim, and what concerns the whole engine."""
+"""What is to be played: the targets of a chain's parameters, and what concerns the whole engine."""
 
 METERS = np.dtype(
     [
@@ -63,7 +63,7 @@ METERS = np.dtype(
 
 @jit
 def _publish(meters, commands, draft):
-    """Make the draft the latest command: fill the buffer that nobody reads, then turn the page."""
+    """Make the draft the latest command: fill the buffer that nobody reads, then move the sequence number on."""
     commands[(meters[0].sequence + 1) % 2] = draft[0]
     fence()
     meters[0].sequence += 1
@@ -117,7 +117,7 @@ class Shared:
         muted: bool = False,
         cross_over: bool = False,
     ) -> None:
-        """Ask for these settings. Other effects, another order or `cross_over` cross over; else they glide."""
+        """Ask for these settings. Other effects, another order or `cross_over` crossfade; otherwise parameters ramp."""
         order = tuple(s.effect for s in settings.effects)
         draft = self._draft[0]
         targets_of(settings, draft)
@@ -138,7 +138,7 @@ class Shared:
         row = self.meters[0].copy()
         return {name: row[name].tolist() for name in METERS.names or ()}
 
-    def heard(self, seconds: float, sample_rate: float) -> np.ndarray:
+    def recent_input(self, seconds: float, sample_rate: float) -> np.ndarray:
         """Copy the last seconds of input (frames, 2), float32, oldest first; shorter early in a stream."""
         end, size = int(self.meters[0]["ring"]), len(self.ring)
         count = min(int(seconds * sample_rate), end, size - int(sample_rate))  # a second of margin to the writer

@@ -2,15 +2,10 @@
 
 It is a process of its own because PortAudio hangs for ever in close and terminate when a JACK server
 dies: the supervisor kills it and starts another. The first line on stdin is its `Config` in JSON;
-"stop", or the end of stdin, ends it. It says one JSON object a line on stdout: loaded, waiting,
-running, or error. One that is started as a stand-by loads before it reads that line, in its own time.
-
-This is the one file that knows `sounddevice._StreamBase`, through which PortAudio gets a callback
-that is machine code.
+"stop", or the end of stdin, ends it. It prints one JSON object a line on stdout: loaded, waiting,
+running, or error. With --standby it loads first, at low priority, and reads its configuration when it is needed.
 """
 
-import ctypes
-import ctypes.util
 import gc
 import json
 import os
@@ -24,7 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .devices import Device, DeviceError, again, check_channels, listing, load_sounddevice, offered
+from .devices import Device, DeviceError, check_channels, find_again, listing, load_sounddevice
+from .portaudio import highest_priority, open_stream, relist, request_priority, set_client_name
 
 if TYPE_CHECKING:
     from .callback import Callback
@@ -32,25 +28,21 @@ if TYPE_CHECKING:
     from .shared_memory import Shared
 
 RETRY_S = 0.5
-"""Between two looks for a device that is away."""
+"""Between two searches for a device that is away."""
 END_S = 2.0
 """Nothing keeps this process alive for longer after the end of stdin."""
-INVALID_RATE = -9997
-"""PortAudio's paInvalidSampleRate."""
 STANDBY = "--standby"
-"""The word with which it loads first, and asks later what to open."""
+"""The flag with which it loads first, and is told later what to open."""
 NICE = 10
-"""How much the loading of a stand-by gives way to everything else."""
-CLIENT = b"afx-live"
-"""Our name among JACK's clients."""
+"""Niceness at which a stand-by loads."""
 
 
 @dataclass(frozen=True)
 class Config:
     """What to open. Channels count from 1; latency in s, or "low" or "high"; no rate means the device's.
 
-    `wait`: look for the devices until they are there. `empty`: the callback that only copies. `probe`:
-    the one that plays a test signal of this level and keeps what comes in.
+    `wait`: look for the devices until they are there. `empty`: the callback that only copies. `test_level`:
+    the one that plays a test signal of this level and records what comes in.
     """
 
     shared: str
@@ -63,44 +55,44 @@ class Config:
     latency: float | str = "low"
     wait: bool = False
     empty: bool = False
-    probe: float | None = None
+    test_level: float | None = None
 
     @classmethod
-    def of(cls, text: str) -> "Config":
+    def from_json(cls, text: str) -> "Config":
         plain = json.loads(text)
         for key in ("input", "output"):
-            plain[key] = Device.of(plain[key])
+            plain[key] = Device.from_dict(plain[key])
         for key in ("input_channels", "output_channels"):
             plain[key] = tuple(plain[key])
         return cls(**plain)
 
-    def text(self) -> str:
+    def to_json(self) -> str:
         return json.dumps(asdict(self))
 
 
-class Leash(threading.Thread):
-    """Wait for the end of stdin, and see to it that the process ends soon after."""
+class ParentWatcher(threading.Thread):
+    """Waits for "stop" or the end of stdin, and makes sure that the process ends soon after."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.pulled = threading.Event()
+        self.stopped = threading.Event()
         self.orphaned = False
 
     def run(self) -> None:
         self.orphaned = sys.stdin.readline().strip() != "stop"
-        self.pulled.set()
+        self.stopped.set()
         time.sleep(END_S)
         os._exit(1)
 
 
-class Voice:
+class EventPipe:
     """Standard output as it was, for our events alone; whatever libraries print goes to stderr."""
 
     def __init__(self) -> None:
         self._out = os.fdopen(os.dup(1), "w")
         os.dup2(2, 1)
 
-    def say(self, event: str, **more: Any) -> None:
+    def send(self, event: str, **more: Any) -> None:
         with suppress(BrokenPipeError):
             print(json.dumps({"event": event, **more}), file=self._out, flush=True)
 
@@ -111,7 +103,7 @@ class Voice:
 def _find(sd: Any, config: Config) -> tuple[Device, Device]:
     """Find both devices by name; DeviceError E303 or E304."""
     found = listing(sd)
-    pair = again(found, config.input), again(found, config.output)
+    pair = find_again(found, config.input), find_again(found, config.output)
     for device, asked in zip(pair, (config.input, config.output), strict=True):
         if device is None:
             raise DeviceError("E303", f'waiting for "{asked.name}" ({asked.api})')
@@ -130,10 +122,10 @@ def _places(channels: Sequence[int]) -> tuple[int, int]:
 
 def _bind(config: Config, work: "Memory", rate: float, inputs: int, outputs: int) -> "Callback":
     """Compile the callback that is asked for, and bind it to its memory."""
-    if config.probe is not None:
-        from .test_signal import probe
+    if config.test_level is not None:
+        from .test_signal import noise_callback
 
-        return probe(work, rate, inputs, outputs, config.probe)
+        return noise_callback(work, rate, inputs, outputs, config.test_level)
     from .callback import callback
 
     return callback(work, rate, inputs, outputs, config.empty)
@@ -143,70 +135,13 @@ def _open(sd: Any, config: Config, pair: tuple[Device, Device], shared: "Shared"
     """Bind the callback and open the stream; DeviceError E305 or E306."""
     from .engine import memory
 
-    input, output = pair
-    rate = config.sample_rate or output.rate
-    inputs, outputs = max(config.input_channels), max(config.output_channels)
-    places = _places(config.input_channels), _places(config.output_channels)
-    work = memory(shared, rate, *places)
-    for array in (work.ring, work.state):
+    rate = config.sample_rate or pair[1].rate
+    work = memory(shared, rate, _places(config.input_channels), _places(config.output_channels))
+    for array in (work.ring, work.effect_state):
         array[...] = array.copy()  # pages are mapped when first written: not in the audio thread
-    bound = _bind(config, work, rate, inputs, outputs)
-    try:
-        stream = sd._StreamBase(
-            kind="duplex",
-            samplerate=rate,
-            blocksize=config.block_size,
-            device=(input.number, output.number),
-            channels=(inputs, outputs),
-            dtype="float32",
-            latency=config.latency,
-            clip_off=True,
-            dither_off=True,
-            callback=sd._ffi.cast("void *", bound.address),
-            userdata=sd._ffi.cast("void *", bound.user),
-        )
-    except (sd.PortAudioError, ValueError) as error:
-        raise _explain(sd, error, pair, rate) from error
-    return stream, bound
-
-
-def _explain(sd: Any, error: Exception, pair: tuple[Device, Device], rate: float) -> DeviceError:
-    """Say why a stream did not open."""
-    code = error.args[1] if len(error.args) > 1 else None
-    if code != INVALID_RATE:
-        names = " and ".join(dict.fromkeys(f"{d.name} ({d.api})" for d in pair))
-        why = str(error.args[0] if error.args else error).removeprefix("Error opening _StreamBase: ")
-        return DeviceError("E306", f"{names} does not open: {why}. Is another program using it?")
-    info = sd.query_devices()
-    rates = [offered(sd, d.number, info[d.number]) for d in pair]
-    device, mine = next(((d, r) for d, r in zip(pair, rates, strict=True) if rate not in r), (pair[0], rates[0]))
-    common = sorted(set(rates[0]) & set(rates[1]))
-    offers = " ".join(map(str, mine)) or "none of the usual"
-    advice = f" Use --samplerate {common[-1]}." if common else ""
-    return DeviceError("E305", f"{device.name} does not run at {rate:g} Hz (offers {offers}).{advice}")
-
-
-def _priority() -> int:
-    """Tell the highest real-time priority among our threads; 0 if none has any, or nobody can tell."""
-    best = 0
-    with suppress(OSError, AttributeError):
-        for thread in os.listdir("/proc/self/task"):
-            best = max(best, os.sched_getparam(int(thread)).sched_priority)
-    return best
-
-
-def _name_client() -> None:
-    """Tell PortAudio what to call us in JACK; before it starts, and only where it has JACK."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(ctypes.util.find_library("portaudio")).PaJack_SetClientName(CLIENT)
-
-
-def _hurry(sd: Any, stream: Any, api: str) -> None:
-    """Ask for real-time priority under ALSA; the other hosts do so by themselves. Refusal is no error."""
-    if api == "ALSA":
-        with suppress(OSError, AttributeError):
-            hurry = ctypes.CDLL(sd._libname).PaAlsa_EnableRealtimeScheduling
-            hurry(ctypes.c_void_p(int(sd._ffi.cast("intptr_t", stream._ptr))), 1)
+    channels = max(config.input_channels), max(config.output_channels)
+    bound = _bind(config, work, rate, *channels)
+    return open_stream(sd, pair, channels, bound, rate, config.block_size, config.latency), bound
 
 
 # --- running --------------------------------------------------------------------------------------
@@ -225,12 +160,12 @@ def _load(config: Config, shared: "Shared") -> None:
         bound.call(silence, out)
 
 
-def _stand_by() -> None:
+def _preload() -> None:
     """Load all that any stream needs. PortAudio is not started: it would list the devices that there are now."""
     from ...chain import CANONICAL, ChainSettings, EffectSettings
     from .shared_memory import Shared
 
-    if sys.platform == "linux":  # where priority is a thread's own: that of the main thread stays
+    if sys.platform == "linux":  # where niceness is a thread's own: the main thread keeps its priority
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
     any_device = Device(0, "", "", 2, 2, 48000.0, 0.0, 0.0)
     shared = Shared.create(None, any_device.rate)
@@ -238,7 +173,9 @@ def _stand_by() -> None:
     _load(Config("", any_device, any_device, (1, 2), (1, 2)), shared)
 
 
-def _wait_open(sd: Any, config: Config, shared: "Shared", voice: Voice, leash: Leash) -> tuple[Any, Any] | None:
+def _wait_open(
+    sd: Any, config: Config, shared: "Shared", events: EventPipe, parent: ParentWatcher
+) -> tuple[Any, Any] | None:
     """Open the stream, or wait until that works; None if stdin ended before."""
     while True:
         try:
@@ -246,40 +183,39 @@ def _wait_open(sd: Any, config: Config, shared: "Shared", voice: Voice, leash: L
         except DeviceError as error:
             if not config.wait:
                 raise
-            voice.say("waiting", code=error.code, message=error.message)
-        if leash.pulled.wait(RETRY_S):
+            events.send("waiting", code=error.code, message=error.message)
+        if parent.stopped.wait(RETRY_S):
             return None
         with suppress(OSError):
-            os.ftruncate(2, 0)  # libraries write the same complaint at every look
-        sd._terminate()  # PortAudio lists its devices when it starts, and only then
-        sd._initialize()
+            os.ftruncate(2, 0)  # libraries write the same complaint each time
+        relist(sd)
 
 
-def run(config: Config, voice: Voice, leash: Leash) -> None:
+def run(config: Config, events: EventPipe, parent: ParentWatcher) -> None:
     """Play until stdin ends. Raises DeviceError if the devices do not open, and `wait` is not set."""
-    _name_client()
+    set_client_name()
     sd = load_sounddevice()
     if not config.wait:
         _find(sd, config)  # complain before the long part
-    from .engine import FADE_S
+    from .safety import FADE_S
     from .shared_memory import Shared
 
     shared = Shared.open(Path(config.shared))
     _load(config, shared)
-    voice.say("loaded")
-    opened = _wait_open(sd, config, shared, voice, leash)
+    events.send("loaded")
+    opened = _wait_open(sd, config, shared, events, parent)
     if opened is None:
         return
     stream, bound = opened
     gc.collect()
     gc.freeze()
-    _hurry(sd, stream, config.input.api)
+    request_priority(sd, stream, config.input.api)
     stream.start()
     delays = dict(zip(("input_latency", "output_latency"), stream.latency, strict=True))
     names = {"input": config.input.name, "output": config.output.name, "api": config.input.api}
     rate = {"sample_rate": stream.samplerate, "block_size": stream.blocksize}
-    voice.say("running", **names, **rate, **delays, priority=_priority())
-    leash.pulled.wait()
+    events.send("running", **names, **rate, **delays, priority=highest_priority())
+    parent.stopped.wait()
     shared.mute()
     time.sleep(3 * FADE_S + 2 * max(config.block_size, 512) / stream.samplerate)
     stream.stop()
@@ -289,31 +225,31 @@ def run(config: Config, voice: Voice, leash: Leash) -> None:
 
 def main() -> None:
     """Run, and end by `os._exit`: an interpreter that cleans up would clean up PortAudio, which may hang."""
-    voice, leash = Voice(), Leash()
+    events, parent = EventPipe(), ParentWatcher()
     if STANDBY in sys.argv:
-        loader = threading.Thread(target=_stand_by)
+        loader = threading.Thread(target=_preload)
         loader.start()
         loader.join()
-        voice.say("loaded")
+        events.send("loaded")
     if not (line := sys.stdin.readline()):  # never needed
         os._exit(0)
-    config = Config.of(line)
-    leash.start()
+    config = Config.from_json(line)
+    parent.start()
     try:
-        run(config, voice, leash)
+        run(config, events, parent)
     except DeviceError as error:
-        voice.say("error", code=error.code, message=error.message)
+        events.send("error", code=error.code, message=error.message)
         os._exit(error.exit_code)
     except Exception:
         traceback.print_exc()
         os._exit(1)
-    if leash.orphaned:
-        _tidy(Path(config.shared).parent)
+    if parent.orphaned:
+        _remove(Path(config.shared).parent)
     os._exit(0)
 
 
-def _tidy(folder: Path) -> None:
-    """Remove what a supervisor that died has left."""
+def _remove(folder: Path) -> None:
+    """Remove what a program that was killed has left."""
     with suppress(OSError):
         for file in folder.iterdir():
             file.unlink()

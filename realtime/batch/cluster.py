@@ -20,14 +20,16 @@ def run_on_ray(
     elsewhere. Raises ClusterError.
     """
     try:
-        import ray  # pyright: ignore[reportMissingImports]
+        import ray
+        from ray.exceptions import RayError
     except ImportError:
         raise ClusterError("--ray needs Ray: pip install 'afx-live[cluster]'") from None
     told = failed or failure
     begun = not ray.is_initialized()
     if begun:
         try:
-            ray.init(address=address or None, log_to_driver=False, logging_level="error", include_dashboard=False)
+            options: Any = {"log_to_driver": False, "logging_level": "error", "include_dashboard": False}
+            ray.init(address=address or None, **options)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise ClusterError(
                 f"--ray {address}: {str(error).splitlines()[0]}; start one by `ray start --head`"
@@ -41,7 +43,7 @@ def run_on_ray(
             item = waiting.pop(reference)
             try:
                 row = ray.get(reference)
-            except ray.exceptions.RayError as error:
+            except RayError as error:
                 row = told(RuntimeError(f"its worker died: {str(error).splitlines()[0]}"))
             yield item, row
     finally:

@@ -1,7 +1,7 @@
-"""What `afx-live doctor` looks at before it plays: versions, sound servers, priorities, clocks, cache, model.
+"""System checks: versions, sound servers, priorities, clocks, cache, model.
 
-Each check gives a `Check`: how it is, in words, and what to do about it (commands for Debian). None
-of them raises; where a system has no such thing (Linux has most), there is no such line.
+Each check gives a `Check`: the finding in words, and what to do about it (commands for Debian). None of them raises;
+one that makes no sense on a system gives nothing (Linux has most).
 """
 
 import ctypes
@@ -23,7 +23,7 @@ LIMITS = (
     "printf '@audio - rtprio 95\\n@audio - memlock unlimited\\n' | sudo tee /etc/security/limits.d/95-audio.conf; "
     "sudo usermod -aG audio $USER; then log out and in again"
 )
-LEAST_LOCK = 256 << 20
+MIN_LOCK = 256 << 20
 """Bytes that a JACK client may want to lock; Debian's default of 8 MB is too little for big buffers."""
 GOVERNORS = Path("/sys/devices/system/cpu")
 SERVERS = ("jackd", "jackdbus", "pipewire", "pipewire-pulse", "pulseaudio")
@@ -46,16 +46,16 @@ class Check:
 
 def checks() -> Iterator[Check]:
     """Make every check that this system allows."""
-    for look in (_versions, _servers, _priority, _memory, _group, _governor, _cores, _cache, _model):
-        if (check := look()) is not None:
+    for check_one in (_versions, _servers, _priority, _memory, _group, _governor, _cores, _cache, _model):
+        if (check := check_one()) is not None:
             yield check
 
 
 # --- what is installed and running ----------------------------------------------------------------
 
 
-def _said(library: str, function: str) -> str:
-    """Ask a C library, if there is one, for its version; that starts nothing."""
+def _library_version(library: str, function: str) -> str:
+    """Ask a C library, if it is installed, for its version; that starts nothing."""
     with suppress(OSError, AttributeError, TypeError):
         call = getattr(ctypes.CDLL(ctypes.util.find_library(library)), function)
         call.restype = ctypes.c_char_p
@@ -65,12 +65,12 @@ def _said(library: str, function: str) -> str:
 
 def portaudio_version() -> str:
     """Give the version of the system's PortAudio; empty if there is none (sounddevice may bring its own)."""
-    return _said("portaudio", "Pa_GetVersionText").split(",")[0].removeprefix("PortAudio ")
+    return _library_version("portaudio", "Pa_GetVersionText").split(",")[0].removeprefix("PortAudio ")
 
 
 def jack_version() -> str:
     """Give the version of the JACK library; empty if there is none."""
-    return _said("jack", "jack_get_version_string")
+    return _library_version("jack", "jack_get_version_string")
 
 
 def _versions() -> Check:
@@ -99,15 +99,15 @@ def _servers() -> Check | None:
         fix = "for the shortest delay: sudo apt install pipewire-jack; pw-jack afx-live doctor"
         if "pipewire" not in running:
             fix = "for the shortest delay: sudo apt install jackd2; pasuspender -- jackd -R -d alsa -p 128"
-        return Check("sound servers", "warning", f"{', '.join(running)} may hold the device, and adds delay", fix)
-    return Check("sound servers", "ok", ", ".join(running) or "none runs: devices are opened by ALSA")
+        return Check("sound servers", "warning", f"{', '.join(running)} may occupy the device, and adds delay", fix)
+    return Check("sound servers", "ok", ", ".join(running) or "none: ALSA opens the devices")
 
 
 # --- priority -------------------------------------------------------------------------------------
 
 
-def may_hurry() -> bool:
-    """Tell whether a thread of ours gets real-time priority (SCHED_FIFO), by trying it in one that ends at once."""
+def has_realtime_priority() -> bool:
+    """Tell whether our threads get real-time priority (SCHED_FIFO), by trying it in one that ends at once."""
     granted = []
 
     def ask() -> None:
@@ -128,7 +128,7 @@ def _priority() -> Check | None:
 
     limit = resource.getrlimit(resource.RLIMIT_RTPRIO)[0]
     shown = "unlimited" if limit == resource.RLIM_INFINITY else limit
-    if may_hurry():
+    if has_realtime_priority():
         return Check("priority", "ok", f"threads get real-time priority (SCHED_FIFO; ulimit -r: {shown})")
     rtkit = any(Path(folder, "rtkit-daemon").exists() for folder in ("/usr/libexec", "/usr/lib/rtkit"))
     by = "rtkit is there, for PipeWire alone" if rtkit else "no rtkit either"
@@ -141,14 +141,14 @@ def _memory() -> Check | None:
     import resource
 
     limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
-    if limit == resource.RLIM_INFINITY or limit >= LEAST_LOCK or os.geteuid() == 0:
+    if limit == resource.RLIM_INFINITY or limit >= MIN_LOCK or os.geteuid() == 0:
         return Check("locked memory", "ok", "JACK may keep audio memory from being swapped out (ulimit -l)")
-    text = f"JACK may lock {limit >> 20} MB only (ulimit -l); memory that is swapped out comes late"
+    text = f"JACK may lock {limit >> 20} MB only (ulimit -l); swapping it out would delay the sound"
     return Check("locked memory", "warning", text, LIMITS)
 
 
 def _group() -> Check | None:
-    """Look whether this session is in the group to which Debian gives sound cards and their limits."""
+    """Check whether this session is in the group to which Debian gives sound cards and their limits."""
     if sys.platform != "linux" or os.geteuid() == 0:
         return None
     import grp
@@ -187,11 +187,11 @@ def _cores() -> Check:
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if count > 1:
         return Check("CPU cores", "ok", str(count))
-    return Check("CPU cores", "warning", "1: the model and the sound take turns on it", "match once: afx-live --freeze")
+    return Check("CPU cores", "warning", "1: model and sound share it", "match once: afx-live --freeze")
 
 
 def _cache() -> Check:
-    """Look whether compiled code can be kept, which saves every start but the first some 15 s."""
+    """Check whether compiled code can be kept, which saves some 15 s at every start but the first."""
     from ...dsp.compile_cache import FOLDER, folder
 
     if folder() is None:
@@ -203,10 +203,11 @@ def _cache() -> Check:
 
 
 def _model() -> Check:
-    """Load the shipped model, and listen to 5 s of noise with it."""
+    """Load the shipped model, and analyse 5 s of noise with it."""
     import numpy as np
 
-    from ...matching import MatchModel, ModelError
+    from ...matching.model import MatchModel
+    from ...matching.onnx_sandbox import ModelError
     from ...presets import SHIPPED_MODEL
 
     begin = perf_counter()
@@ -220,7 +221,7 @@ def _model() -> Check:
     except Exception as error:  # onnxruntime that is not there, or is for another machine
         kind = "onnxruntime-gpu" if (sys.platform, platform.machine()) == ("linux", "x86_64") else "onnxruntime"
         return Check("model", "problem", f"onnxruntime: {error}", f"pip install --force-reinstall {kind}")
-    took = f"loads in {loaded - begin:.2f} s, hears 5 s of sound in {perf_counter() - loaded:.2f} s"
+    took = f"loads in {loaded - begin:.2f} s, analyses 5 s of sound in {perf_counter() - loaded:.2f} s"
     return Check("model", "ok", f"{model.name} {took}")
 
 
@@ -228,7 +229,7 @@ def _model() -> Check:
 
 
 def no_device(problem: str, cards: Path = Path("/proc/asound/cards"), nodes: Path = Path("/dev/snd")) -> Check:
-    """Say where sound was looked for, in vain, and what to do about it. `problem` is what PortAudio said."""
+    """Say where sound cards were looked for in vain, and what to do. `problem` is what PortAudio said."""
     if sys.platform != "linux":
         return Check("devices", "problem", problem, "plug one in, then: afx-live devices")
     looked, todo = [], []
@@ -238,16 +239,16 @@ def no_device(problem: str, cards: Path = Path("/proc/asound/cards"), nodes: Pat
         there = []
     looked.append(f"{cards}: {'; '.join(there) or 'no sound card'}")
     if there and not any(os.access(node, os.R_OK | os.W_OK) for node in nodes.glob("pcm*")):
-        looked.append(f"{nodes}: not for you")
+        looked.append(f"{nodes}: you have no access")
         todo.append("sudo usermod -aG audio $USER; log out and in again")
     elif not there:
         todo.append("plug in an interface (lsusb shows it)")
     running = servers()
-    looked.append(f"sound servers: {', '.join(running) or 'none runs'}")
+    looked.append(f"sound servers: {', '.join(running) or 'none'}")
     if not portaudio_version():
-        looked.append("libportaudio: not there")
+        looked.append("libportaudio: not installed")
         todo.insert(0, "sudo apt install libportaudio2")
-    looked.append(f"libjack: {jack_version() or 'not there'}")
+    looked.append(f"libjack: {jack_version() or 'not installed'}")
     if "pipewire" in running:
         todo.append("sudo apt install pipewire-jack; pw-jack afx-live doctor")
     get = "" if shutil.which("jackd") else "sudo apt install jackd2; "

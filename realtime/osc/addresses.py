@@ -1,21 +1,39 @@
-"""The OSC addresses, derived from the effects' specs: a new effect is among them by itself."""
+"""The OSC addresses, each with the control of a session that it reads and sets.
+
+They are derived from the effects' specs, so that a new effect has its own. No other file spells "/afx/".
+"""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
+
+from ..session import controls
+from ..session.controls import Control, place_control
 
 if TYPE_CHECKING:
     from ...effects import Param
 
 Kind = Literal["float", "bool", "string", "trigger", "request", "meter"]
 UNITS = {"db": "dB", "hz": "Hz", "ms": "ms", "s": "s", "lufs": "LUFS"}
-PANIC = "/afx/panic"
-NUMBERED = "/afx/reaper/1/1/"
-"""REAPER's patterns know numbers and no names: what can be moved is also heard under this and its number."""
+
+ROOT = "/afx/"
+AMOUNT, PANIC = f"{ROOT}amount", f"{ROOT}panic"
+PING, DUMP = f"{ROOT}ping", f"{ROOT}dump"
+SUBSCRIBE, UNSUBSCRIBE = f"{ROOT}subscribe", f"{ROOT}unsubscribe"
+TOKEN, SUBSCRIBED = f"{ROOT}token", f"{ROOT}subscribed"
+"""Answers. No server of this kind takes these addresses, so two cannot answer each other for ever."""
+METER = f"{ROOT}meter/"
+OSC_DROPPED = f"{METER}osc_dropped"
+NUMBERED = f"{ROOT}reaper/1/1/"
+"""REAPER's patterns know numbers, not names: whatever can be moved is also found here, by its number."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """One OSC address. `target` is the path `Controls` sees; `param` is there if the values are 0..1 on its curve."""
+    """One OSC address.
+
+    `control` is what it reads and sets, None for meters and what concerns OSC alone. `target` is the
+    address of the same control in its own units. `param` is there if the values are 0 to 1 on its curve.
+    """
 
     path: str
     kind: Kind
@@ -23,21 +41,22 @@ class Address:
     low: float = 0.0
     high: float = 1.0
     unit: str = ""
+    control: Control | None = None
     target: str = ""
     param: "Param | None" = None
 
     def native(self, value: float) -> float:
-        """Turn a value of this address into native units."""
+        """Turn a value of this address into the control's own unit."""
         return self.param.clip(self.param.value(value)) if self.param else value
 
     def shown(self, value: float) -> float:
-        """Turn native units into a value of this address."""
+        """Turn a value in the control's own unit into one of this address."""
         return self.param.unit(self.param.clip(value)) if self.param else value
 
     @property
     def normal(self) -> bool:
-        """Whether it is a number from 0 to 1 that stands for a whole range, as `/n` and the amount are."""
-        return self.kind == "float" and (self.param is not None or self.target.count("/") == 2)
+        """Whether its numbers go from 0 to 1 over a whole range, as those of `/n`, amount and morph do."""
+        return self.kind == "float" and (self.param is not None or self.control in (controls.AMOUNT, controls.MORPH))
 
     @property
     def values(self) -> str:
@@ -57,7 +76,7 @@ def addresses() -> list[Address]:
     found = [*_globals(), *_param("input", gain)]
     for name in effects.names():
         if name != "gain":  # it is the input and the output stage
-            found.append(_plain(f"/afx/{name}/bypass", "bool", f"1 leaves the {name} out"))
+            found.append(_plain(f"{name}/bypass", "bool", f"1 bypasses the {name}", place_control(name, "bypass")))
             for param in effects.load(name).params:
                 found += _param(name, param)
     return [*found, *_param("output", gain), *_meters()]
@@ -67,6 +86,67 @@ def numbered() -> list[Address]:
     """List what can be moved, by number, in the order of `addresses`: 0 to 1, switches 0 or 1. Nothing that mutes."""
     moved = [a for a in addresses() if a.kind == "bool" or a.normal]
     return [replace(a, path=f"{NUMBERED}{i}") for i, a in enumerate((a for a in moved if a.path != PANIC), 1)]
+
+
+def _globals() -> tuple[Address, ...]:
+    c = controls
+    return (
+        _plain("amount", "float", "how far the sound goes from dry (0) to the match (1)", c.AMOUNT),
+        _plain("bypass", "bool", "1 plays the input unprocessed", c.BYPASS),
+        _plain("ab", "trigger", "switches the bypass on or off, equally loud", c.AB),
+        _plain("panic", "bool", "1 mutes, and only panic/clear ends it: 0 does nothing", c.MUTE),
+        _plain("panic/clear", "trigger", "ends a panic", c.UNMUTE),
+        _plain("freeze", "bool", "1 holds the settings: the input is no longer followed", c.FREEZE),
+        _plain("reference", "string", "clip to sound like: its name, or a path in the clip folder", c.REFERENCE),
+        _plain("preset/load", "string", "preset to load, by name", c.PRESET),
+        _plain("morph", "float", "from the sound of morph/a (0) to that of morph/b (1)", c.MORPH),
+        _plain("morph/a", "string", "where it begins: a preset's name, or a clip as in reference", c.MORPH_A),
+        _plain("morph/b", "string", "where it ends; an end without a name is what played before", c.MORPH_B),
+        _plain("undo", "trigger", "undoes one change, up to 50; matching freezes then", c.UNDO),
+        _plain("redo", "trigger", "redoes one change", c.REDO),
+        _plain("ping", "trigger", "does nothing; answered with 0"),
+        _plain("subscribe", "request", "30 s of changes and meters, to you or a port of your host"),
+        _plain("unsubscribe", "request", "ends a subscription"),
+        _plain("dump", "trigger", "sends you everything again, if you have subscribed"),
+    )
+
+
+def _meters() -> list[Address]:
+    from ... import effects
+
+    dynamic = [name for name in effects.names() if effects.load(name).meter is not None]
+    rows = [
+        ("in_peak_db", "input peak, falling at 20 dB/s"),
+        ("out_peak_db", "output peak, falling at 20 dB/s"),
+        ("in_lufs", "input loudness over the last 3 s; -100 is silence"),
+        ("out_lufs", "output loudness over the last 3 s; -100 is silence"),
+        *((f"{name}/reduction_db", f"gain reduction of the {name}; 0 or below") for name in dynamic),
+        ("ceiling/reduction_db", "gain reduction at the ceiling of -1 dBFS; 0 or below"),
+        ("load", "audio load, as a fraction of the block's time"),
+        ("xruns", "drop-outs reported by the audio host"),
+        ("late", "blocks that came late by our own clock"),
+        ("muted", "blocks muted because an effect produced NaN"),
+        ("latency_ms", "delay from input to output: the audio host's and ours"),
+        ("osc_dropped", "OSC datagrams dropped: over the rate, or not allowed to send"),
+    ]
+    found = [_plain(f"meter/{name}", "meter", doc) for name, doc in rows]
+    return [replace(a, unit=UNITS.get(a.path.rpartition("_")[2], "")) for a in found]
+
+
+def _plain(name: str, kind: Kind, doc: str, control: Control | None = None) -> Address:
+    return Address(ROOT + name, kind, doc, control=control, target=ROOT + name)
+
+
+def _param(stage: str, param: "Param") -> tuple[Address, Address]:
+    path, control = f"{ROOT}{stage}/{param.name}", place_control(stage, param.name)
+    unit = UNITS.get(param.name.rpartition("_")[2], "") if "_" in param.name else ""
+    return (
+        Address(path, "float", param.doc, param.low, param.high, unit, control, path),
+        Address(f"{path}/n", "float", f"{param.doc}, 0 to 1 over its range", 0.0, 1.0, "", control, path, param),
+    )
+
+
+# --- as text ----------------------------------------------------------------------------------------
 
 
 def table() -> str:
@@ -81,63 +161,6 @@ def table_markdown() -> str:
     """Write the addresses as a Markdown table."""
     rows = ["| `{}` | {} | {} |".format(*(text.replace("|", r"\|") for text in row)) for row in _rows()]
     return "\n".join(["| address | value | what it sets |", "|---|---|---|", *rows, "", *_notes("`")]) + "\n"
-
-
-def _globals() -> tuple[Address, ...]:
-    return (
-        _plain("/afx/amount", "float", "how far the sound goes from dry to the match"),
-        _plain("/afx/bypass", "bool", "1 plays the input as it is"),
-        _plain("/afx/ab", "trigger", "from the sound to the bypass, equally loud, and back"),
-        _plain(PANIC, "bool", "1 mutes, and it stays so until /afx/panic/clear: 0 does nothing"),
-        _plain("/afx/panic/clear", "trigger", "ends a panic"),
-        _plain("/afx/freeze", "bool", "1 keeps the settings: the input is not followed any more"),
-        _plain("/afx/reference", "string", "clip to sound like: its name, or a path in the clip folder"),
-        _plain("/afx/preset/load", "string", "preset to load: its name, or a path in the preset folder"),
-        _plain("/afx/morph", "float", "from the sound of morph/a (0) to that of morph/b (1)"),
-        _plain("/afx/morph/a", "string", "where it begins: a preset's name, or a clip as in /afx/reference"),
-        _plain("/afx/morph/b", "string", "where it ends; a side without a name is what played before"),
-        _plain("/afx/undo", "trigger", "back by one change, up to 50; a match freezes, so that it holds"),
-        _plain("/afx/redo", "trigger", "forward by one change"),
-        _plain("/afx/ping", "trigger", "nothing; answered with 0"),
-        _plain("/afx/subscribe", "request", "30 s of changes and meters, to you or a port of your host"),
-        _plain("/afx/unsubscribe", "request", "ends that"),
-        _plain("/afx/dump", "trigger", "sends everything to you, if you have subscribed"),
-    )
-
-
-def _meters() -> list[Address]:
-    from ... import effects
-
-    dynamic = [name for name in effects.names() if effects.load(name).meter is not None]
-    rows = [
-        ("in_peak_db", "input peak, falling by 20 dB/s"),
-        ("out_peak_db", "output peak, falling by 20 dB/s"),
-        ("in_lufs", "input loudness of the last 3 s; -100 is silence"),
-        ("out_lufs", "output loudness of the last 3 s; -100 is silence"),
-        *((f"{name}/reduction_db", f"what the {name} takes away; 0 or below") for name in dynamic),
-        ("ceiling/reduction_db", "what the ceiling of -1 dBFS takes away; 0 or below"),
-        ("load", "part of the time there is that the audio takes: 0 to 1"),
-        ("xruns", "drop-outs that the audio host reported"),
-        ("late", "blocks that came late by our own clock"),
-        ("muted", "pieces muted because an effect gave no number"),
-        ("latency_ms", "delay from input to output: the audio host's, and ours"),
-        ("osc_dropped", "OSC datagrams dropped: from strangers, or over the rate"),
-    ]
-    found = [_plain(f"/afx/meter/{name}", "meter", doc) for name, doc in rows]
-    return [replace(a, unit=UNITS.get(a.path.rpartition("_")[2], "")) for a in found]
-
-
-def _plain(path: str, kind: Kind, doc: str) -> Address:
-    return Address(path, kind, doc, target=path)
-
-
-def _param(stage: str, param: "Param") -> tuple[Address, Address]:
-    path = f"/afx/{stage}/{param.name}"
-    unit = UNITS.get(param.name.rpartition("_")[2], "") if "_" in param.name else ""
-    return (
-        Address(path, "float", param.doc, param.low, param.high, unit, path),
-        Address(f"{path}/n", "float", f"{param.doc}, 0 to 1 over its range", target=path, param=param),
-    )
 
 
 def _rows() -> list[tuple[str, str, str]]:

@@ -8,14 +8,14 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .addresses import NUMBERED, PANIC, UNITS, Address, addresses, numbered
+from .addresses import AMOUNT, DUMP, METER, NUMBERED, PANIC, ROOT, SUBSCRIBE, UNITS, Address, addresses, numbered
 
 Widget = dict[str, Any]
 METERS_DB = (-60.0, 0.0)
-SUBSCRIBE = """\
-send('/afx/subscribe')
-send('/afx/dump')
-setInterval('afx', () => { send('/afx/subscribe') }, 10000)
+ON_CREATE = f"""\
+send('{SUBSCRIBE}')
+send('{DUMP}')
+setInterval('afx', () => {{ send('{SUBSCRIBE}') }}, 10000)
 """
 """A page asks for feedback when it opens, and again every 10 s: a subscription lasts 30."""
 
@@ -25,10 +25,10 @@ def reaper_osc() -> str:
     moved = numbered()
     root = NUMBERED.rpartition("/1/1/")[0]
     lines = [
-        "# afx-live: the patterns by which REAPER moves it, and is moved by it.",
+        "# afx-live: the patterns by which REAPER controls it, and follows it.",
         "# Parameter k of the first effect on track 1 is number k below. Put there the effect that",
-        "# `afx-live osc --reaper-effect FILE` writes; other tracks and effects say numbers that are ignored.",
-        "# See CONTROL.md. Written by `afx-live osc --reaper`; a new effect changes the numbers: write it again.",
+        "# `afx-live osc --reaper-effect FILE` writes; numbers from other tracks and effects are ignored.",
+        "# Written by `afx-live osc --reaper`; a new effect changes the numbers: write it again. See docs/osc.md.",
         "",
         "DEVICE_TRACK_COUNT 8",
         "DEVICE_FX_COUNT 8",
@@ -49,11 +49,11 @@ def reaper_effect() -> str:
     """Write a JSFX that has the numbered addresses as sliders, and leaves the audio alone."""
     lines = [
         "desc:afx-live control",
-        "// Passes the audio on. Its sliders are moved and automated; OSC carries them.",
+        "// Passes the audio through. Automate its sliders; OSC carries them to afx-live.",
         "",
     ]
     for k, a in enumerate(numbered(), 1):
-        unit = a.param.unit(a.param.default) if a.param else 1.0 if a.target == "/afx/amount" else 0.0
+        unit = a.param.unit(a.param.default) if a.param else 1.0 if a.target == AMOUNT else 0.0
         steps = "1{off,on}" if a.kind == "bool" else "0.0001"
         lines.append(f"slider{k}:{unit:.4g}<0,1,{steps}>{_words(a.target)}{_native(a)}")
     return "\n".join([*lines, "", "@sample"]) + "\n"
@@ -68,13 +68,13 @@ def open_stage_control() -> str:
             stages.setdefault(a.path.split("/")[2], []).append(a)
     gains = [a for stage in ("input", "output") for a in stages.pop(stage)]
     pages = [_main_page(table), *(_page(name, mine) for name, mine in stages.items()), _page("gains", gains)]
-    root = {"type": "root", "id": "root", "onCreate": SUBSCRIBE, "tabs": pages}
+    root = {"type": "root", "id": "root", "onCreate": ON_CREATE, "tabs": pages}
     session = {"createdWith": "Open Stage Control", "version": "1.26.0", "type": "session", "content": root}
     return json.dumps(session, indent=2) + "\n"
 
 
 def _main_page(table: Sequence[Address]) -> Widget:
-    """Everything that is no effect's: switches, amount and morph, names, meters."""
+    """Everything outside the effects: switches, amount and morph, names, meters."""
     whole = [a for a in table if a.path.count("/") == 2 or a.path.split("/")[2] in ("preset", "morph", "panic")]
     switches = [_button(a) for a in whole if a.kind in ("bool", "trigger")]
     faders = [{**_fader(a), "horizontal": True} for a in whole if a.kind == "float"]
@@ -100,7 +100,7 @@ def _panel(name: str, widgets: Sequence[Widget], layout: str, **more: Any) -> Wi
 
 
 def _widget(kind: str, address: Address, **more: Any) -> Widget:
-    name = address.path.removeprefix("/afx/").replace("/", "_")
+    name = address.path.removeprefix(ROOT).replace("/", "_")
     return {"type": kind, "id": name, "expand": True, "address": address.path, **more}
 
 
@@ -136,7 +136,7 @@ def _meter(address: Address) -> Widget:
 
 def _button(address: Address) -> Widget:
     mode = "tap" if address.kind == "trigger" else "toggle"
-    # Panic is lit by what the program says, as no second touch ends it.
+    # Panic shows what the program sends back, as a second touch does not end it.
     return _widget(
         "button",
         address,
@@ -155,22 +155,22 @@ def _input(address: Address) -> Widget:
 
 
 def _words(path: str) -> str:
-    return path.removeprefix("/afx/").replace("/", " ").replace("_", " ")
+    return path.removeprefix(ROOT).replace("/", " ").replace("_", " ")
 
 
 def _label(address: Address) -> str:
-    last = address.path.removeprefix("/afx/meter/").removeprefix("/afx/").split("/")
+    last = address.path.removeprefix(METER).removeprefix(ROOT).split("/")
     return " ".join(last if len(last) < 2 or address.kind != "float" else last[1:]).replace("_", " ")
 
 
 def _native(numbered: Address) -> str:
-    """Say what 0 and 1 are in native units."""
+    """Give what 0 and 1 are in native units."""
     if numbered.param is None or numbered.kind == "bool":
         return ""
     return f" ({numbered.param.low:g} to {numbered.param.high:g})"
 
 
 def _logarithmic(address: Address) -> bool:
-    """Tell whether a fader in native units is to move in equal ratios."""
+    """Tell whether a fader in native units moves in equal ratios."""
     twin = next((a for a in addresses() if a.target == address.path and a.param), None)
     return bool(twin and twin.param and twin.param.curve == "log")

@@ -5,46 +5,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pythonosc.osc_packet import TimedMessage
-
-from .addresses import PANIC, Address
+from ..session.controls import Control
+from .addresses import DUMP, PANIC, PING, SUBSCRIBE, Address
+from .admission import Budget
+from .packets import Argument, Message
 from .subscribers import Refused, Subscribers
 from .udp import is_local
 
-MESSAGE_RATE, BURST = 5000.0, 1000.0  # messages per second and peer, and how many at once
-EARLY = 1.0  # s a time tag may lie ahead; every message is applied on arrival, those beyond count as late
+EARLY_S = 1.0  # a time tag may lie ahead; every message is applied on arrival, those beyond count as late
 GUESS = 500.0  # tokens that a wrong answer to the handshake costs: ten guesses a second
-PING, DUMP, SUBSCRIBE = "/afx/ping", "/afx/dump", "/afx/subscribe"
-
-
-class Budget:
-    """A token bucket: MESSAGE_RATE tokens a second, BURST at most. It may go into debt by one datagram."""
-
-    def __init__(self) -> None:
-        self._level, self._when = BURST, time.monotonic()
-
-    def left(self) -> bool:
-        now = time.monotonic()
-        self._level = min(BURST, self._level + (now - self._when) * MESSAGE_RATE)
-        self._when = now
-        return self._level >= 1
-
-    def spend(self, tokens: float) -> None:
-        self._level -= tokens
 
 
 @dataclass
 class Batch:
-    """What is to happen in one go: first the commands, then the values on top of them, then the replies."""
+    """What is to happen in one go: first the requests, then the values on top of them, then the replies."""
 
-    commands: dict[str, str] = field(default_factory=dict)
-    values: dict[str, float] = field(default_factory=dict)
+    requests: dict[Control, str] = field(default_factory=dict)
+    values: dict[Control, float] = field(default_factory=dict)
     replies: list[tuple[Any, int, list[tuple[Address, float | None]]]] = field(default_factory=list)
 
     def add(self, other: "Batch") -> None:
-        for path, text in other.commands.items():
-            self.commands.pop(path, None)  # the last one wins, and comes last
-            self.commands[path] = text
+        for control, text in other.requests.items():
+            self.requests.pop(control, None)  # the last one wins, and comes last
+            self.requests[control] = text
         self.values |= other.values
         self.replies += other.replies
 
@@ -61,85 +44,92 @@ class Origin:
 
 
 class Reader:
-    """Sort messages by the table: into a batch, to what is to be answered, or to the feedback.
+    """Sort messages by the table: into a batch, to what is to be answered, or to the subscribers.
 
-    Integers for addresses of 0 to 1 are divided by `integer_range`. `counters` are the server's, `say`
-    is how it says what was wrong with a message.
+    Integers for addresses of 0 to 1 are divided by `integer_range`. `counters` are the server's; `report`
+    logs what was wrong with a message.
     """
 
     def __init__(
         self,
         table: Mapping[str, Address],
-        feedback: Subscribers,
+        subscribers: Subscribers,
         integer_range: float,
         counters: dict[str, int],
-        say: Callable[..., None],
+        report: Callable[..., None],
     ) -> None:
-        self._table, self._feedback, self._range = table, feedback, integer_range
-        self._counters, self._say = counters, say
+        self._table, self._subscribers, self._range = table, subscribers, integer_range
+        self._counters, self._report = counters, report
 
-    def read(self, timed: TimedMessage, batch: Batch, origin: Origin) -> None:
-        """Sort one message: into the batch, to what has been asked for, or to the feedback."""
-        if timed.time > time.time() + EARLY:
+    def read(self, message: Message, batch: Batch, origin: Origin) -> None:
+        """Sort one message."""
+        if message.time_s > time.time() + EARLY_S:
             self._counters["late"] += 1
-        path, arguments = timed.message.address, timed.message.params
+        path, arguments = message.address, [*message.arguments]
         address = self._table.get(path)
         if address is None:
             self._counters["unknown"] += 1
-            self._say("unknown", "OSC address %.80s is not known; `afx-live osc --list` shows all", path)
+            self._report("unknown", "OSC address %.80s is not known; `afx-live osc --list` shows all", path)
         elif address.kind == "request":
             self._request(address, arguments, origin)
-        elif not arguments and address.kind != "trigger":
-            origin.asked.append((address, None))
+        elif not arguments:
+            if address.kind == "trigger":
+                self._pull(address, 1.0, batch, origin)
+            else:
+                origin.asked.append((address, None))
         elif address.kind == "meter":
-            self._refuse("OSC %s is only read", path)
+            self._refuse("OSC %s is read-only", path)
         elif len(arguments) > 1 or any(isinstance(a, str) != (address.kind == "string") for a in arguments):
             self._refuse("OSC %s takes one value: %s", path, address.values)
-        elif address.kind == "string":
-            batch.commands[path] = arguments[0]
-            self._feedback.set_by(origin.peer, address, arguments[0], time.monotonic())
         elif address.kind == "trigger":
-            self._pull(address, float(arguments[0]) if arguments else 1.0, batch, origin)
+            self._pull(address, float(arguments[0]), batch, origin)
+        elif isinstance(given := arguments[0], str):
+            assert address.control
+            batch.requests[address.control] = given
+            self._subscribers.set_by(origin.peer, address, given, time.monotonic())
         else:
-            self._set(address, arguments[0], batch, origin)
+            self._set(address, given, batch, origin)
 
-    def _request(self, address: Address, arguments: Sequence[Any], origin: Origin) -> None:
-        """Let a peer begin or end to hear of changes; one request a datagram is answered."""
+    def _request(self, address: Address, arguments: Sequence[Argument], origin: Origin) -> None:
+        """Begin or end a subscription; one request a datagram is answered."""
         try:
-            if any(isinstance(a, str) for a in arguments):
+            numbers = [a for a in arguments if not isinstance(a, str)]
+            if len(numbers) < len(arguments):
                 raise Refused(address.values)
             if address.path != SUBSCRIBE:
-                self._feedback.unsubscribe(arguments, origin.peer)
+                self._subscribers.unsubscribe(numbers, origin.peer)
             elif not origin.greeted:
                 origin.greeted, local = True, is_local(origin.peer[0])
-                if not self._feedback.subscribe(arguments, origin.peer, local, origin.size, time.monotonic()):
+                if not self._subscribers.subscribe(numbers, origin.peer, local, origin.size, time.monotonic()):
                     origin.budget.spend(GUESS)
         except Refused as error:
             self._refuse("OSC %s: %s", address.path, error)
 
     def _pull(self, address: Address, value: float, batch: Batch, origin: Origin) -> None:
-        if value < 0.5:  # the button let go
+        if value < 0.5:  # the button is released
             return
         if address.path == DUMP:
-            self._feedback.dump(origin.peer)
+            self._subscribers.dump(origin.peer)
         elif address.path != PING:
-            batch.values[address.target] = 1.0
+            assert address.control
+            batch.values[address.control] = 1.0
         origin.asked.append((address, None))
 
     def _set(self, address: Address, given: float, batch: Batch, origin: Origin) -> None:
+        assert address.control
         scaled = address.normal and isinstance(given, int) and not isinstance(given, bool)
         value = given / self._range if scaled else float(given)
         if address.kind == "bool":
             value = float(value >= 0.5)
         clamped = min(max(value, address.low), address.high)
-        if address.target == PANIC and value < 0.5:
-            origin.asked.append((address, None))  # a pad let go does not un-mute
+        if address.path == PANIC and value < 0.5:
+            origin.asked.append((address, None))  # releasing a pad does not un-mute
             return
-        batch.values[address.target] = address.native(clamped)
-        self._feedback.set_by(origin.peer, address, clamped, time.monotonic())
+        batch.values[address.control] = address.native(clamped)
+        self._subscribers.set_by(origin.peer, address, clamped, time.monotonic())
         if abs(clamped - value) > 1e-6 * max(1.0, abs(value)):  # float32 0.7 is not 0.7: no news
             origin.asked.append((address, clamped))
 
     def _refuse(self, text: str, *values: object) -> None:
         self._counters["bad"] += 1
-        self._say("type", text, *values)
+        self._report("type", text, *values)

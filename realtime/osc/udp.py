@@ -1,4 +1,4 @@
-"""The UDP socket under OSC: where it listens, who a peer is, and what is said when a port is taken."""
+"""The UDP socket under OSC: where it listens, who a peer is, and the errors of a port that is taken."""
 
 import errno
 import ipaddress
@@ -13,7 +13,9 @@ _SO_MEMINFO, _DROPS = 55, struct.Struct("9I")  # Linux, since 4.12; the last of 
 
 
 class PortError(OSError):
-    """The UDP port can not be opened; the text says which, why, and what to do."""
+    """The UDP port cannot be opened; the text says which, why, and what to do."""
+
+    exit_code = 6
 
 
 class PortBusy(PortError):
@@ -22,7 +24,7 @@ class PortBusy(PortError):
 
 @lru_cache(256)
 def peer_name(text: str) -> str:
-    """Write an IP address in the one way it is compared; ValueError if it is none."""
+    """Write an IP address in the one form that is compared. Raises ValueError."""
     try:
         ip = ipaddress.ip_address(text)
     except ValueError:
@@ -37,7 +39,7 @@ def is_local(text: str) -> bool:
 
 
 def resolve(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
-    """Give the family and the socket address of a host and port. Raises ValueError if there is none."""
+    """Give the family and the socket address of a host and port. Raises ValueError if there is no such host."""
     if not 0 <= port <= 65535:
         raise ValueError(f"OSC: port {port} is not in 0 to 65535")
     try:
@@ -60,7 +62,7 @@ def bind(family: socket.AddressFamily, where: Any, host: str, port: int) -> sock
         if error.errno == errno.EADDRINUSE:
             text = f"UDP port {port} on {host} is in use by another program, perhaps another afx-live."
             raise PortBusy(f"{text} Use --osc {host}:{port % 65535 + 1} or --osc off.") from None
-        text = f"UDP port {port} on {host} can not be opened: {error.strerror}."
+        text = f"UDP port {port} on {host} cannot be opened: {error.strerror}."
         raise PortError(f"{text} Use --osc HOST:PORT or --osc off.") from None
     return sock
 
@@ -75,7 +77,7 @@ def outlet(listening: socket.socket, family: socket.AddressFamily, where: Any) -
 
 
 def lost(sock: socket.socket) -> int:
-    """Count the datagrams that found the socket's buffer full, so that nobody ever saw them; 0 where no one knows."""
+    """Count the datagrams lost to a full socket buffer; 0 where the system does not say."""
     with suppress(OSError, struct.error):
         if sys.platform == "linux":
             return _DROPS.unpack(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _DROPS.size))[-1]

@@ -1,8 +1,8 @@
 """The autosave: what plays now, in a file, so that nothing is lost whatever ends the program.
 
-`autosave.json` lies in the preset folder and is a preset like any other; beside it, it knows the folders
-of the references and what was set by hand, so that `afx-live --resume` plays on from it. It is written
-whole or not at all, when something has changed, at most once in two seconds.
+`autosave.json` lies in the preset folder and is a preset like any other. It also has the paths of the
+references and what was set by hand, so that `afx-live --resume` plays on from it. It is written whole or
+not at all, when something has changed, at most every two seconds.
 """
 
 import logging
@@ -21,7 +21,7 @@ EVERY_S = 2.0
 
 
 def path() -> Path:
-    """Give the file, which need not exist."""
+    """Give the path of the file, which need not exist."""
     return presets.folder() / f"{NAME}.json"
 
 
@@ -35,9 +35,9 @@ def saved() -> tuple[presets.Preset, list[Path], list[str]]:
 
 
 class Autosave:
-    """Save what `make` gives, in its context, on a thread of its own.
+    """Save the preset that `make` gives, on a thread of its own, while in its context.
 
-    Where nothing can be saved, it says so once, and tries again when there is something new.
+    If it cannot be saved, that is logged once, and tried again when something changes.
     """
 
     def __init__(self, make: Callable[[], presets.Preset]) -> None:
@@ -62,7 +62,7 @@ class Autosave:
         while not self._closing.wait(EVERY_S):
             try:
                 self.save()
-            except Exception:  # a bug here must not end it
+            except Exception:  # a bug here must not end the thread
                 log.exception("the autosave failed")
 
     def save(self) -> None:

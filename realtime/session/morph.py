@@ -1,19 +1,22 @@
 """Morphing: from the sound of one preset or reference to that of another, evenly to the ear.
 
 Every parameter moves in unit steps of its own curve: decibels, octaves, ratios of time. An effect that
-is on in only one of the two fades by its amount, as the amount knob would fade it. Nothing here plays
-anything; a `Session` holds a `Morph`, moves it, and solves the level on the way.
+is on in only one of the two fades by its amount, as the amount control would fade it. Nothing here plays
+anything: a session's state holds a `Morph`, edits move it, and the matcher solves its level.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ... import presets
 from ...chain import ChainSettings, EffectSettings
 from ...effects import load
-from ...matching import Features, MatchModel, Prediction, ReferenceClip, mean_lufs
-from .hysteresis import keep_locked, switched, with_hysteresis
+from ...matching.model import Features, MatchModel, Prediction
+from ...matching.reference import ReferenceClip, mean_lufs
+from .hysteresis import switched, with_hysteresis
+from .level import Levels
+from .places import GAINS, Place, keep_locked
 
 _GAIN = load("gain").param("gain_db")
 
@@ -21,8 +24,8 @@ _GAIN = load("gain").param("gain_db")
 def morph(a: ChainSettings, b: ChainSettings, position: float) -> ChainSettings:
     """Give the settings on the way from a (0) to b (1).
 
-    The chain holds the effects of both; where their orders differ, that of the nearer one. Raises
-    ValueError if there are more than 8 effects in both together.
+    The chain holds the effects of both, in the order of the nearer one where they differ. Raises
+    ValueError if both together have more than 8 effects.
     """
     position = min(max(float(position), 0.0), 1.0)
     first, second = {s.effect: s for s in a.effects}, {s.effect: s for s in b.effects}
@@ -38,7 +41,7 @@ def _mix(a: float, b: float, position: float) -> float:
 
 
 def _order(a: list[str], b: list[str], position: float) -> list[str]:
-    """Merge two orders; one that fits both does not change on the way."""
+    """Merge two orders; where one order fits both, it stays the same all the way."""
     both = {*a} & {*b}
     if [e for e in a if e in both] != [e for e in b if e in both] and position > 0.5:
         a, b = b, a
@@ -68,9 +71,9 @@ def _faded(step: EffectSettings, amount: float) -> EffectSettings:
 
 
 def _acts(step: EffectSettings) -> bool:
-    """Tell whether a step does anything: it is on, and not all that sets how much it does is neutral."""
-    much = [p for p in load(step.effect).params if p.neutral is not None]
-    return step.enabled and (not much or any(step.values[p.name] != p.neutral for p in much))
+    """Tell whether an effect does anything: it is on, and not every parameter that sets its strength is neutral."""
+    strengths = [p for p in load(step.effect).params if p.neutral is not None]
+    return step.enabled and (not strengths or any(step.values[p.name] != p.neutral for p in strengths))
 
 
 def _between(a: EffectSettings, b: EffectSettings, position: float) -> EffectSettings:
@@ -80,7 +83,7 @@ def _between(a: EffectSettings, b: EffectSettings, position: float) -> EffectSet
     for p in load(a.effect).params:
         one, other = a.values[p.name], b.values[p.name]
         if p.neutral is None and _flat(a, p.name) != _flat(b, p.name):
-            one = other = other if _flat(a, p.name) else one  # a flat band has no place of its own
+            one = other = other if _flat(a, p.name) else one  # the frequency of a flat band means nothing
         values[p.name] = one if one == other else p.clip(p.value(_mix(p.unit(one), p.unit(other), position)))
     return EffectSettings(a.effect, values)
 
@@ -88,16 +91,17 @@ def _between(a: EffectSettings, b: EffectSettings, position: float) -> EffectSet
 def _flat(step: EffectSettings, name: str) -> bool:
     """Tell whether a parameter belongs to a band (`peak_1_hz`: `peak_1`) that is set to do nothing."""
     band = name.rpartition("_")[0]
-    much = [p for p in load(step.effect).params if p.neutral is not None and band and p.name.rpartition("_")[0] == band]
-    return bool(much) and all(step.values[p.name] == p.neutral for p in much)
+    params = load(step.effect).params
+    strengths = [p for p in params if p.neutral is not None and band and p.name.rpartition("_")[0] == band]
+    return bool(strengths) and all(step.values[p.name] == p.neutral for p in strengths)
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
     """One end of a morph: what it sounds like, at amount 1, and how loud.
 
-    `settings` is None for a clip as long as nothing has been heard that could be matched to it.
-    `goal_lufs` is None for the loudness of the input; `pull` is the part of the way to the goal that is gone.
+    `settings` is None for a clip until there was input to match it to. `goal_lufs` is None for the
+    loudness of the input; `pull` is how far the loudness goes towards the goal, 0 to 1.
     """
 
     name: str
@@ -118,27 +122,27 @@ class Side:
         """Make an end of a reference clip."""
         return cls(name, None, mean_lufs([reference]), reference=reference)
 
-    def anew(self, predictor: MatchModel, heard: Features) -> "Side":
-        """Match a clip again to what has been heard by now; a preset stays as it is."""
+    def rematched(self, model: MatchModel, features: Features) -> "Side":
+        """Match a clip again, to the input as it is known by now; a preset stays as it is."""
         if self.reference is None:
             return self
-        prediction = with_hysteresis(predictor.predict(heard, [self.reference.features]), self.prediction)
-        settings = predictor.settings(prediction, switched(prediction, predictor, self.settings))
+        prediction = with_hysteresis(model.predict(features, [self.reference.features]), self.prediction)
+        settings = model.settings(prediction, switched(prediction, model, self.settings))
         if self.settings is not None:
-            settings = keep_locked(settings, self.settings, ())  # but for the gains
+            settings = keep_locked(settings, self.settings, ())  # the gains
         return replace(self, settings=settings, prediction=prediction)
 
-    def levelled(self, level: Mapping[str, float]) -> "Side":
-        """Take both gains, if they are known."""
-        if self.settings is None or not level:
+    def with_levels(self, levels: Levels | None) -> "Side":
+        """Set both gains, if they are known."""
+        if self.settings is None or levels is None:
             return self
-        gains = {"input_gain_db": level["input"], "output_gain_db": level["output"]}
+        gains = {"input_gain_db": levels.input_gain_db, "output_gain_db": levels.output_gain_db}
         return replace(self, settings=replace(self.settings, **gains), level_known=True)
 
 
 @dataclass(frozen=True, eq=False)
 class Morph:
-    """Two ends, of which one may be missing, and where we are between them."""
+    """Two ends, of which either may be missing, and the position between them: 0 is a, 1 is b."""
 
     a: Side | None = None
     b: Side | None = None
@@ -146,12 +150,12 @@ class Morph:
 
     @property
     def active(self) -> bool:
-        """Whether there is anything to morph between."""
+        """Whether there are two ends to morph between."""
         return self.a is not None and self.b is not None
 
     @property
     def listens(self) -> bool:
-        """Whether an end is a clip, whose settings depend on the input."""
+        """Whether an end is a clip, so that its settings follow the input."""
         return any(side.reference is not None for side in self._sides)
 
     @property
@@ -164,7 +168,7 @@ class Morph:
         return side.name if side else ""
 
     def between(self, end: str, side: Side, playing: Side) -> "Morph":
-        """Choose an end; the other one is what it was, or else what plays now."""
+        """Choose an end ("a" or "b"); the other one stays, or else is what plays now."""
         other = (self.b if end == "a" else self.a) or playing
         return replace(self, a=side, b=other) if end == "a" else replace(self, a=other, b=side)
 
@@ -172,13 +176,13 @@ class Morph:
         """Whether two morphs differ in their position alone."""
         return self.a is other.a and self.b is other.b
 
-    def anew(self, predictor: MatchModel, heard: Features) -> "Morph":
+    def rematched(self, model: MatchModel, features: Features) -> "Morph":
         """Match the ends that are clips again."""
-        a, b = (side and side.anew(predictor, heard) for side in (self.a, self.b))
+        a, b = (side and side.rematched(model, features) for side in (self.a, self.b))
         return replace(self, a=a, b=b)
 
     def settings(self, playing: ChainSettings) -> ChainSettings:
-        """Give what is to be played; an end that is not known yet is left out, and without any `playing` plays on."""
+        """Give what to play: an end that is not known yet is left out; with neither, `playing` plays on."""
         known = self._known
         return morph(known[0], known[-1], self.position) if known else playing
 
@@ -186,35 +190,33 @@ class Morph:
     def _known(self) -> Sequence[ChainSettings]:
         return [side.settings for side in self._sides if side.settings is not None]
 
-    def moved(
-        self, position: float, playing: ChainSettings, locked: Iterable[tuple[str, str]]
-    ) -> tuple["Morph", ChainSettings]:
-        """Move, and give what is to be played now: all but what was set by hand, the gains by as much as the ends'."""
+    def moved(self, position: float, playing: ChainSettings, locked: Iterable[Place]) -> tuple["Morph", ChainSettings]:
+        """Move, and give what plays then: locked places stay, and the gains move as far as those of the ends."""
         new, known, locked = replace(self, position=position), self._known, {*locked}
         if not (self.active and known):
             return new, playing
         settings = keep_locked(new.settings(playing), playing, locked)
-        for stage in ("input", "output"):
-            name = f"{stage}_gain_db"
+        for stage, gain in GAINS:
+            name = f"{stage}_{gain}"
             a, b = (getattr(s, name) for s in (known[0], known[-1]))
             shift = _mix(a, b, position) - _mix(a, b, self.position)
-            if (stage, "gain_db") not in locked:
+            if (stage, gain) not in locked:
                 settings = replace(settings, **{name: _GAIN.clip(getattr(playing, name) + shift)})
         return new, settings
 
-    def levelled(
-        self, solve: Callable[[ChainSettings, float | None], Mapping[str, float]], loudness: Callable[[], float]
+    def with_levels(
+        self, solve: Callable[[ChainSettings, float | None], Levels | None], loudness: Callable[[], float]
     ) -> "Morph":
-        """Solve both gains of each end that is new, by `solve(settings, goal_lufs)`, which may find nothing."""
+        """Solve the level of each end that is new, by `solve(settings, goal_lufs)`, which may find nothing."""
         a, b = self.a, self.b
         if a and a.settings and not a.level_known:
-            a = a.levelled(solve(a.settings, replace(self, position=0.0).goal(loudness)))
+            a = a.with_levels(solve(a.settings, replace(self, position=0.0).goal(loudness)))
         if b and b.settings and not b.level_known:
-            b = b.levelled(solve(b.settings, replace(self, position=1.0).goal(loudness)))
+            b = b.with_levels(solve(b.settings, replace(self, position=1.0).goal(loudness)))
         return replace(self, a=a, b=b)
 
     def goal(self, loudness: Callable[[], float]) -> float | None:
-        """Give the loudness to reach in LUFS, None for the input's; `loudness()` is that of the input, if needed."""
+        """Give the loudness to reach in LUFS, None for the input's; `loudness()` measures the input, if needed."""
         goals = [(side.goal_lufs, side.pull) for side in self._sides]
         if all(goal is None for goal, _ in goals):
             return None

@@ -19,9 +19,9 @@ _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 
 Curve = tuple[float | None, ...]
 Heights = list[int | None]
-"""For every column of dots, the row (0 is the top), or None where there is nothing."""
+"""For each column of dots, the row (0 is the top), or None where there is nothing."""
 Grid = list[list[int]]
-"""The dots of every cell, row by row; drawn grids are kept, and not to be changed."""
+"""The dots of each cell, row by row; drawn grids are cached and must not be changed."""
 
 
 @lru_cache(4)
@@ -29,7 +29,7 @@ def plot(equaliser: Curve | None, input: Curve | None, reference: Curve | None, 
     """Draw curves in dB, evenly spaced in log Hz from 30 Hz to 20 kHz: `rows` rows of `width` cells, and the axis.
 
     The input is an area, the reference a dotted line, the equaliser a solid one on top of both. The rows
-    are kept for the next call, and not to be changed.
+    are cached and must not be changed.
     """
     cells = width - GUTTER
     lines = 4 * rows
@@ -59,7 +59,7 @@ def _row(db: float, lines: int) -> int:
 
 
 def _heights(curve: Curve, columns: int, lines: int) -> Heights:
-    """Read a curve off at every column of dots, between its points in a straight line."""
+    """Interpolate a curve linearly at each column of dots."""
     found: Heights = []
     for x in range(columns):
         at = x / max(columns - 1, 1) * (len(curve) - 1)
@@ -83,7 +83,7 @@ def _painted(cells: int, rows: int) -> tuple[Grid, Callable[[int, int], None]]:
 
 @lru_cache(8)
 def _line(curve: Curve, cells: int, rows: int, every: int = 1) -> Grid:
-    """Join the heights by a line, steps included; of every `every` dots along it, about half are left out if > 1."""
+    """Join the heights by a line, steps included; about half of each `every` dots are left out if that is over 1."""
     grid, dot = _painted(cells, rows)
     before = None
     for x, y in enumerate(_heights(curve, 2 * cells, 4 * rows)):
@@ -124,7 +124,7 @@ def _zero(cells: int, rows: int) -> Grid:
 
 
 def _cells(layers: list[tuple[str, Grid]], row: int, cells: int, label: str) -> Text:
-    """Join the layers of one row; in a cell that several touch, the last one is seen alone."""
+    """Join the layers of one row; in a cell that several touch, only the last one shows."""
     text = Text(label, "dim", end="")
     run, style = "", ""
     rows = [(style, grid[row]) for style, grid in reversed(layers)]

@@ -1,6 +1,5 @@
-"""The status view as `afx-live run` sees it: a child process that draws (watch.py), and what to do when it ends."""
+"""The status view as `afx-live run` sees it: a child process that draws (terminal.py), and what to do when it ends."""
 
-import argparse
 import logging
 import subprocess
 import sys
@@ -11,28 +10,23 @@ from pathlib import Path
 
 from ..audio.devices import child_env
 from .console import Console
-from .terminal import LEAVE, able
+from .terminal import LEAVE
 
 END_S = 1.0
-"""The view gets so long to leave the terminal as it was."""
+"""How long the view has to restore the terminal before it is killed."""
 
 log = logging.getLogger(__name__)
 
 
-def wanted(a: argparse.Namespace) -> bool:
-    """Tell whether to show the view: on a terminal that can, unless words or a program's output were asked for."""
-    return not (a.quiet or a.json or a.no_screen) and able(sys.stderr)
-
-
 class View:
-    """Show what runs in a folder on standard error, in its context; the voice says nothing there meanwhile.
+    """Show what runs in a folder on standard error, in its context; the console prints nothing there meanwhile.
 
-    If the view ends by itself, or does not start, the voice goes on with plain lines, and says why. When
-    it is closed, the lines that only it has shown are said again, to stay in the terminal.
+    If the view ends by itself, or does not start, the console goes on with plain lines, and says why. When
+    it is closed, the lines that only it has shown are printed again, to stay in the terminal.
     """
 
-    def __init__(self, folder: Path, voice: Console) -> None:
-        self._folder, self._voice = folder, voice
+    def __init__(self, folder: Path, console: Console) -> None:
+        self._folder, self._console = folder, console
         self._closing = threading.Event()
         self._since = time.time()
         self._process: subprocess.Popen[bytes] | None = None
@@ -56,7 +50,7 @@ class View:
         except OSError as error:
             log.warning("no status view: %s", error)
             return self
-        self._voice.shown = False
+        self._console.shown = False
         self._watcher.start()
         return self
 
@@ -68,8 +62,8 @@ class View:
         assert self._process is not None
         code = self._process.wait()
         if not self._closing.is_set():
-            self._voice.back(LEAVE if code else "", self._since)
-            self._voice(f"warning: the status view ended ({self._why(code)}); the sound goes on, as do plain lines")
+            self._console.take_back(LEAVE if code else "", self._since)
+            self._console(f"warning: the status view ended ({self._why(code)}); the sound goes on, as do plain lines")
 
     def _why(self, code: int) -> str:
         with suppress(OSError):
@@ -89,4 +83,4 @@ class View:
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
-        self._voice.back(LEAVE if code else "", self._since)
+        self._console.take_back(LEAVE if code else "", self._since)

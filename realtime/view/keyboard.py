@@ -1,7 +1,7 @@
-"""Keys while it plays, on a terminal. They do what OSC does, so nothing is done that OSC cannot do.
+"""Keys while it plays, on a terminal. They use the controls that OSC uses.
 
-The terminal is asked for single keys without echo, and gets its old ways back at every end but
-SIGKILL. A program in the background may not read its terminal, or the system stops it; then keys wait.
+The terminal is switched to single keys without echo, and restored at every end but SIGKILL. A program in the
+background must not read its terminal, or the system stops it; then keys wait.
 """
 
 import atexit
@@ -9,10 +9,11 @@ import logging
 import os
 import select
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from ..session.controls import AB, AMOUNT, FREEZE, MUTE, REDO, UNDO, UNMUTE, Control
 from ..threads import RestartableThread
 
 try:
@@ -21,63 +22,66 @@ try:
 except ImportError:  # Windows has none
     termios = tty = None
 
+if TYPE_CHECKING:
+    from ..session.state import SessionState
+
 log = logging.getLogger(__name__)
 
 POLL_S = 0.25
 AMOUNT_STEP = 0.05
 HELP = (
-    ("space", "A/B: the sound or the input, equally loud"),
-    ("m", "mute, and back"),
+    ("space", "A/B: effects or dry input, equally loud"),
+    ("m", "mute, un-mute"),
     ("u", "undo"),
     ("r", "redo"),
-    ("f", "freeze, and follow again"),
+    ("f", "freeze, un-freeze"),
     ("+ -", "amount"),
     ("q", "end"),
 )
 """Every key, and what it does."""
 
 
-class Controls(Protocol):
-    """What keys steer: a `Session`."""
+class Controlled(Protocol):
+    """What keys need of a `Session`."""
 
-    def apply(self, values: dict[str, float]) -> None: ...
+    @property
+    def state(self) -> "SessionState": ...
 
-    def value(self, path: str) -> float | str | bool: ...
+    def apply(self, values: Mapping[Control, float]) -> None: ...
 
 
-def press(key: str, controls: Controls, stop: Callable[[], None]) -> str:
-    """Do what a key stands for; returns what to say about it, nothing for a key that means nothing."""
+def press(key: str, session: Controlled, stop: Callable[[], None]) -> str:
+    """Do what a key stands for; returns a line about it, nothing for a key without a meaning."""
     if key == "q":
         stop()
         return "ending"
     if key in " b":
-        controls.apply({"/afx/ab": 1.0})
-        return "A/B: the input, as loud as the sound" if controls.value("/afx/bypass") else "A/B: the sound"
+        session.apply({AB: 1.0})
+        return "A/B: the dry input, equally loud" if session.state.bypass else "A/B: the effects"
     if key == "m":
-        controls.apply({"/afx/panic/clear" if controls.value("/afx/panic") else "/afx/panic": 1.0})
-        return "muted: m lets it sound again" if controls.value("/afx/panic") else "sounds again"
+        session.apply({UNMUTE if session.state.muted else MUTE: 1.0})
+        return "muted: m un-mutes" if session.state.muted else "un-muted"
     if key in "ur":
-        controls.apply({"/afx/undo" if key == "u" else "/afx/redo": 1.0})
-        return ("undo" if key == "u" else "redo") + (": frozen, f follows again" * bool(controls.value("/afx/freeze")))
+        session.apply({UNDO if key == "u" else REDO: 1.0})
+        return ("undo" if key == "u" else "redo") + (": frozen, f un-freezes" * session.state.frozen)
     if key == "f":
-        controls.apply({"/afx/freeze": 0.0 if controls.value("/afx/freeze") else 1.0})
-        return "frozen: f follows again" if controls.value("/afx/freeze") else "follows the input"
+        session.apply({FREEZE: not session.state.frozen})
+        return "frozen: f un-freezes" if session.state.frozen else "following the input"
     if key in "+=-":
         step = -AMOUNT_STEP if key == "-" else AMOUNT_STEP
-        amount = min(max(round(float(controls.value("/afx/amount")) + step, 2), 0.0), 1.0)
-        controls.apply({"/afx/amount": amount})
-        return f"amount {amount:.2f}"
+        session.apply({AMOUNT: round(session.state.amount + step, 2)})
+        return f"amount {session.state.amount:.2f}"
     return ""
 
 
 class Keyboard:
-    """Listen for keys on standard input, in its context; does nothing unless that is a terminal.
+    """Reads keys from standard input, in its context; does nothing unless that is a terminal.
 
-    `stop` ends the program, `say` tells what a key did.
+    `stop` ends the program; `say` gets a line about what a key did.
     """
 
-    def __init__(self, controls: Controls, stop: Callable[[], None], say: Callable[[str], None]) -> None:
-        self._controls, self._stop, self._say = controls, stop, say
+    def __init__(self, session: Controlled, stop: Callable[[], None], say: Callable[[str], None]) -> None:
+        self._session, self._stop, self._say = session, stop, say
         self._terminal: int | None = None
         self._old: list[Any] = []
         self._worker = RestartableThread("the keyboard", self._run)
@@ -85,7 +89,7 @@ class Keyboard:
 
     def __enter__(self) -> "Keyboard":
         with suppress(OSError, ValueError, AttributeError):  # no standard input, or not one of the system's
-            if termios and sys.stdin.isatty() and _ours(sys.stdin.fileno()):
+            if termios and sys.stdin.isatty() and in_foreground(sys.stdin.fileno()):
                 self._open(sys.stdin.fileno())
         return self
 
@@ -94,7 +98,7 @@ class Keyboard:
         assert termios
         with suppress(termios.error):
             self._old = termios.tcgetattr(terminal)
-            atexit.register(self._restore)  # also when the program falls over
+            atexit.register(self._restore)  # also when the program crashes
             self._terminal = terminal
             tty.setcbreak(terminal, termios.TCSANOW)
             self._worker.start()
@@ -106,13 +110,13 @@ class Keyboard:
 
     @property
     def listening(self) -> bool:
-        """Whether keys are heard."""
+        """Whether keys are read."""
         return self._terminal is not None
 
     def _restore(self) -> None:
         terminal, self._terminal = self._terminal, None
         atexit.unregister(self._restore)
-        if terminal is not None and termios and _ours(terminal):
+        if terminal is not None and termios and in_foreground(terminal):
             with suppress(termios.error):
                 termios.tcsetattr(terminal, termios.TCSANOW, self._old)
 
@@ -121,7 +125,7 @@ class Keyboard:
             ready, _, _ = select.select([terminal], [], [], POLL_S)
             if not ready:
                 continue
-            if not _ours(terminal):
+            if not in_foreground(terminal):
                 select.select([], [], [], POLL_S)
                 continue
             try:
@@ -137,13 +141,13 @@ class Keyboard:
             return
         for key in pressed:
             try:
-                if said := press(key, self._controls, self._stop):
+                if said := press(key, self._session, self._stop):
                     self._say(said)
-            except Exception:  # a key that does nothing must not end the keyboard
+            except Exception:  # a key that fails must not end the keyboard
                 log.exception("the key %r failed", key)
 
 
-def _ours(terminal: int) -> bool:
+def in_foreground(terminal: int) -> bool:
     """Whether we are in the foreground of the terminal: else reading it, or setting it, would stop us."""
     try:
         return os.tcgetpgrp(terminal) == os.getpgrp()

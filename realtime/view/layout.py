@@ -1,8 +1,8 @@
-"""The status view: what a running afx-live knows of itself, drawn for a terminal of any size.
+"""The status view: the status of a running afx-live, drawn for a terminal of any size.
 
-Nothing here reads a file, a clock or a terminal. `plan` takes the state (state.py says what is in it)
-and gives pieces of rows, some fixed until the state changes, some made from `Meters`; `draw` puts them
-together. So whoever shows it often has only what moves to draw again.
+Nothing here reads a file, a clock or a terminal. `plan` takes the status (docs/status_file.md) and gives pieces of
+rows, some fixed until it changes, some made from `Meters`; `draw` puts them together. So what is shown ten times a
+second has only its moving pieces drawn again.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from rich.text import Text
 from .panels import (
     Make,
     Meters,
-    State,
+    Status,
     curves,
     decided,
     dynamics,
@@ -27,11 +27,11 @@ from .panels import (
 )
 
 SPLIT_WIDTH, SPLIT_HEIGHT = 130, 24
-"""From this size on, the plot stands beside the rest."""
-AROUND = 2
-"""Rows of a plot beside its own: legend and axis."""
-LOW, HIGH = 3, 14
-"""Rows of the plot when it stands among the rest."""
+"""From this size on, the plot is beside the rest."""
+LEGEND_ROWS = 2
+"""Rows of a plot besides its own: legend and axis."""
+MIN_PLOT, MAX_PLOT = 3, 14
+"""Rows of the plot when it is between the others."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,18 @@ class Piece:
     make: Make
 
     def made(self, meters: Meters) -> Text:
-        """Give what it is to say, however long."""
+        """Give its text, however long."""
         return self.make(meters) if callable(self.make) else self.make
 
     def fit(self, text: Text) -> Text:
-        """Bring a text to exactly `width` cells."""
+        """Pad or cut a text to exactly `width` cells."""
         text = text.copy()
         text.truncate(self.width, overflow="ellipsis", pad=True)
         text.end = ""
         return text
 
 
-def draw(state: State, meters: Meters, width: int, height: int) -> Text:
+def draw(state: Status, meters: Meters, width: int, height: int) -> Text:
     """Draw it all: `height` lines of `width` cells."""
     rows: list[list[Piece]] = [[] for _ in range(height)]
     for piece in plan(state, width, height):
@@ -70,14 +70,14 @@ def draw(state: State, meters: Meters, width: int, height: int) -> Text:
     return Text("\n").join(lines)
 
 
-def plan(state: State, width: int, height: int) -> list[Piece]:
-    """Lay the sections out for a terminal of this size; what has no room is left out, the least first."""
+def plan(state: Status, width: int, height: int) -> list[Piece]:
+    """Lay the panels out for a terminal of this size; without room the least important are left out."""
     if width >= SPLIT_WIDTH and height >= SPLIT_HEIGHT:
         return _beside(state, width, height)
     return _stacked(state, width, height)
 
 
-def _stacked(state: State, width: int, height: int) -> list[Piece]:
+def _stacked(state: Status, width: int, height: int) -> list[Piece]:
     """One section under another; the plot, the messages and blank rows share what the others leave."""
     inside = max(width - 2, 1)
     effects = _effects(state, inside, height - 26)
@@ -109,21 +109,21 @@ def _stacked(state: State, width: int, height: int) -> list[Piece]:
 
 
 def _shared_out(left: int, width: int) -> tuple[int, int, int]:
-    """Share rows among blank ones, the plot and the messages, the most wanted first."""
+    """Share rows among blanks, the plot and the messages, by importance."""
     blanks, tall, said = 0, 0, min(max(left, 0), 1)
     left -= said
-    if left >= LOW + AROUND and width >= 30:
-        tall = min(left - AROUND, LOW + 1)
-        left -= tall + AROUND
+    if left >= MIN_PLOT + LEGEND_ROWS and width >= 30:
+        tall = min(left - LEGEND_ROWS, MIN_PLOT + 1)
+        left -= tall + LEGEND_ROWS
         wanted = min(max(left, 0), 3)
         blanks, said = (wanted + 1) // 2, said + wanted // 2
         left -= wanted
-        more = min(left * 2 // 3, HIGH - tall)
+        more = min(left * 2 // 3, MAX_PLOT - tall)
         tall, left = tall + more, left - more
     return blanks, tall, said + max(left, 0)
 
 
-def _effects(state: State, width: int, room: int) -> list[Make]:
+def _effects(state: Status, width: int, room: int) -> list[Make]:
     """Give the rows of all effects, with all parameters if there is room for so many."""
     rows: list[Make] = []
     for detail in (True, False):
@@ -133,7 +133,7 @@ def _effects(state: State, width: int, room: int) -> list[Make]:
     return rows
 
 
-def _beside(state: State, width: int, height: int) -> list[Piece]:
+def _beside(state: Status, width: int, height: int) -> list[Piece]:
     """Levels and effects on the left, the plot on the right, the rest below both."""
     left = min((width - 5) // 2, 96)
     right = width - left - 5
@@ -142,7 +142,7 @@ def _beside(state: State, width: int, height: int) -> list[Piece]:
     upper = [*levels(state, left), *dynamics(state, left), Text()]
     rows = [*upper, *_effects(state, left, room - len(upper) - 2), Text(), *decided(state)][:room]
     tall = min(max(len(rows), min(room - 8, 34), 14), room)
-    drawn = curves(state, right, tall - AROUND)
+    drawn = curves(state, right, tall - LEGEND_ROWS)
     below = [*below, *messages(state, height - tall - len(below) - 4), keys(state)]
     return [
         Piece(0, 1, width - 2, header(state)),

@@ -1,11 +1,13 @@
-"""What is told while it plays: what was chosen, how it goes, and which part fell over and was started again."""
+"""Status messages during a session: the match, drop-outs, restarted threads."""
 
 import logging
 from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ...matching import OUT_OF_RANGE, sentences
+from ...matching.words import OUT_OF_RANGE, sentences
+from ..audio.health import advice, drop_outs
+from ..session.controls import FREEZE
 
 if TYPE_CHECKING:
     from ..audio.live_engine import LiveEngine
@@ -16,67 +18,55 @@ log = logging.getLogger(__name__)
 
 PERIOD_S = 0.25
 QUIET_S = 3.0
-"""Drop-outs while a stream starts are not told."""
-LARGEST = 2048
-"""Frames of the largest block that is advised."""
-
-
-def drop_outs(meters: Mapping[str, Any]) -> int:
-    """Count what was heard as a gap: blocks that came or went too late."""
-    return meters["input_overflows"] + meters["output_underflows"] + meters["late"]
-
-
-def advice(status: Mapping[str, Any]) -> str:
-    """Say what helps against drop-outs: the next larger block, if there is one that is still playable."""
-    larger = 1 << int(status["block_size"]).bit_length()
-    if larger <= LARGEST:
-        return f"--blocksize {larger} is safer"
-    return "blocks are large already: end other programs, or ask afx-live doctor"
+"""Drop-outs while a stream starts are not reported."""
 
 
 class SessionMonitor:
-    """Look at everything once with `look`, four times a second.
+    """Reports on a session; call `check` every PERIOD_S.
 
-    `helpers` are names of parts with their `revive`: started again if they have ended, and said to have.
+    restartable: names of threads with their `revive`, which restarts one that has ended. freeze: freeze after the first
+    match.
     """
 
     def __init__(
         self,
         engine: "LiveEngine",
         session: "Session",
-        say: "Console",
-        helpers: Mapping[str, Callable[[], bool]],
+        console: "Console",
+        restartable: Mapping[str, Callable[[], bool]],
         freeze: bool = False,
     ) -> None:
-        self._engine, self._session, self._say, self._helpers, self._freeze = engine, session, say, helpers, freeze
-        self._told: list[str] = []
+        self._engine, self._session, self._console, self._freeze = engine, session, console, freeze
+        self._restartable = restartable
+        self._reported: list[str] = []
         self._seen: list[str] = []
         self._drops = self._muted = 0
         self._began = monotonic()
 
-    def look(self) -> None:
-        """Look once. What goes wrong in it is told, and never ends the sound."""
+    def check(self) -> None:
+        """Check once. A failure is logged, and never ends the sound."""
         for part in (self._revive, self._choice, self._troubles, self._status):
             try:
                 part()
             except Exception:
-                log.exception("telling how it goes failed")
+                log.exception("a status message failed")
 
     def _revive(self) -> None:
-        for name, revive in self._helpers.items():
+        for name, revive in self._restartable.items():
             if revive():
-                self._say(f"warning: {name} had ended and was started again; the sound played on")
+                self._console(f"warning: {name} had ended and was restarted; the sound played on")
 
     def _choice(self) -> None:
-        if self._session.chosen:
-            *chain, level = sentences(self._session.playing)
-            if chain != self._told and chain == self._seen:  # told when it rests, and not for the level alone
-                doubt = () if self._session.reached else (OUT_OF_RANGE,)
-                self._say("\n           ".join((f"Chain      {chain[0]}", *chain[1:], level, *doubt)))
-                self._told = chain
+        state = self._session.state
+        if state.chosen:
+            *chain, level = sentences(state.playing)
+            if chain != self._reported and chain == self._seen:  # once stable; not for the level alone
+                doubt = () if state.in_range else (OUT_OF_RANGE,)
+                self._console("\n           ".join((f"Chain      {chain[0]}", *chain[1:], level, *doubt)))
+                self._reported = chain
             self._seen = chain
-        if self._freeze and self._session.prediction is not None:
-            self._session.apply({"/afx/freeze": 1.0})
+        if self._freeze and state.prediction is not None:
+            self._session.apply({FREEZE: 1.0})
             self._freeze = False
 
     def _troubles(self) -> None:
@@ -85,15 +75,15 @@ class SessionMonitor:
         if drops >= self._drops + 3 and monotonic() - self._began > QUIET_S:
             of = f"{m['input_overflows']} in, {m['output_underflows']} out, {m['late']} late"
             load = f"load {100 * m['load_max']:.0f} % at most"
-            self._say(f"{drops} drop-outs so far ({of}; {load}): {advice(self._engine.status)}")
+            self._console(f"{drops} drop-outs so far ({of}; {load}): {advice(self._engine.status)}")
             self._drops = drops
         if muted > self._muted:
-            self._say(f"{muted} blocks muted so far: an effect gave no sound that is one, and was started afresh")
+            self._console(f"{muted} blocks muted so far: an effect produced NaN or infinity, and was reset")
             self._muted = muted
 
     def _status(self) -> None:
         m = self._engine.meters()
-        self._say.status(
+        self._console.status(
             f"in {m['in_lufs']:6.1f} LUFS  out {m['out_lufs']:6.1f} LUFS  reduction "
             f"{min(m['gain_reduction_db']):5.1f} dB  load {100 * m['load']:3.0f} %  drop-outs {drop_outs(m)}"
             + (f"  muted blocks {m['muted_blocks']}" if m["muted_blocks"] else "")

@@ -10,21 +10,22 @@ from typing import Any
 from rich.cells import cell_len
 from rich.text import Text
 
+from ..audio.health import drop_outs
 from .braille_plot import LEGEND, plot
 
 LABEL = 13
 """Cells of the first column."""
-FLOOR_DB, MOST_REDUCTION_DB = -60.0, 18.0
+FLOOR_DB, MAX_REDUCTION_DB = -60.0, 18.0
 """Where the bars of levels begin, and where those of gain reduction end."""
 GOOD, WARN, BAD, QUIET, STRONG = "green", "yellow", "bold red", "dim", "bold"
 
 
 @dataclass(frozen=True)
 class Meters:
-    """Meters as they are shown. `fast` feeds the bars, `slow` the numbers, which nobody could read at that speed.
+    """Meters as they are shown. `fast` feeds the bars, `slow` the numbers, which nobody could read at that rate.
 
-    Both are shared.py's meters by name. hold_db: peaks in and out that are held; limited_db: the most
-    that the safety limiter took lately; recent: drop-outs in the last half minute; still_s: how long no
+    Both are meters by name, as docs/status_file.md lists them. hold_db: peaks in and out that are held; limited_db:
+    the most that the safety limiter took lately; recent: drop-outs in the last half minute; still_s: how long no
     callback came.
     """
 
@@ -38,15 +39,15 @@ class Meters:
 
 Make = Text | Callable[[Meters], Text]
 """A row, or what makes it from the meters."""
-State = Mapping[str, Any]
-"""What state.py describes."""
+Status = Mapping[str, Any]
+"""What docs/status_file.md describes."""
 
 
 # --- words and numbers ----------------------------------------------------------------------------
 
 
 def clean(text: Any) -> str:
-    """Make a text harmless to a terminal: file names may hold anything."""
+    """Make a text safe for a terminal: file names may hold anything."""
     return "".join(c if c.isprintable() else "·" for c in str(text))
 
 
@@ -70,7 +71,7 @@ _UNITS = {"db": "dB", "hz": "Hz", "ms": "ms", "s": "s"}
 
 
 def _value(name: str, value: float) -> str:
-    """Say a parameter with its unit: rt60_s 0.6 becomes `rt60 0.6 s`."""
+    """Write a parameter with its unit: rt60_s 0.6 becomes `rt60 0.6 s`."""
     stem, _, unit = name.rpartition("_")
     if unit not in _UNITS:
         return f"{name.replace('_', ' ')} {value:.2f}"
@@ -85,7 +86,7 @@ def _hz(hz: float) -> str:
 
 
 def _values(values: Mapping[str, float]) -> list[str]:
-    """Say every parameter; a frequency, a gain and a Q of one name are one band."""
+    """Write every parameter; a frequency, a gain and a Q of one name are one band."""
     said, done = [], set()
     for name, value in values.items():
         stem, _, unit = name.rpartition("_")
@@ -103,7 +104,7 @@ def _values(values: Mapping[str, float]) -> list[str]:
 # --- sections -------------------------------------------------------------------------------------
 
 
-def header(state: State) -> Text:
+def header(state: Status) -> Text:
     text = Text.assemble(("afx-live", STRONG), "   ", end="")
     if state["stream"]["running"]:
         text.append("● playing", GOOD)
@@ -120,7 +121,7 @@ def header(state: State) -> Text:
 
 
 def _bar(width: int, solid: float, dashed: float = 0.0, tick: float = -1.0, style: str = GOOD) -> Text:
-    """Draw shares of a bar: solid, then dashed, then the track, and a tick; told apart by their shapes, too."""
+    """Draw shares of a bar: solid, then dashed, then the track, and a tick; their shapes differ, too."""
     a, b, at = (round(width * min(s, 1.0)) for s in (max(solid, 0.0), max(solid, dashed, 0.0), tick))
     return _drawn(width, a, b, at - 1, style)
 
@@ -142,7 +143,7 @@ def _share(db: float) -> float:
     return 1.0 - max(db, FLOOR_DB) / FLOOR_DB if db > -math.inf else 0.0
 
 
-def levels(state: State, width: int) -> list[Make]:
+def levels(state: Status, width: int) -> list[Make]:
     """Input and output: RMS solid, peak dashed, the held peak a tick; in numbers the held peak, RMS, loudness."""
     roomy, tight = width >= 100, width < 60
     bar = max(width - LABEL - (38 if roomy else 17 if tight else 29), 8)
@@ -173,7 +174,7 @@ def levels(state: State, width: int) -> list[Make]:
     return [row("in", 0), row("out", 1), last]
 
 
-def dynamics(state: State, width: int) -> list[Make]:
+def dynamics(state: Status, width: int) -> list[Make]:
     """The gain reduction of every effect that has one and is on, and of the safety limiter; two in a row."""
     places = [(s["effect"], i) for i, s in enumerate(state["chain"], 1) if s["dynamics"] and s["on"]]
     gauges: list[tuple[str, int]] = [*places, ("safety", 0)]
@@ -184,7 +185,7 @@ def dynamics(state: State, width: int) -> list[Make]:
         reductions = m.fast.get("gain_reduction_db", ())
         found = reductions[place] if 0 < place < len(reductions) else 0.0
         down = m.limited_db if place == 0 else found if isinstance(found, float) else math.nan
-        share = -down / MOST_REDUCTION_DB if math.isfinite(down) else 0.0
+        share = -down / MAX_REDUCTION_DB if math.isfinite(down) else 0.0
         text = _label(name) + _bar(bar, share, style=WARN if place else BAD)
         return text.append(f" {number(min(down, 0.0), '6.1f')} dB  ")
 
@@ -195,7 +196,7 @@ def dynamics(state: State, width: int) -> list[Make]:
     return [row(gauges[i : i + step]) for i in range(0, len(gauges), step)]
 
 
-def curves(state: State, width: int, rows: int) -> list[Make]:
+def curves(state: Status, width: int, rows: int) -> list[Make]:
     """The plot with its legend; `rows` rows and two."""
     if width < 30:
         return []
@@ -228,7 +229,7 @@ def effect(step: Mapping[str, Any], width: int, detail: bool) -> list[Make]:
     return [*rows, line]
 
 
-def gains(state: State) -> Text:
+def gains(state: Status) -> Text:
     """Both ends of the chain."""
     text = Text.assemble(("● ", GOOD), "level".ljust(LABEL - 2), end="")
     return text.append(
@@ -236,8 +237,8 @@ def gains(state: State) -> Text:
     )
 
 
-def decided(state: State) -> list[Make]:
-    """How probable the model holds each effect to be on, and whether that is enough; nothing before it has heard."""
+def decided(state: Status) -> list[Make]:
+    """The model's probability for each effect, coloured if it is on; nothing before the first match."""
     known = [s for s in state["chain"] if s["probability"] is not None]
     text = _label("decided")
     for s in known:
@@ -247,7 +248,7 @@ def decided(state: State) -> list[Make]:
     return [text] if known else []
 
 
-def status(state: State) -> list[Make]:
+def status(state: Status) -> list[Make]:
     """Load and drop-outs, what to do about them, latency, device."""
     stream, parts = state["stream"], state["latency_ms"]
 
@@ -281,16 +282,18 @@ def _percent(share: Any) -> float:
     return 100.0 * share if isinstance(share, int | float) else math.nan
 
 
-def _advice(state: State, m: Meters) -> Text:
+def _advice(state: Status, m: Meters) -> Text:
     """Say what is wrong, and what helps; nothing if all is well."""
     stream, s = state["stream"], m.slow
-    drops = sum(int(s.get(name) or 0) for name in ("input_overflows", "output_underflows", "late"))
+    drops = drop_outs(s)
     if state["error"]:
         return _label("warning", WARN).append(clean(state["error"]), WARN)
     if m.still_s > 1.0:
-        return _label("warning", WARN).append(f"no audio callback for {m.still_s:.0f} s: the device is away", WARN)
+        return _label("warning", WARN).append(
+            f"no audio callback for {m.still_s:.0f} s: the device is not responding", WARN
+        )
     if s.get("muted_blocks"):
-        return _label("warning", WARN).append("an effect blew up and began anew: please report the settings", WARN)
+        return _label("warning", WARN).append("an effect produced NaN and was reset: please report the settings", WARN)
     if not drops:
         return Text()
     if not m.recent:
@@ -299,8 +302,8 @@ def _advice(state: State, m: Meters) -> Text:
     return _label("advice", WARN).append(f"{drops} drop-outs{unsafe}: {clean(state['advice'])}", WARN)
 
 
-def messages(state: State, rows: int) -> list[Make]:
-    """The latest messages, the last one last, their first lines if there is little room; the rest stays empty."""
+def messages(state: Status, rows: int) -> list[Make]:
+    """The latest messages, the newest last; only their first lines if there is little room."""
     lines: list[Text] = []
     for when, said in reversed(state["messages"]):
         first, *more = str(said).split("\n")
@@ -312,7 +315,7 @@ def messages(state: State, rows: int) -> list[Make]:
     return [*lines[max(len(lines) - rows, 0) :], *[Text()] * (rows - len(lines))] if rows > 0 else []
 
 
-def keys(state: State) -> Text:
+def keys(state: Status) -> Text:
     """What the keys do, in a word or two each."""
     text = Text(end="")
     for key, does in state["keys"]:

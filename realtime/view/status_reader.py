@@ -1,6 +1,6 @@
-"""Read a running afx-live from another process: find it, read its state and meters, let the pointers move calmly.
+"""Read a running afx-live from another process: find it, read its state and meters, apply meter ballistics.
 
-It imports neither numpy nor numba, so a reader starts at once; state.py says what there is to read.
+It imports neither numpy nor numba, so a reader starts at once. What there is to read: docs/status_file.md.
 """
 
 import json
@@ -8,46 +8,45 @@ import math
 import mmap
 import os
 import struct
-import tempfile
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..audio.health import drop_outs
+from ..audio.shared_folder import folders
 from .panels import Meters, decibels
 
 FILE = "state.json"
-MEMORY = "/dev/shm"
 FRAME_S = 0.1
 """Between two readings of the meters."""
 SLOW = 3
 """Numbers change every so many readings."""
 HOLD_S, FALL_DB_S = 1.5, 20.0
-"""A peak is held for so long, then falls."""
+"""How long a peak is held, and how fast it falls then."""
 RECENT_S = 30.0
-DROPS = ("input_overflows", "output_underflows", "late")
+"""Drop-outs in this time are recent."""
 
 
 class Ended(Exception):
-    """The afx-live that was watched is not there any more."""
+    """The afx-live that was watched has ended."""
 
 
 def running() -> list[Path]:
-    """Find the folders of this user's running afx-lives, the one that was busy last first."""
+    """Find the folders of this user's running afx-lives, the most recently active first."""
     found: list[tuple[float, Path]] = []
-    for place in dict.fromkeys((MEMORY, tempfile.gettempdir())):
-        for file in Path(place).glob(f"afx-live-*/{FILE}"):
-            with suppress(OSError, ValueError, KeyError, TypeError):
-                about = file.stat()
-                if about.st_uid == os.getuid():
-                    os.kill(int(json.loads(file.read_text(encoding="utf-8"))["pid"]), 0)
-                    found.append((about.st_mtime, file.parent))
+    for folder in folders():
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            about = (folder / FILE).stat()
+            if about.st_uid == os.getuid():
+                os.kill(int(json.loads((folder / FILE).read_text(encoding="utf-8"))["pid"]), 0)
+                found.append((about.st_mtime, folder))
     return [folder for _, folder in sorted(found, reverse=True)]
 
 
 class StatusReader:
-    """The state and the meters in a folder. Raises Ended when they have gone."""
+    """The state and the meters in a folder. Raises Ended when they are gone."""
 
     def __init__(self, folder: Path) -> None:
         self._path, self._seen = folder / FILE, (0, 0)
@@ -82,7 +81,7 @@ class StatusReader:
 
 
 class MeterBallistics:
-    """Make of raw meters what an eye can follow: held peaks, numbers that change seldom."""
+    """Turns raw meters into what an eye can follow: held peaks, numbers that change slowly."""
 
     def __init__(self) -> None:
         self._round = 0
@@ -109,7 +108,7 @@ class MeterBallistics:
         self._callbacks = row.get("callbacks")
         if self._round % SLOW == 0:
             self._slow = row
-            self._drops.append(sum(int(row.get(name, 0)) for name in DROPS))
+            self._drops.append(drop_outs(row))
         self._round += 1
         recent = self._drops[-1] - self._drops[0]
         return Meters(row, self._slow, (self._hold[0], self._hold[1]), self._limited, recent, self._still)

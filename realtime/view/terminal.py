@@ -1,13 +1,12 @@
 """The status view's own process: `python -m afx_live.realtime.view.terminal FOLDER` draws on its standard output.
 
-`afx-live run` starts it as a child, so that drawing can make nothing late, and pulls it back by closing
-its standard input; `afx-live watch` does the same from a second terminal. It maps the shared block for
-reading, reads state.json when that has changed, and writes to the terminal only what looks different.
+`afx-live run` starts it as a child, so that drawing delays nothing, and ends it by closing its standard input;
+`afx-live watch` draws from a second terminal. It maps the shared block for reading, reads state.json when that has
+changed, and writes to the terminal only what looks different. rich.live.Live would draw and write the whole screen ten
+times a second: 2 to 6 % of a core instead of 0.3 %, and 6 to 22 times the bytes.
 """
 
-import argparse
 import gc
-import math
 import os
 import select
 import signal
@@ -16,30 +15,27 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TextIO
 
 from rich.console import Console
 from rich.segment import Segment
 from rich.text import Text
 
-from ..cli.main import UsageError, result
-from .layout import Piece, draw, plan
+from .layout import Piece, plan
 from .panels import Meters
-from .status_reader import FRAME_S, Ended, MeterBallistics, StatusReader, running
+from .status_reader import FRAME_S, Ended, MeterBallistics, StatusReader
 
 CLEAR = "\x1b[2J"
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l" + CLEAR, "\x1b[0m\x1b[?25h\x1b[?1049l"
-"""To the alternate screen without a cursor, and back."""
+"""Enter the alternate screen and hide the cursor; leave it again."""
 BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"
 """Around what a terminal should show at once; those that do not know it ignore it."""
-AFRESH_S = 5.0
-"""So often everything is written again: another program may have written over it."""
-LEAVES = (("Ctrl-C", "leaves; the sound goes on"),)
+REWRITE_S = 5.0
+"""Everything is written again this often: another program may have written over it."""
 
 
 class Terminal:
-    """A terminal in its alternate screen, while in its context; whatever happens, it is left as it was."""
+    """A terminal in its alternate screen, while in its context; it is restored whatever happens."""
 
     def __init__(self, file: TextIO) -> None:
         self._file, self._entered = file.fileno(), False
@@ -48,16 +44,19 @@ class Terminal:
         self._shown: dict[tuple[int, int], tuple[Text, str]] = {}
         self._layout: Any = None
         self._made_of: Any = None
-        self._afresh = 0.0
+        self._rewritten = 0.0
+        self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> "Terminal":
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        signal.signal(signal.SIGTSTP, self._pause)
+        handlers = {signal.SIGTERM: lambda *_: sys.exit(0), signal.SIGTSTP: self._pause}
+        self._handlers = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         self._enter()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._leave()
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
 
     def _enter(self) -> None:
         self._entered = True
@@ -78,11 +77,11 @@ class Terminal:
     def _ours(self) -> bool:
         try:
             return os.tcgetpgrp(self._file) == os.getpgrp()
-        except OSError:  # not the terminal that controls us: nobody else's job runs there
+        except OSError:  # not our controlling terminal: no other job runs there
             return True
 
     def paint(self, state: Mapping[str, Any], meters: Meters) -> None:
-        """Show it, unless the terminal belongs to somebody else just now."""
+        """Show it, unless another job has the terminal just now."""
         if not self._ours():
             return self._leave()
         if not self._entered:
@@ -96,14 +95,14 @@ class Terminal:
             if place not in self._shown or self._shown[place][0] != made:
                 self._shown[place] = made, f"\x1b[{piece.row + 1};{piece.column + 1}H{self._ansi(piece.fit(made))}"
                 parts.append(self._shown[place][1])
-        if time.monotonic() > self._afresh + AFRESH_S:
-            self._afresh = time.monotonic()
+        if time.monotonic() > self._rewritten + REWRITE_S:
+            self._rewritten = time.monotonic()
             parts = [drawn for _, drawn in self._shown.values()]
         if begin or parts:
             self._write(BEGIN + "".join(begin + parts) + END)
 
     def _planned(self, state: Mapping[str, Any], size: tuple[int, int]) -> bool:
-        """Lay out again if there is a reason to; False if nothing that is on the screen stays where it is."""
+        """Lay out again if anything has changed; False if the whole screen has to be cleared."""
         if self._made_of is not None and self._made_of[0] is state and self._made_of[1] == size:
             return True
         self._made_of = state, size
@@ -113,7 +112,7 @@ class Terminal:
             self._layout = layout
             self._shown.clear()
             return False
-        for piece in self._pieces:  # what is fixed, and is the same, need not be drawn
+        for piece in self._pieces:  # fixed pieces that are the same need not be drawn
             place = piece.row, piece.column
             if place in self._shown and not callable(piece.make) and self._shown[place][0] != piece.make:
                 del self._shown[place]
@@ -136,63 +135,40 @@ class Terminal:
                 select.select([], [self._file], [], 1.0)
 
 
-def show(folder: Path, terminal: TextIO, leash: int | None = None, keys: Any = None) -> None:
-    """Draw until `leash` (a file descriptor) ends, or the afx-live that is watched; raises Ended then."""
-    source, pointers = StatusReader(folder), MeterBallistics()
+def show(folder: Path, terminal: TextIO, parent: int | None = None, keys: Any = None) -> None:
+    """Draw until the file descriptor `parent` is closed at its other end; raises Ended when the afx-live ends.
+
+    keys: shown instead of those in the state.
+    """
+    source, ballistics = StatusReader(folder), MeterBallistics()
     state: Mapping[str, Any] = {}
     given = None
-    gc.freeze()  # what was imported is there to stay: the collector need not look at it again
+    gc.freeze()  # imports stay for good: the collector can skip them
     with Terminal(terminal) as screen:
         last = time.monotonic()
         while True:
             if (fresh := source.state()) is not given:
                 given, state = fresh, {**fresh, "keys": keys} if keys else fresh
             now = time.monotonic()
-            screen.paint(state, pointers.follow(source.meters(), now - last))
+            screen.paint(state, ballistics.follow(source.meters(), now - last))
             last = now
-            if select.select([] if leash is None else [leash], [], [], FRAME_S)[0]:
+            if select.select([] if parent is None else [parent], [], [], FRAME_S)[0]:
                 return
 
 
-def attach(a: argparse.Namespace) -> int:
-    """`afx-live watch`: see a running afx-live; once, as text or JSON, where there is no terminal."""
-    found = running()
-    if not found:
-        raise UsageError("no afx-live runs here for this user; start one: afx-live --reference ref.wav")
-    try:
-        if a.json or a.quiet or not able(sys.stdout):
-            source = StatusReader(found[0])
-            state, row = source.state(), source.meters()
-            data = {"state": state, "meters": {name: _plain(value) for name, value in row.items()}}
-            result(a, data, draw(state, MeterBallistics().follow(row), 80, 24).plain)
-            return 0
-        show(found[0], sys.stdout, keys=LEAVES)
-    except Ended:
-        print("afx-live has ended.", file=sys.stderr)
-    except KeyboardInterrupt:
-        pass
-    return 0
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_plain(v) for v in value]
-    return value if math.isfinite(value) else None
-
-
-def able(file: TextIO) -> bool:
-    """Tell whether a screen can be drawn there: a terminal that moves its cursor and knows our characters."""
+def supports_view(file: TextIO) -> bool:
+    """Tell whether the view can be drawn there: on a terminal that moves its cursor and encodes our characters."""
     encoding = (file.encoding or "").lower().replace("-", "")
     return os.name == "posix" and file.isatty() and os.environ.get("TERM", "dumb") != "dumb" and encoding == "utf8"
 
 
 def main() -> None:
-    """Be the child of `afx-live run`: Ctrl-C is for our parent, which then lets go of the leash."""
+    """Be the child of `afx-live run`: Ctrl-C is for our parent, which then closes our standard input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(OSError):
         os.nice(10)
     with suppress(Ended):
-        show(Path(sys.argv[1]), sys.stdout, leash=0)
+        show(Path(sys.argv[1]), sys.stdout, parent=0)
 
 
 if __name__ == "__main__":

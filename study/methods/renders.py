@@ -15,6 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ...chain import CANONICAL, ChainParameters
+from ...presets.atomic_write import atomic_path
 from ...training import priors, render_cache
 from ...training.datamodules import Rendered
 from ...training.features import FeatureExtractor
@@ -76,12 +77,10 @@ def _render_file(job: tuple[Path, list[Recording], int, list[int], bool, dict[st
 
 def _write(path: Path, arrays: dict[str, np.ndarray], audio: np.ndarray) -> None:
     """Write the audio first: the file of statistics then says that both are complete."""
-    partial = path.with_suffix(".part.npy")
-    np.save(partial, audio)
-    partial.replace(path.with_suffix(".npy"))
-    partial = path.with_suffix(".part.npz")
-    np.savez(partial, **arrays)  # pyright: ignore[reportArgumentType]
-    partial.replace(path)
+    with atomic_path(path.with_suffix(".npy"), durable=False) as partial, open(partial, "wb") as file:
+        np.save(file, audio)
+    with atomic_path(path, durable=False) as partial, open(partial, "wb") as file:
+        np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def render_audio(

@@ -15,7 +15,7 @@ from ...dsp.loudness import integrated_loudness
 from ...dsp.spectrum import PAUSE_DB, frame_powers, third_octaves, triangles
 from ...effects import load
 from .audio import MATCHED_LUFS, Audio, matched, memoised, mono
-from .spectrum import minimum_phase
+from .spectrum import filtered, minimum_phase_fir
 
 AUDIBLE_DB = 60.0
 """Bands this far below the input's loudest one do not count."""
@@ -100,9 +100,8 @@ def gain_reduction(y: ArrayLike, x: ArrayLike, sample_rate: float) -> tuple[Audi
     y, x = _triple(y, x)
     hz, curve_db, weights = transfer_curve(y, x, sample_rate)
     audible = weights > 0
-    fir = minimum_phase(hz[audible], np.clip(curve_db[audible], -60.0, 60.0), sample_rate)
-    size = 1 << (len(x) + len(fir)).bit_length()
-    toned = np.fft.irfft(np.fft.rfft(x, size) * np.fft.rfft(fir, size), size)[: len(x)]
+    fir = minimum_phase_fir(hz[audible], np.clip(curve_db[audible], -60.0, 60.0), sample_rate)
+    toned = filtered(x, fir)
     frame = round(ENVELOPE_S * sample_rate)
     ours, theirs = (np.square(_frames(s, frame, frame)).mean(1) for s in (y, toned))
     return 10 * np.log10((ours + 1e-12) / (theirs + 1e-12)), _active(theirs)
@@ -320,7 +319,7 @@ def response_errors(ours: ChainSettings, theirs: ChainSettings, x: ArrayLike, sa
 
 
 def _raised_db(settings: ChainSettings, x: Audio, sample_rate: float) -> float:
-    """Return how far above -23 LUFS what enters the first effect that is not linear is."""
+    """Return how far above -23 LUFS the sound is that enters the first effect that is not linear."""
     y = ChainPlayer(ChainSettings(settings.linear_front, settings.input_gain_db), sample_rate, 1).play(x[:, None])
     loudness = integrated_loudness(y, sample_rate)
     return loudness - MATCHED_LUFS if np.isfinite(loudness) else 0.0

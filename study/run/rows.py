@@ -13,12 +13,12 @@ why a system has no answer: the oracle, where the settings are unknown. Rows of 
 
 import json
 import lzma
-import os
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ...presets.atomic_write import atomic_write
 from ..pairs.condition import Condition
 
 Row = dict[str, Any]
@@ -53,7 +53,7 @@ def read(path: Path) -> list[Row]:
     for i, text in enumerate(lines[:-1]):  # what follows the last newline was being written when the run ended
         try:
             rows.append(_present(json.loads(text)))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"{path}, line {i + 1} is not a row of the study ({error}); remove it") from None
     return rows
 
@@ -78,9 +78,7 @@ def merge(folder: Path) -> dict[Key, Row]:
     parts = _parts(folder)
     found = read_folder(folder)
     if parts:
-        partial = folder / f"{ROWS}.part"
-        partial.write_text("".join(line(found[k]) for k in sorted(found, key=str)))
-        os.replace(partial, folder / ROWS)
+        atomic_write(folder / ROWS, "".join(line(found[k]) for k in sorted(found, key=str)).encode())
         for path in parts:
             path.unlink()
     return found

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...dsp.loudness import integrated_loudness
 from ..metrics.audio import mono
-from ..metrics.spectrum import TAPS, long_term_spectrum, minimum_phase
+from ..metrics.spectrum import filtered, minimum_phase_fir, third_octave_levels
 
 Audio = NDArray[np.float64]
 Baseline = Callable[[Audio, Audio, float], Audio]
@@ -36,7 +36,7 @@ def only_loudness(x: Audio, reference: Audio, sample_rate: float) -> Audio:
 def match_eq(amount: float = 1.0) -> Baseline:
     """Make a match EQ: the reference's long-term spectrum, then its loudness.
 
-    The spectra are third-octave levels in dB (see `long_term_spectrum`) of clips at one loudness.
+    The spectra are third-octave levels in dB (see `dsp.spectrum`) of clips at one loudness.
     Their difference, a little smoothed over neighbours and held to +-18 dB, times `amount`, is the
     curve of a minimum-phase FIR filter. amount: 0 to 1, otherwise ValueError; 1 is best where the contents are
     alike, a half where they are not.
@@ -55,12 +55,10 @@ def match_eq(amount: float = 1.0) -> Baseline:
         step = integrated_loudness(reference, sample_rate) - integrated_loudness(x, sample_rate)
         if not np.isfinite(step):
             return x.copy()
-        hz, ours = long_term_spectrum(x, sample_rate)
-        _, theirs = long_term_spectrum(reference, sample_rate)
+        hz, ours = third_octave_levels(x, sample_rate)
+        _, theirs = third_octave_levels(reference, sample_rate)
         curve = np.convolve(np.pad(theirs - ours - step, 1, "edge"), [0.1, 0.8, 0.1], "valid")
-        fir = minimum_phase(hz, amount * np.clip(curve, -MAX_GAIN_DB, MAX_GAIN_DB), sample_rate)
-        size = 1 << (len(x) + TAPS).bit_length()
-        y = np.fft.irfft(np.fft.rfft(x, size) * np.fft.rfft(fir, size), size)[: len(x)]
-        return only_loudness(y, reference, sample_rate)
+        fir = minimum_phase_fir(hz, amount * np.clip(curve, -MAX_GAIN_DB, MAX_GAIN_DB), sample_rate)
+        return only_loudness(filtered(x, fir), reference, sample_rate)
 
     return baseline

@@ -16,7 +16,7 @@ from ...chain import CANONICAL, ChainSettings, play_clip
 from ...effects import load
 from ...matching import fit_curve, solve_level
 from ..metrics.audio import MATCHED_LUFS, Audio, matched
-from ..metrics.spectrum import long_term_spectrum
+from ..metrics.spectrum import third_octave_levels
 
 MAX_GAIN_DB = 15.0
 ROUGHNESS_WEIGHT = 2.0
@@ -59,8 +59,8 @@ def _with_equaliser(
 ) -> ChainSettings:
     """Fit the equaliser to the difference of the spectra, taking into account what the rest of the chain does."""
     bare = settings.with_effect("equaliser", enabled=False)
-    hz, ours = long_term_spectrum(_played(bare, x, sample_rate), sample_rate)
-    _, theirs = long_term_spectrum(reference, sample_rate)
+    hz, ours = third_octave_levels(_played(bare, x, sample_rate), sample_rate)
+    _, theirs = third_octave_levels(reference, sample_rate)
     curve = smooth_difference(theirs - ours) if cautious else theirs - ours
     curve = np.clip(curve, -MAX_GAIN_DB, MAX_GAIN_DB)
     if np.abs(curve - curve.mean()).mean() < 0.5:

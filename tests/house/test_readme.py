@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from afx_live.realtime.cli.main import parser
+from afx_live.realtime.cli.parser import parser
 from afx_live.realtime.osc.addresses import table_markdown
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,8 +15,9 @@ from afx_live.chain import ChainSettings, EffectSettings
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.matching import ClipError, Match, given_settings, match_clip, read_clip, read_reference
 from afx_live.realtime.audio import render as files
-from afx_live.realtime.audio.engine import CEILING, LATENCY, Engine
+from afx_live.realtime.audio.engine import Engine
 from afx_live.realtime.audio.render import render
+from afx_live.realtime.audio.safety import CEILING, LOOKAHEAD
 from support.clips import put, sound
 
 WORK = ChainSettings(
@@ -95,7 +96,7 @@ def test_a_rendered_preset_is_what_the_engine_plays(tmp_path, name):
     assert settings.effects == preset.settings.effects
     y, _ = soundfile.read(tmp_path / "out.wav", always_2d=True)
     given, _ = soundfile.read(path, dtype="float32")
-    late = LATENCY + settings.latency
+    late = LOOKAHEAD + settings.latency
     played = Engine(settings, 48000, 2).process(np.concatenate([given, np.zeros((late, 2), np.float32)]))
     np.testing.assert_allclose(y, played[late:], atol=2**-23)
 
@@ -132,7 +133,7 @@ def test_a_chain_in_two_parts_plays_the_bits_of_the_whole(tmp_path, monkeypatch,
     heard = read_clip(path)
     render(heard, Match(settings, 48000, heard.lufs, None), tmp_path / "out.wav", no_step)
     given, _ = soundfile.read(path, dtype="float32", always_2d=True)
-    given = np.concatenate([given, np.zeros((LATENCY + settings.latency, channels), np.float32)])
+    given = np.concatenate([given, np.zeros((LOOKAHEAD + settings.latency, channels), np.float32)])
     assert np.array_equal(np.concatenate(played[-1]), Engine(settings, 48000, channels).process(given))
     assert len(played) == takes
 

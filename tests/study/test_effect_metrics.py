@@ -28,9 +28,8 @@ def noise(seconds=4.0, seed=0):
 
 
 def filtered(x, hz, db):
-    fir = spectrum.minimum_phase(np.array(hz, float), np.array(db, float), RATE)
-    size = 1 << (len(x) + len(fir)).bit_length()
-    return np.fft.irfft(np.fft.rfft(x, size) * np.fft.rfft(fir, size), size)[: len(x)]
+    fir = spectrum.minimum_phase_fir(np.array(hz, float), np.array(db, float), RATE)
+    return spectrum.filtered(x, fir)
 
 
 def played(x, *steps, **gains):

@@ -82,6 +82,7 @@ def test_a_pair_is_a_function_of_condition_index_and_seed(recordings, generator)
     assert max(np.abs(x).max() for x in (first.input, first.reference, first.answer)) <= 1.0 + 1e-9
 
 
+@pytest.mark.slow
 def test_another_process_draws_the_same_pair(recordings):
     home = recordings[0].path.parent.parent
     code = (

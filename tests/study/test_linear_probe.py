@@ -26,6 +26,7 @@ def test_a_probe_finds_what_is_there_and_nothing_in_noise():
     assert linear_probe.macro_f1(np.array([0, 0, 1]), np.array([0, 1, 1])) == pytest.approx(2 / 3)
 
 
+@pytest.mark.slow
 def test_probes_hear_styles_on_other_recordings(folder, tmp_path):
     known = find(folder)
     left, right = linear_probe.sides(known, 7)

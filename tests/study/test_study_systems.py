@@ -158,6 +158,7 @@ def test_the_matcher_leaves_alone_what_needs_nothing_and_finds_what_does():
 # --- gradient fit --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_fitted_chain_plays_what_live_plays():
     settings = TONE.with_effect("compressor", enabled=True, threshold_db=-35.0).with_effect(
         "reverb", enabled=True, mix=0.3
@@ -182,6 +183,7 @@ def test_minimise_keeps_the_best_point():
     assert (at == 1.0).all()
 
 
+@pytest.mark.slow
 def test_the_ceiling_is_near_and_nearer_with_the_right_effects():
     bent = ChainSettings((EffectSettings("distortion", {"drive_db": 24.0, "mix": 1.0, "tone_hz": 9000.0}),))
     asked = replace(pair(24000, 2.0, bent), settings=None)
@@ -196,6 +198,7 @@ def test_the_ceiling_is_near_and_nearer_with_the_right_effects():
     assert right < 0.5 * wrong
 
 
+@pytest.mark.slow
 def test_the_ceiling_of_known_settings_is_at_least_the_oracle():
     asked = pair(24000, 2.0)
     found = gradient_fit.fit_to_answer(asked, CANONICAL, steps=1)

@@ -102,6 +102,7 @@ def test_the_loss_is_the_metric_of_the_study():
         AudioLoss()(a[:, :16384], b[:, :16384])
 
 
+@pytest.mark.slow
 def test_the_exact_gradient_is_that_of_finite_differences():
     parameters, rng = UnitParameters(PAIR), torch.Generator().manual_seed(3)
     x, target = sound(6000, 1), sound(6000, 1, 1)
@@ -308,6 +309,7 @@ def test_settings_hold_gains_up_to_the_range_of_gain():
     np.testing.assert_allclose(play_clip(played.settings, x, 44100), played.audio, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_budget_ends_a_training_and_is_kept_when_it_goes_on(folder, cache, tmp_path):
     def fit(minutes: float, checkpoint: str | None = None) -> tuple[Budget, list[dict]]:
         budget = Budget(minutes)

@@ -1,6 +1,7 @@
 """The real engine without a device: sound is fed by hand."""
 
 import time
+from typing import Any, ClassVar
 
 import numpy as np
 import soundfile
@@ -16,6 +17,7 @@ class InProcess:
     """What LiveEngine is to a session, without a device: sound is fed by hand."""
 
     sample_rate = float(RATE)
+    status: ClassVar[dict[str, Any]] = {}
 
     def __init__(self):
         self._engine = Engine(ChainSettings(), RATE)
@@ -28,8 +30,8 @@ class InProcess:
     def meters(self):
         return self._engine.shared.read()
 
-    def heard(self, seconds):
-        return self._engine.shared.heard(seconds, RATE)
+    def recent_input(self, seconds):
+        return self._engine.shared.recent_input(seconds, RATE)
 
     def feed(self, x):
         """Play a sound (frames,) into both inputs, or (frames, 2); returns what comes out."""

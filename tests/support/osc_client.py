@@ -1,14 +1,10 @@
-"""Datagrams written out byte for byte, a client, and controls that note what is asked of them."""
+"""OSC datagrams written out byte for byte, and a client."""
 
 import socket
 import struct
-import threading
 import time
 
-from afx_live.realtime.osc import server as osc
-
 NOW = struct.pack(">Q", 1)
-
 
 RATIO, THRESHOLD = "/afx/compressor/ratio", "/afx/compressor/threshold_db"
 
@@ -41,36 +37,6 @@ def nested(depth):
     for _ in range(depth):
         datagram = bundle(datagram)
     return datagram
-
-
-class Fake:
-    """Controls that note what is asked of them. `hold` keeps `apply` from coming back."""
-
-    def __init__(self):
-        self.calls, self.commands, self.events, self.state = [], [], [], {}
-        self.hold = threading.Event()
-        self.hold.set()
-
-    def apply(self, values):
-        if any(v == 13.0 for v in values.values()):
-            raise RuntimeError("thirteen")
-        self.calls.append(dict(values))
-        self.events.append(dict(values))
-        self.state |= values
-        self.hold.wait(5.0)
-
-    def value(self, path):
-        return self.state.get(path, 1.5)
-
-    def meters(self):
-        return {a.path: 0.25 for a in osc.addresses() if a.kind == "meter"}
-
-    def command(self, path, text):
-        if text == "thirteen":
-            raise RuntimeError("thirteen")
-        self.commands.append((path, text))
-        self.events.append((path, text))
-        self.state[path] = text
 
 
 class Client:

@@ -24,6 +24,7 @@ from afx_live.dsp.loudness import integrated_loudness
 from support.jack import need
 
 RATE = 48000
+PROGRAM = [sys.executable, "-m", "afx_live.realtime.cli.main"]
 
 
 KEPT = 16 * RATE
@@ -126,7 +127,7 @@ class Program:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         env = {**os.environ, **jack.env, "AFX_LIVE_HOME": str(home)}
-        words = [sys.executable, "-m", "afx_live.realtime.cli.main", *words, "--osc", f"127.0.0.1:{self.port}"]
+        words = [*PROGRAM, *words, "--osc", f"127.0.0.1:{self.port}"]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(words, env=env, stdout=pipe, stderr=pipe, text=True)
         self.said = ""

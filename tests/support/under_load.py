@@ -25,13 +25,14 @@ import numpy as np
 
 from afx_live.chain import ChainSettings, EffectSettings
 from afx_live.effects import names
-from afx_live.matching import MatchModel
+from afx_live.matching.model import MatchModel
 from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.audio.shared_memory import Shared
 from afx_live.realtime.osc.addresses import addresses
 from afx_live.realtime.osc.packets import encode
 from afx_live.realtime.osc.server import OscServer
 from afx_live.realtime.session.session import Session
+from afx_live.realtime.session.state import SessionState
 
 RATE = 48000
 CHAIN = ChainSettings(tuple(EffectSettings(name) for name in names() if name != "gain"))
@@ -56,8 +57,8 @@ class Desk:
         self.shared = shared
         self.play, self.meters = shared.play, shared.read
 
-    def heard(self, seconds: float) -> np.ndarray:
-        return self.shared.heard(seconds, self.sample_rate)
+    def recent_input(self, seconds: float) -> np.ndarray:
+        return self.shared.recent_input(seconds, self.sample_rate)
 
 
 # --- the load -------------------------------------------------------------------------------------
@@ -86,7 +87,7 @@ def _predict(predictor: MatchModel, done: threading.Event) -> None:
 def load(shared: Shared) -> Iterator[OscServer]:
     """Compute, collect garbage, predict and be sent OSC, all the time; the OSC moves the settings in `shared`."""
     predictor, done = MatchModel(SHIPPED_MODEL), threading.Event()
-    session = Session(Desk(shared), predictor, CHAIN)  # pyright: ignore[reportArgumentType]
+    session = Session(Desk(shared), predictor, SessionState(CHAIN))  # pyright: ignore[reportArgumentType]
     jobs: Sequence[tuple[Callable[..., None], tuple]] = ((_spin, ()), (_collect, ()), (_predict, (predictor,)))
     threads = [threading.Thread(target=job, args=(*more, done)) for job, more in jobs]
     with ExitStack() as stack:
@@ -111,7 +112,7 @@ def _send(port: int) -> None:
     effects = {step.effect for step in CHAIN.effects}
     knobs = [a for a in addresses() if a.kind == "float" and a.path.split("/")[2] in effects]
     chosen = [knobs[i] for i in random.integers(len(knobs), size=1000)]
-    messages = [encode([(a.path, float(random.uniform(a.low, a.high)))], 1000) for a in chosen]
+    messages = [encode(a.path, float(random.uniform(a.low, a.high))) for a in chosen]
     sent, began = 0, time.monotonic()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
         while True:
@@ -156,7 +157,7 @@ def taking_turns(env: dict[str, str], block: int) -> Iterator[Turns]:
         ) as child:
             assert child.stdin
             assert child.stdout
-            print(config.text(), file=child.stdin, flush=True)
+            print(config.to_json(), file=child.stdin, flush=True)
             said = {"event": "none: the stream process ended"}
             while said["event"] != "running":
                 line = child.stdout.readline()

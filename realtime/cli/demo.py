@@ -1,0 +1,57 @@
+"""`afx-live demo`: make a bundled clip sound like a bundled reference; write sound and preset."""
+
+from pathlib import Path
+from time import perf_counter
+from typing import Literal
+
+from ... import presets
+from ...matching.clips import read_clip as read_clip
+from ...matching.match import match_clip as match_clip
+from ...matching.reference import read_reference as read_reference
+from ...matching.words import sentences
+from ..audio.render import render as render_file
+from .errors import ExitCode
+from .files import settings_data
+from .printer import Printer
+from .sources import announce_compiling, load_model
+
+
+def demo(
+    clip: Literal["guitar", "voice", "drums"] = "guitar",
+    folder: Path = Path("afx-demo"),
+    model: Path | None = None,
+    printer: Printer | None = None,
+) -> int:
+    """Render a bundled clip into a folder; returns 0. Raises ModelError, or OSError where nothing can be written."""
+    printer = printer or Printer()
+    announce_compiling(printer)
+    matcher = load_model(model)
+    folder.mkdir(parents=True, exist_ok=True)
+    source = presets.clip(clip)
+    reference = read_reference(presets.clip("guitar_reference" if clip == "guitar" else "voice_reference"), matcher)
+    heard = read_clip(source)
+    found = match_clip(heard, matcher, [reference])
+    begin = perf_counter()
+    out = folder / "out.wav"
+    settings, lufs = render_file(heard, found, out, lambda frames: None, force=True)
+    took = perf_counter() - begin
+    made = presets.provenance([reference], matcher.name)
+    presets.save(presets.Preset("demo", settings, 1.0, found.target_lufs, made), folder / "preset.json", force=True)
+    files = [str(folder / name) for name in ("out.wav", "preset.json")]
+    lines = [
+        f"Reference  {reference.path.name}  {reference.seconds:.1f} s  {reference.lufs:.1f} LUFS",
+        f"Input      {source.name}  {heard.seconds:.1f} s  {heard.lufs:.1f} LUFS",
+        *(f"{'Chain' if i == 0 else '':<11}{line}" for i, line in enumerate(sentences(settings))),
+        f"Loudness   {heard.lufs:.1f} → {lufs:.1f} LUFS   rendered at {heard.seconds / took:.0f} × real time",
+        f"Wrote      {'  '.join(files)}",
+        "Next       afx-live devices      then      afx-live --reference YOUR.wav",
+    ]
+    data = {
+        "files": files,
+        "lufs_before": heard.lufs,
+        "lufs_after": lufs,
+        "reference_lufs": reference.lufs,
+        "settings": settings_data(settings),
+    }
+    printer.result(data, "\n".join(lines))
+    return ExitCode.DONE

@@ -1,0 +1,289 @@
+"""The command line's grammar and help. A value's name here is the name of a parameter of the command's function."""
+
+import argparse
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .errors import ExitCode
+
+EPILOG = """\
+exit codes: 0 done · 1 a bug · 2 usage · 3 audio device · 4 audio file · 5 preset or model · 6 port
+more: afx-live COMMAND --help, with COMMAND one of run, watch, render, demo, devices, doctor, preset, osc"""
+
+EXAMPLES = """\
+  afx-live --reference ref.wav                          live: the input sounds like ref.wav
+  afx-live render in.wav --reference ref.wav -o out.wav the same for a file
+  afx-live demo                                         no sound card needed"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(ExitCode.USAGE, f"{self.prog}: {message}\nTry: {self.prog} --help\n")
+
+
+class _Version(argparse.Action):
+    """Look the version up when it is asked for: reading a package's metadata takes longer than all the rest here."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            parser.exit(message=f"afx-live {version('afx-live')}\n")
+        except PackageNotFoundError:
+            parser.exit(message="afx-live (not installed)\n")
+
+
+# --- values ---------------------------------------------------------------------------------------
+
+
+def _amount(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not in 0..1")
+    return value
+
+
+def _above(low: float) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low < value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number above {low:g}")
+        return value
+
+    return number
+
+
+def _frames(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of frames")
+    return int(text)
+
+
+def _latency(text: str) -> float | str:
+    return text if text in ("low", "high") else _above(0.0)(text)
+
+
+def _device(text: str) -> int | str:
+    return int(text) if text.isdigit() else text
+
+
+def _channels(text: str) -> list[int]:
+    try:
+        found = [int(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if len(found) not in (1, 2) or min(found, default=0) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not one or two channel numbers, counted from 1: 2 or 1,2")
+    return found
+
+
+def _host_port(text: str) -> tuple[str, int] | None:
+    if text == "off":
+        return None
+    host, _, port = text.rpartition(":")
+    if not port.isdigit() or not 0 < int(port) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT or off")
+    return host or "127.0.0.1", int(port)
+
+
+def _host_port_only(text: str) -> tuple[str, int]:
+    found = _host_port(text)
+    if found is None or ":" not in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, like 127.0.0.1:9000")
+    return found
+
+
+# --- groups that several commands have ------------------------------------------------------------
+
+
+def _add_sound(command: argparse.ArgumentParser) -> None:
+    g = command.add_argument_group("sound")
+    g.add_argument(
+        "-r",
+        "--reference",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="recording to sound like; give several to blend them",
+    )
+    g.add_argument("--preset", metavar="NAME", help="play this preset (name or file) instead of matching")
+    g.add_argument("--amount", type=_amount, metavar="0..1", help="how much of the effects to use (default: 1)")
+    _add_model(g)
+
+
+def _add_model(command: Any) -> None:
+    command.add_argument("--model", type=Path, metavar="FOLDER", help="model folder (default: the shipped one)")
+
+
+def _add_saving(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--save-preset", type=Path, metavar="FILE", help="save the settings at the end as a preset")
+    command.add_argument("--force", action="store_true", help="replace files that exist")
+
+
+def _add_devices(command: argparse.ArgumentParser) -> Any:
+    """Add the flags of `StreamOptions` in a group of their own, which is returned."""
+    g = command.add_argument_group("devices")
+    g.add_argument("-i", "--input-device", type=_device, metavar="DEV", help="number or part of the name")
+    g.add_argument("-o", "--output-device", type=_device, metavar="DEV", help="number or part of the name")
+    g.add_argument(
+        "-c", "--input-channels", type=_channels, metavar="N[,M]", help="which inputs (one goes to both ears)"
+    )
+    g.add_argument("--output-channels", type=_channels, metavar="N[,M]", help="which outputs")
+    g.add_argument(
+        "--samplerate", dest="sample_rate", type=_above(0.0), metavar="HZ", help="sample rate (default: the device's)"
+    )
+    g.add_argument(
+        "--blocksize",
+        dest="block_size",
+        type=_frames,
+        default=128,
+        metavar="FRAMES",
+        help="frames per block: less is a shorter delay, more is safer (default: 128; 0 leaves it to the system)",
+    )
+    g.add_argument(
+        "--latency",
+        type=_latency,
+        default="low",
+        metavar="S",
+        help="device latency: low, high, or seconds (default: low)",
+    )
+    return g
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+def _run(run: argparse.ArgumentParser) -> None:
+    _add_sound(run)
+    run.add_argument("--freeze", action="store_true", help="match once, on the first seconds, then keep the settings")
+    run.add_argument("--resume", action="store_true", help="continue with what was played last, however that ended")
+    _add_devices(run).add_argument("-l", "--list-devices", action="store_true", help="list devices and exit")
+    g = run.add_argument_group("control")
+    g.add_argument(
+        "--osc",
+        type=_host_port,
+        default=("127.0.0.1", 9123),
+        metavar="HOST:PORT",
+        help="where to receive OSC, or off (default: 127.0.0.1:9123)",
+    )
+    g.add_argument(
+        "--osc-allow", action="append", default=[], metavar="IP", help="another machine that may send OSC; repeatable"
+    )
+    g.add_argument(
+        "--osc-feedback",
+        action="append",
+        default=[],
+        type=_host_port_only,
+        metavar="HOST:PORT",
+        help="send changes and meters here, without being asked; repeatable",
+    )
+    g.add_argument(
+        "--osc-range",
+        type=_above(0.0),
+        default=1.0,
+        metavar="N",
+        help="divide integers sent to 0..1 addresses by this: 127 for MIDI-like controllers (default: 1)",
+    )
+    g.add_argument(
+        "--clips",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FOLDER",
+        help="folder from which OSC may load references, besides those of the references given here; repeatable",
+    )
+    g.add_argument("--no-screen", action="store_true", help="plain lines instead of the status view")
+    _add_saving(run)
+
+
+def _render(render: argparse.ArgumentParser) -> None:
+    _add_sound(render)
+    render.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="audio file")
+    render.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT", help="file, or folder for several inputs"
+    )
+    _add_saving(render)
+
+
+def _demo(demo: argparse.ArgumentParser) -> None:
+    demo.add_argument(
+        "--clip", choices=("guitar", "voice", "drums"), default="guitar", help="which clip to play (default: guitar)"
+    )
+    demo.add_argument("--folder", type=Path, default=Path("afx-demo"), help="where to write (default: %(default)s)")
+    _add_model(demo)
+
+
+def _doctor(doctor: argparse.ArgumentParser) -> None:
+    doctor.add_argument("--loopback", action="store_true", help="measure the round trip through a cable instead")
+    doctor.add_argument(
+        "--seconds",
+        type=_above(0.0),
+        default=10.0,
+        metavar="S",
+        help="length of the drop-out test for each of five block sizes (default: 10)",
+    )
+    _add_devices(doctor)  # --blocksize is for --loopback alone
+
+
+def _preset(preset: argparse.ArgumentParser) -> None:
+    preset.add_argument("action", choices=("list", "show", "check"))
+    preset.add_argument("names", nargs="*", metavar="NAME", help="name of a preset, or file")
+
+
+def _osc(osc: argparse.ArgumentParser) -> None:
+    osc.add_argument(
+        "--list", dest="markdown", action="store_false", default=argparse.SUPPRESS, help="print the table (the default)"
+    )
+    osc.add_argument("--markdown", action="store_true", help="print it as Markdown")
+    g = osc.add_argument_group("files for other programs (to standard output without a name)")
+    for flag, what in (
+        ("--reaper", "REAPER's patterns, a .ReaperOSC file"),
+        ("--reaper-effect", "an effect for REAPER with a slider for everything, a .jsfx file"),
+        ("--open-stage-control", "an Open Stage Control session, a .json file"),
+    ):
+        g.add_argument(flag, nargs="?", const=Path("-"), type=Path, metavar="FILE", help=what)
+    g.add_argument("--force", action="store_true", help="replace files that exist")
+
+
+COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "run": ("play live (the default command)", _run),
+    "render": ("process files: play them through the engine into files", _render),
+    "demo": ("make a bundled clip sound like a bundled reference; no sound card needed", _demo),
+    "watch": ("show a running afx-live in a second terminal", lambda watch: None),
+    "devices": ("list audio devices", lambda devices: None),
+    "doctor": ("find what limits latency here, and the smallest block size without drop-outs", _doctor),
+    "preset": ("list, show or check presets", _preset),
+    "osc": ("list the OSC addresses, or write control layouts for other programs", _osc),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the whole command line."""
+    common = _Parser(add_help=False, allow_abbrev=False)
+    common.add_argument("-q", "--quiet", action="store_true", help="only results and errors")
+    common.add_argument("-v", "--verbose", action="store_true", help="more messages; tracebacks for bugs")
+    common.add_argument("--json", action="store_true", help="results as JSON on standard output")
+    root = _Parser(
+        prog="afx-live",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="afx-live [--reference FILE …] [options]\n       afx-live COMMAND …",
+        description="Make a live signal sound like a reference recording.\n\n" + EXAMPLES,
+        epilog=EPILOG,
+    )
+    root.add_argument(
+        "--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="show the version and exit"
+    )
+    commands = root.add_subparsers(prog="afx-live", dest="command", metavar="COMMAND", parser_class=_Parser)
+    for name, (help, describe) in COMMANDS.items():
+        describe(commands.add_parser(name, help=help, description=help, parents=[common], allow_abbrev=False))
+    return root

@@ -1,0 +1,41 @@
+"""`afx-live watch`: see a running afx-live from a second terminal."""
+
+import math
+import sys
+from typing import Any
+
+from ..view.layout import draw
+from ..view.status_reader import Ended, MeterBallistics, StatusReader, running
+from ..view.terminal import show, supports_view
+from .errors import ExitCode, UsageError
+from .printer import Printer
+
+KEYS = (("Ctrl-C", "leaves; the sound goes on"),)
+
+
+def watch(printer: Printer | None = None) -> int:
+    """Show the status view until Ctrl-C; once, as text or JSON, where there is no terminal. Raises UsageError."""
+    printer = printer or Printer()
+    found = running()
+    if not found:
+        raise UsageError("no afx-live runs here for this user; start one: afx-live --reference ref.wav")
+    try:
+        if printer.as_json or printer.quiet or not supports_view(sys.stdout):
+            source = StatusReader(found[0])
+            state, row = source.state(), source.meters()
+            data = {"state": state, "meters": {name: _finite(value) for name, value in row.items()}}
+            printer.result(data, draw(state, MeterBallistics().follow(row), 80, 24).plain)
+            return ExitCode.DONE
+        show(found[0], sys.stdout, keys=KEYS)
+    except Ended:
+        print("afx-live has ended.", file=sys.stderr)
+    except KeyboardInterrupt:
+        pass
+    return ExitCode.DONE
+
+
+def _finite(value: Any) -> Any:
+    """Replace what JSON cannot hold by None."""
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    return value if math.isfinite(value) else None

@@ -1,0 +1,83 @@
+"""`afx-live demo`, `preset` and `osc`, and what a first start says."""
+
+import json
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+import soundfile
+
+from afx_live import presets
+from afx_live.realtime.cli import sources
+from afx_live.realtime.osc.addresses import addresses
+from support.sounds import VOICE
+
+
+@pytest.mark.parametrize("clip", ["voice", "guitar", "drums"])
+def test_demo_writes_sound_preset_and_picture_and_says_what_it_chose(afx, place, clip):
+    code, out, err = afx("demo", "--clip", clip, "--folder", "d")
+    assert (code, err) == (0, "")
+    assert re.search(r"^Reference  \w+_reference\.flac  [\d.]+ s  -16\.0 LUFS$", out, re.M)
+    assert re.search(rf"^Input      {clip}\.flac  [\d.]+ s  -26\.0 LUFS$", out, re.M)
+    assert re.search(r"^Chain      \w+", out, re.M)
+    assert re.search(r"^ {11}level      [+-][\d.]+ dB in, [+-][\d.]+ dB out$", out, re.M)
+    assert re.search(r"^Loudness   -26\.0 → -1[56]\.\d LUFS", out, re.M)
+    assert "Wrote      d/out.wav  d/preset.json  d/picture.svg" in out
+    assert sorted(p.name for p in (place / "d").iterdir()) == ["out.wav", "picture.svg", "preset.json"]
+    assert soundfile.info("d/out.wav").frames == soundfile.info(presets.clip(clip)).frames
+    assert presets.load(place / "d/preset.json").source["references"]
+    root = ET.parse("d/picture.svg").getroot()
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert len(root.findall("{*}polyline")) == 4
+    for line in root.findall("{*}polyline"):
+        assert "nan" not in line.attrib["points"]
+
+
+def test_demo_again_and_in_json(afx, place):
+    for _ in range(2):
+        code, out, _ = afx("demo", "--json")
+        assert code == 0
+    told = json.loads(out)
+    assert told["files"] == ["afx-demo/out.wav", "afx-demo/preset.json", "afx-demo/picture.svg"]
+    assert told["lufs_after"] == pytest.approx(told["reference_lufs"], abs=0.5)
+    assert len(told["settings"]["chain"]) == 4
+
+
+def test_presets_are_listed_shown_and_checked(afx, place):
+    code, out, _ = afx("preset", "list")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(presets.names())
+    assert json.loads(afx("preset", "list", "--json")[1]) == list(presets.names())
+    assert presets.from_json(afx("preset", "show", "warm")[1]) == presets.load("warm")
+    assert json.loads(afx("preset", "show", "warm", "hall", "--json")[1])[1]["name"] == "hall"
+    assert afx("preset", "check", "warm", "hall")[:2] == (0, "warm: fits\nhall: fits\n")
+    assert json.loads(afx("preset", "check", "warm", "--json")[1]) == {"warm": "fits"}
+    (place / "bad.json").write_text("[]")
+    code, out, err = afx("preset", "check", "warm", "bad.json")
+    assert (code, out) == (5, "")
+    assert "bad.json" in err
+
+
+def test_osc_lists_every_address(afx):
+    code, out, err = afx("osc", "--list")
+    assert (code, err) == (0, "")
+    listed = {line.split()[0] for line in out.splitlines() if line.startswith("/afx")}
+    assert listed == {a.path for a in addresses() if a.param is None}
+    assert afx("osc")[1] == out
+    assert {row["path"] for row in json.loads(afx("osc", "--json")[1])} == {a.path for a in addresses()}
+    assert "| `/afx/amount` |" in afx("osc", "--markdown")[1]
+
+
+def test_a_first_start_says_that_it_compiles(afx, fake, monkeypatch):
+    monkeypatch.setattr(sources, "first_start", lambda files: True)
+    for words in (
+        ["render", VOICE, "--preset", "warm", "-o", "out.wav", "--force"],
+        ["demo"],
+        ["--preset", "warm", "--osc", "no.such.host.invalid:1"],
+    ):
+        _, out, err = afx(*words)
+        assert err.count("compiling the effects, which takes about 25 s") == 1
+        assert "compiling" not in out
+        assert "compiling" not in afx(*words, "-q")[2]
+    for words in (["osc"], ["preset", "list"], ["render", VOICE, "-o", "out.wav"]):  # nothing is played
+        assert "compiling" not in afx(*words)[2]
