@@ -15,7 +15,7 @@ define environment
 	$(1)/bin/pip install --quiet pip==$(PIP_VERSION)
 endef
 
-.PHONY: demo test quick latest lock lint types wheel bench clean system
+.PHONY: demo test quick latest lock lint types docs wheel bench clean system
 
 demo: .venv/ready  ## render a bundled clip towards a bundled reference; no sound card, no torch
 	.venv/bin/afx-live demo
@@ -70,6 +70,10 @@ lint: .venv-test/ready types
 	.venv-test/bin/ruff check
 	.venv-test/bin/ruff format --check
 	.venv-test/bin/pyright --pythonpath .venv-test/bin/python
+
+docs: .venv-test/ready types  ## bring the tables and pictures of README.md and docs/ up to date
+	PYTHONPATH=build/types .venv-test/bin/python docs/tables.py
+	PYTHONPATH=build/types .venv-test/bin/python docs/terminal_picture.py
 
 types:  ## rooms as pyright finds them: links, so that nothing needs to be installed
 	mkdir -p build/types/afx_live

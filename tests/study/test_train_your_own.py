@@ -12,7 +12,7 @@ import soundfile
 
 from afx_live.export.cli import parser as export_parser
 from afx_live.presets import clip
-from afx_live.realtime.cli.main import parser as live_parser
+from afx_live.realtime.cli.parser import parser as live_parser
 from afx_live.study.cli import parser as study_parser
 from afx_live.training.cli import main as train
 

@@ -1,0 +1,43 @@
+"""The tables that README.md and the pages beside this file share with the program and the study.
+
+python docs/tables.py     # writes them anew, as `make docs` does; tests/house/test_docs.py says if that is due
+"""
+
+from pathlib import Path
+
+from afx_live.realtime.osc.addresses import table_markdown
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def transfer_table() -> str:
+    """Give the study's table of methods at one budget, without its counts and its last column."""
+    report = (ROOT / "docs" / "study_report.md").read_text(encoding="utf-8")
+    table = report.split("### The methods at one training budget")[1].split("\n\n#")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")]
+    head, *rows = [[*row[:2], *row[3:9]] for row in rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+
+
+TABLES = {"osc": ("docs/osc.md", table_markdown), "transfer": ("docs/study.md", transfer_table)}
+"""Each table's page, and what makes it."""
+
+
+def page_with(name: str) -> tuple[Path, str]:
+    """Give the page of a table, and its text with the table as it should be."""
+    place, make = TABLES[name]
+    path = ROOT / place
+    begin, end = f"<!-- {name} table -->\n", f"\n<!-- {name} table ends -->"
+    head, rest = path.read_text(encoding="utf-8").split(begin)
+    return path, f"{head}{begin}{make().strip()}{end}{rest.split(end)[1]}"
+
+
+def main() -> None:
+    """Write every table."""
+    for name in TABLES:
+        path, text = page_with(name)
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
