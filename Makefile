@@ -2,7 +2,8 @@
 # Both hold the exact versions of constraints.txt, so a release elsewhere never breaks these commands.
 PYTHON ?= python3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-APT := jackd2 libportaudio2 liblo-tools gcc libc6-dev strace sox
+APT := jackd2 libportaudio2 liblo-tools gcc libc6-dev strace sox chromium pipewire pipewire-bin pipewire-jack wireplumber dbus \
+  lilv-utils lv2-dev sordi jalv ecasound ffmpeg lsp-plugins-lv2 valgrind
 LIVE := $(shell find chain dsp effects files matching presets realtime -type f -not -name '*.pyc')
 WHEEL = dist/afx_live-*.whl
 PINNED := --constraint constraints.txt --build-constraint constraints.txt
@@ -22,7 +23,7 @@ demo: .venv/ready  ## render a bundled clip towards a bundled reference; no soun
 
 .venv/ready: pyproject.toml constraints.txt $(LIVE)
 	$(call environment,.venv)
-	.venv/bin/pip install --quiet $(PINNED) .
+	.venv/bin/pip install --quiet $(PINNED) '.[web]'
 	touch $@
 
 test: system wheel .venv-test/ready  ## install the wheel with the training side (5 GB) and test it
@@ -35,12 +36,12 @@ quick: system wheel .venv-test/ready  ## the tests that take no more than a few 
 
 .venv-test/ready: pyproject.toml constraints.txt | wheel
 	$(call environment,.venv-test)
-	.venv-test/bin/pip install --quiet $(PINNED) "$$(echo $(WHEEL))[train,dev]"
+	.venv-test/bin/pip install --quiet $(PINNED) "$$(echo $(WHEEL))[train,dev,web]"
 	touch $@
 
 latest: system wheel  ## the quick tests with the newest versions that pyproject.toml allows
 	$(call environment,.venv-latest)
-	.venv-latest/bin/pip install --quiet "$$(echo $(WHEEL))[train,dev]"
+	.venv-latest/bin/pip install --quiet "$$(echo $(WHEEL))[train,dev,web]"
 	.venv-latest/bin/pip freeze --exclude afx_live | grep -vxFf constraints.txt || echo "the newest are those of constraints.txt"
 	.venv-latest/bin/python -m pytest -m "not slow" --numprocesses 2
 
@@ -50,8 +51,8 @@ lock:  ## write constraints.txt anew: the newest versions that pyproject.toml al
 	printf 'pip\nsetuptools\n' | build/lock/bin/uv pip compile --quiet --universal --python-version 3.10 --no-annotate \
 	  --custom-compile-command 'make lock' --all-extras --upgrade pyproject.toml - -o constraints.txt
 
-system:  ## a JACK server without a sound card, PortAudio, a foreign OSC client, and what watches the audio thread
-	@which jackd oscsend cc strace sox >/dev/null && ldconfig -p | grep -q libportaudio || \
+system:  ## JACK, PipeWire and a browser without a sound card or a screen, a foreign OSC client, what watches threads
+	@which jackd oscsend cc strace sox chromium pw-jack wireplumber dbus-run-session lv2apply jalv ecasound ffmpeg valgrind sordi >/dev/null && ldconfig -p | grep -q libportaudio || \
 	  { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq $(APT) >/dev/null; }
 
 bench: .venv-bench/ready  ## measure against peers, which are installed only here (pedalboard is GPL): 15 minutes

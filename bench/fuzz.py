@@ -273,7 +273,11 @@ def model_target() -> Target:
             return short(error)
         bands, effects = len(made.bands_hz), len(made.chain.order)
         unit, curve = rng.random(len(made.chain.params)), rng.normal(0.0, 10.0, bands)
-        settings = made.settings(model.Prediction(unit, rng.random(effects), curve, 0.5))
+        settings = made.settings(
+            model.Prediction(
+                unit, rng.random(effects), rng.normal(0.0, 5.0, effects), curve, 0.5, np.full(effects, True)
+            )
+        )
         assert all(math.isfinite(v) for step in settings.effects for v in step.values.values())
 
     return target

@@ -1,4 +1,4 @@
-"""`afx-export`: from a checkpoint to a model folder, proved before it is written."""
+"""`afx-export`: from a checkpoint to a model folder, proved before it is written; from a preset to a plug-in."""
 
 import argparse
 import sys
@@ -11,7 +11,8 @@ def parser() -> argparse.ArgumentParser:
         prog="afx-export",
         allow_abbrev=False,
         description="Write a trained model as ONNX with its chain's spec and proof clips, or prove one again.",
-        epilog="Exit codes: 0 done, 1 the proof failed, 2 usage, 5 the checkpoint or folder is not what it must be.",
+        epilog="afx-export plugin --help: a preset as an LV2 or CLAP plug-in. "
+        "Exit codes: 0 done, 1 the proof failed, 2 usage, 5 the checkpoint or folder is not what it must be.",
     )
     p.add_argument("--checkpoint", type=Path, metavar="FILE", help="what afx-train wrote (runs/…/best.ckpt)")
     p.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="model folder to write")
@@ -24,9 +25,18 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run `afx-export --checkpoint C -o FOLDER` or `afx-export --check FOLDER`."""
+    """Run `afx-export --checkpoint C -o FOLDER`, `afx-export --check FOLDER` or `afx-export plugin …`."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["plugin"]:
+        from .plugin.cli import main as plugin
+
+        code, said = plugin(words[1:])
+        if code:
+            _stop(code, said)
+        print(said)
+        return
     p = parser()
-    a = p.parse_args(arguments)
+    a = p.parse_args(words)
     if a.check and not a.checkpoint:
         from .model.proof import ProofError, check
 
@@ -50,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
         _stop(5, error)
 
 
-def _stop(code: int, error: Exception) -> None:
+def _stop(code: int, error: Exception | str) -> None:
     print(f"afx-export: {error}", file=sys.stderr)
     sys.exit(code)
 

@@ -13,6 +13,10 @@ Arrays in, arrays out; no audio device and no torch.
 match          arrays, files or features to a `Match`
 model          a model folder at work: features of a sound, predicted settings
 format         what is in a model folder; the only place that knows
+choices        boldness, effects in question, locks: what the user says before matching
+decision       how much of each effect to use
+tone           the references' tonal balance, for the greatest boldness
+explain        of each effect how sure, how much, what it does, what would bring it
 onnx_sandbox   graphs from elsewhere, tried in a process of their own
 clips          audio files: read with care, excerpts of what is active in them
 reference      a reference file, and everything that is asked of it
@@ -21,10 +25,13 @@ equaliser_fit  the equaliser's curve, and settings for a wanted curve
 words          what was chosen, in words
 """
 
+from .choices import Choices
 from .clips import Clip, ClipError, open_clip, read_clip
+from .decision import Decision
 from .equaliser_fit import fit_curve, settings_curve_db
+from .explain import EffectReport, Explanation, explain, heard_enough
 from .level import loudness, solve_level
-from .match import Match, given_settings, match, match_clip, match_features, result_in_range
+from .match import Match, chosen_settings, given_settings, match, match_clip, match_features, result_in_range
 from .model import Features, MatchModel, Prediction, feature_distance
 from .onnx_sandbox import ModelError
 from .reference import ReferenceClip, mean_lufs, read_reference
@@ -32,17 +39,24 @@ from .words import OUT_OF_RANGE, sentences
 
 __all__ = [
     "OUT_OF_RANGE",
+    "Choices",
     "Clip",
     "ClipError",
+    "Decision",
+    "EffectReport",
+    "Explanation",
     "Features",
     "Match",
     "MatchModel",
     "ModelError",
     "Prediction",
     "ReferenceClip",
+    "chosen_settings",
+    "explain",
     "feature_distance",
     "fit_curve",
     "given_settings",
+    "heard_enough",
     "loudness",
     "match",
     "match_clip",

@@ -2,7 +2,7 @@
 
     encoder.onnx     waveform → statistics, embedding
     controller.onnx  both of the input and of the reference → what to set
-    model.json       format version, chain with ranges, sample rate, loudness of training, thresholds, checksums
+    model.json       format version, chain with ranges, sample rate, loudness of training, decision, checksums
     proof.npz        clips, and the numbers that both graphs must give for them (see export/model/proof.py)
 
 docs/model_hosts.md describes it for other programs.
@@ -23,15 +23,23 @@ from ..presets import schema
 from ..presets.atomic_write import atomic_write
 from ..presets.bounded_read import bounded_read
 from ..presets.schema import SchemaError
+from .decision import Decision
 from .onnx_sandbox import MAX_GRAPH_BYTES, GraphFormat, ModelError
 
-FORMAT, VERSION = "afx-live-model", 1
+FORMAT, VERSION = "afx-live-model", 2
+OLDER = 1
+"""The version before, which is read too: thresholds decide, and nothing is said of what is allowed."""
 DESCRIPTION, PROOF = "model.json", "proof.npz"
 ENCODER = GraphFormat("encoder.onnx", ("waveform",), ("statistics", "embedding"))
 CONTROLLER = GraphFormat(
     "controller.onnx",
-    ("input_statistics", "input_embedding", "reference_statistics", "reference_embedding"),
-    ("unit", "probability", "curve_db", "kin"),  # kin: the probability that both are of one source
+    ("input_statistics", "input_embedding", "reference_statistics", "reference_embedding", "allowed", "heard"),
+    ("unit", "probability", "amount", "curve_db", "kin"),  # kin: the probability that both are of one source
+)
+"""allowed (effects,): 1 for effects that may be used; heard (2,): windows that input and reference were pooled from;
+amount (effects,): how much of each to use, in log-odds, see `decision.Decision`."""
+OLDER_CONTROLLER = GraphFormat(
+    "controller.onnx", CONTROLLER.inputs[:4], tuple(name for name in CONTROLLER.outputs if name != "amount")
 )
 GRAPHS = (ENCODER, CONTROLLER)
 PROOF_CLIPS = "clips"
@@ -47,7 +55,6 @@ _REQUIRED = (
     "lufs",
     "chain",
     "fixed",
-    "threshold",
     "bands_hz",
     "band_weights",
     "sha256",
@@ -58,9 +65,12 @@ _REQUIRED = (
 class Description:
     """`model.json`, checked: what the program needs of it, and all of it as `data`.
 
-    thresholds and strengths: (other source, same source) for each effect; `max_distance`: the feature
-    distances within which a result counts as like its reference, in the same order.
+    decision: how amounts are made; thresholds: (other source, same source) for each effect, in a model of the
+    older version only; `max_distance`: the feature distances within which a result counts as like its
+    reference, in the same order.
     """
+
+    version: int
 
     name: str
     sample_rate: int
@@ -68,8 +78,8 @@ class Description:
     lufs: float
     chain: ChainParameters
     fixed: frozenset[tuple[str, str]]
+    decision: Decision
     thresholds: Mapping[str, tuple[float, float]]
-    strengths: Mapping[str, tuple[float, float]]
     bands_hz: tuple[float, ...]
     band_weights: tuple[float, ...]
     max_distance: tuple[float, float]
@@ -83,7 +93,13 @@ class Description:
     @property
     def output_sizes(self) -> list[int]:
         """Sizes of the controller's outputs."""
-        return [len(self.chain.params), len(self.chain.order), len(self.bands_hz), 1]
+        effects = [len(self.chain.order)] * (1 if self.version == OLDER else 2)
+        return [len(self.chain.params), *effects, len(self.bands_hz), 1]
+
+    @property
+    def graphs(self) -> tuple[GraphFormat, GraphFormat]:
+        """What goes into the graphs of this version, and comes out."""
+        return ENCODER, OLDER_CONTROLLER if self.version == OLDER else CONTROLLER
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -115,10 +131,11 @@ def _parse(path: Path) -> dict[str, Any]:
 
 def _checksums(data: Mapping[str, Any]) -> dict[str, str]:
     """Check that a description is one, and give the files it was written for with their SHA-256."""
-    if data.get("format") != FORMAT or data.get("version") != VERSION:
-        found = f"{schema.shown(data.get('format'))} version {schema.shown(data.get('version'))}"
-        raise SchemaError(f'format: {found}; this program reads "{FORMAT}" version {VERSION}')
-    if missing := {*_REQUIRED} - {*data}:
+    version = data.get("version")
+    if data.get("format") != FORMAT or type(version) is not int or version not in (OLDER, VERSION):
+        found = f"{schema.shown(data.get('format'))} version {schema.shown(version)}"
+        raise SchemaError(f'format: {found}; this program reads "{FORMAT}" versions {OLDER} and {VERSION}')
+    if missing := {*_REQUIRED, "threshold" if version == OLDER else "decision"} - {*data}:
         raise SchemaError(f"nothing is said of {', '.join(sorted(missing))}")
     checksums = schema.as_object(data["sha256"], "sha256")
     if missing := {graph.file for graph in GRAPHS} - {*checksums}:
@@ -150,15 +167,17 @@ def _described(data: dict[str, Any]) -> Description:
     bands = schema.numbers(data["bands_hz"], "bands_hz", 1.0, 200e3)
     if len(bands) < 8:
         raise SchemaError(f"bands_hz: {len(bands)} bands; at least 8 are needed")
+    older = data["version"] == OLDER
     return Description(
+        data["version"],
         name,
         rate,
         schema.number(data["window_s"], "window_s", 1.0, 60.0),
         schema.number(data["lufs"], "lufs", -70.0, 0.0),
         chain,
         _fixed(data["fixed"]),
-        _by_effect(data["threshold"], "threshold", chain, -10.0, 10.0),
-        _by_effect(data.get("strength", {e: [1.0, 1.0] for e in chain.order}), "strength", chain, 0.0, 1.0),
+        _decision(_of_thresholds(chain) if older else data["decision"], chain),
+        _by_effect(data["threshold"], "threshold", chain, -10.0, 10.0) if older else {},
         tuple(bands),
         tuple(schema.numbers(data["band_weights"], "band_weights", 0.0, 1e3, len(bands))),
         _pair(data.get("reach", [MAX_DISTANCE, MAX_DISTANCE]), "reach", 0.0, MAX_DISTANCE),
@@ -205,6 +224,27 @@ def _fixed(value: Any) -> frozenset[tuple[str, str]]:
     return frozenset(pairs)
 
 
+def _of_thresholds(chain: ChainParameters) -> dict[str, Any]:
+    """Give the decision of a model that has thresholds: amounts are how far its probabilities are past them."""
+    return {**plain_decision(chain), "slope": dict.fromkeys(chain.order, 50.0)}  # past: whole, under: nothing
+
+
+def _decision(value: Any, chain: ChainParameters) -> Decision:
+    rows = schema.as_object(value, "decision")
+    if missing := {"offset", "slope", "boldness", "span", "least"} - {*rows}:
+        raise SchemaError(f"decision: nothing is said of {', '.join(sorted(missing))}")
+    offset = _by_effect(rows["offset"], "decision.offset", chain, -20.0, 20.0)
+    slopes = schema.as_object(rows["slope"], "decision.slope")
+    slope = [schema.number(slopes.get(e), f"decision.slope.{e}", 0.0, 100.0) for e in chain.order]
+    return Decision(
+        np.array([offset[e] for e in chain.order]),
+        np.array(slope),
+        schema.number(rows["boldness"], "decision.boldness", 0.0, 1.0),
+        schema.number(rows["span"], "decision.span", 0.0, 20.0),
+        schema.number(rows["least"], "decision.least", 0.0, 1.0),
+    )
+
+
 def _by_effect(
     value: Any, where: str, chain: ChainParameters, low: float, high: float
 ) -> dict[str, tuple[float, float]]:
@@ -218,6 +258,12 @@ def _pair(value: Any, where: str, low: float, high: float) -> tuple[float, float
 
 
 # --- writing --------------------------------------------------------------------------------------
+
+
+def plain_decision(chain: ChainParameters) -> dict[str, Any]:
+    """Give a decision, as `model.json` holds it, that takes the model's amounts as they are."""
+    offset, slope = {e: [0.0, 0.0] for e in chain.order}, dict.fromkeys(chain.order, 1.0)
+    return {"offset": offset, "slope": slope, "boldness": 0.5, "span": 3.0, "least": 0.08}
 
 
 def chain_data(chain: ChainParameters) -> list[dict[str, Any]]:
@@ -238,22 +284,24 @@ def write(folder: Path, data: Mapping[str, Any]) -> None:
 
 
 def write_calibration(
-    folder: Path,
-    thresholds: np.ndarray,
-    strengths: np.ndarray,
-    max_distance: tuple[float, float],
-    about: Mapping[str, Any],
-) -> dict[str, dict[str, list[float]]]:
-    """Put a calibration into a folder's description and give what was put there.
+    folder: Path, decision: Decision, max_distance: tuple[float, float], about: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Put a calibration into a folder's description and give the decision as it was put there.
 
-    thresholds and strengths are (effects, 2), in the order of the chain; columns, and `max_distance`, are for
-    another source and for the same. `about` says what it was calibrated on. Raises ModelError.
+    The two numbers of `max_distance` are for another source and for the same; `about` says what the model was
+    calibrated on. Raises ModelError, also for a model of the older version, which makes no amounts.
     """
-    data = dict(read(folder)[0].data)
-    effects = [step["effect"] for step in data["chain"]]
+    description = read(folder)[0]
+    if description.version == OLDER:
+        raise ModelError(f"{folder / DESCRIPTION}: version {OLDER} has thresholds; calibrate a newer model")
+    order = description.chain.order
     chosen = {
-        key: dict(zip(effects, np.round(rows, 3).tolist(), strict=True))
-        for key, rows in (("threshold", thresholds), ("strength", strengths))
+        "offset": dict(zip(order, np.round(decision.offset, 3).tolist(), strict=True)),
+        "slope": dict(zip(order, np.round(decision.slope, 3).tolist(), strict=True)),
+        "boldness": decision.boldness,
+        "span": decision.span,
+        "least": decision.least,
     }
-    write(folder, {**data, **chosen, "reach": [round(v, 3) for v in max_distance], "calibration": dict(about)})
+    reach = [round(v, 3) for v in max_distance]
+    write(folder, {**description.data, "decision": chosen, "reach": reach, "calibration": dict(about)})
     return chosen

@@ -4,7 +4,7 @@
 session does in parts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -14,10 +14,12 @@ import numpy as np
 
 from ..chain import Chain, ChainPlayer, ChainSettings, play_clip
 from ..presets import SHIPPED_MODEL, Preset, provenance
+from .choices import NO_CHOICES, Choices
 from .clips import MAX_CHANNELS, Clip, ClipError
 from .level import MAX_LUFS, TRAINED_LUFS, loudness, solve_level
 from .model import Features, MatchModel, Prediction
 from .reference import ReferenceClip, mean_lufs
+from .tone import with_tone_of
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,19 @@ def match(
     model: MatchModel | None = None,
     *,
     amount: float = 1.0,
+    boldness: float | None = None,
+    only: Collection[str] | None = None,
+    without: Collection[str] = (),
+    locked: Collection[str] = (),
+    playing: ChainSettings | None = None,
 ) -> Match:
     """Find settings with which `x` sounds like `reference`.
 
     x (frames,) or (frames, channels) is mono or stereo, reference has any number of channels, both at
     `sample_rate`; what is predicted for a list of references is averaged. Without a `model` the shipped one is
-    used. `amount` 0 … 1 scales the change. Nothing is played: `match(…).play(x)` does that. Raises ClipError for
-    a sound that is silent or shorter than 1 s, ValueError for a shape or amount that is not allowed.
+    used. `amount` 0 … 1 scales the change; what else may be asked is in `Choices`. Nothing is played:
+    `match(…).play(x)` does that. Raises ClipError for a sound that is silent or shorter than 1 s, ValueError for a
+    shape, amount or choice that is not allowed.
     """
     model = _shipped() if model is None else model
     several = [reference] if isinstance(reference, np.ndarray) else reference
@@ -82,7 +90,8 @@ def match(
         sound = _checked(each, name)
         features = model.analyse(sound, sample_rate, name)
         clips.append(ReferenceClip(Path(name), features, loudness(sound, sample_rate), len(sound) / sample_rate))
-    return match_features(model, model.analyse(x, sample_rate, "x"), x, sample_rate, clips, amount)
+    choices = Choices.of(model.chain.order, boldness, only, without, locked, playing)
+    return match_features(model, model.analyse(x, sample_rate, "x"), x, sample_rate, clips, amount, choices=choices)
 
 
 def _checked(sound: np.ndarray, name: str) -> np.ndarray:
@@ -108,28 +117,61 @@ def match_features(
     references: Sequence[ReferenceClip],
     amount: float = 1.0,
     input_lufs: float | None = None,
+    choices: Choices = NO_CHOICES,
 ) -> Match:
     """Predict settings for an input of these features, scale them by `amount`, and solve their level on x.
 
     x (frames,) or (frames, channels) is a part of the input, or all of it; `input_lufs` is the loudness of the
     whole input, if x is only a part.
     """
-    prediction = model.predict(features, [r.features for r in references])
+    prediction = model.predict(features, [r.features for r in references], choices.allowed(model.chain.order))
     x_lufs = loudness(x if x.ndim == 2 else x[:, None], sample_rate)
     input_lufs = x_lufs if input_lufs is None else input_lufs
     target = input_lufs + amount * (mean_lufs(references) - input_lufs)
-    settings = model.settings(prediction).scaled(amount)
-    solved = solve_level(settings, x, sample_rate, target + x_lufs - input_lufs, model.lufs)
+    settings = chosen_settings(model, prediction, choices, x, sample_rate, references).scaled(amount)
+    solved = solve_level(choices.kept(settings), x, sample_rate, target + x_lufs - input_lufs, model.lufs)
     near = amount < 1.0 or result_in_range(model, solved, x, sample_rate, references, prediction.same_source)
     chances = dict(zip(model.chain.order, map(float, prediction.probability), strict=True))
     source = provenance([r for r in references if r.sha256], model.name)
     return Match(solved, sample_rate, input_lufs, target, near, chances, prediction, source)
 
 
-def match_clip(clip: Clip, model: MatchModel, references: Sequence[ReferenceClip], amount: float = 1.0) -> Match:
+def chosen_settings(
+    model: MatchModel,
+    prediction: Prediction,
+    choices: Choices,
+    x: np.ndarray,
+    sample_rate: float,
+    references: Sequence[ReferenceClip],
+    enabled: Sequence[bool] | None = None,
+) -> ChainSettings:
+    """Turn a prediction into settings as bold as is asked for, levels unsolved; `enabled` as in `MatchModel.settings`.
+
+    Bolder than the default, the equaliser also takes over the references' tonal balance, which costs a few plays
+    of x (frames,) or (frames, channels).
+    """
+    settings = model.settings(prediction, enabled, choices.boldness)
+    tone = model.decision.tone(choices.boldness)
+    if tone > 0.0 and "equaliser" in model.chain.order and prediction.allowed[model.chain.order.index("equaliser")]:
+        wanted_db = np.mean([r.features.spectrum_db for r in references], 0)
+
+        def solved(trial: ChainSettings) -> ChainSettings:
+            return solve_level(choices.kept(trial), x, sample_rate, model.lufs, model.lufs)
+
+        settings = with_tone_of(wanted_db, model, settings, x, sample_rate, tone, solved)
+    return settings
+
+
+def match_clip(
+    clip: Clip,
+    model: MatchModel,
+    references: Sequence[ReferenceClip],
+    amount: float = 1.0,
+    choices: Choices = NO_CHOICES,
+) -> Match:
     """Match a file to references; rendering makes its level right over its whole length. Raises ClipError."""
     features = model.analyse(clip.excerpts, clip.sample_rate, str(clip.path))
-    return match_features(model, features, clip.excerpts, clip.sample_rate, references, amount, clip.lufs)
+    return match_features(model, features, clip.excerpts, clip.sample_rate, references, amount, clip.lufs, choices)
 
 
 def given_settings(

@@ -7,7 +7,7 @@ it plays.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +17,17 @@ from ..dsp.loudness import integrated_loudness
 from ..presets import MODELS, SHIPPED_MODEL
 from . import format as model_format
 from .clips import SILENT_LUFS, ClipError
+from .decision import beyond
 from .equaliser_fit import fit_curve
-from .format import CONTROLLER, ENCODER, GRAPHS
+from .format import CONTROLLER, ENCODER, OLDER
+from .long_term_spectrum import BANDS, long_term_spectrum
 from .onnx_sandbox import ModelError, check_graph, load_graph, run_graph, run_in_sandbox, trial_run
 
 RELATIVE_GATE_LU = 20.0
 """Windows this far below the loudest one are left out."""
 MIN_CLIP_S = 1.0
 """A shorter clip says too little about a style."""
+MAX_LOG_ODDS = 1000.0
 MAX_CURVE_DB = 100.0
 """Predicted curves are clipped here: a nonsensical one must not overflow."""
 DISTANCE_SHARE = 0.1
@@ -33,11 +36,15 @@ DISTANCE_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Features:
-    """What the encoder says of a clip: statistics (size,) and embedding (size,), means over `windows` of 5 s."""
+    """What is known of a clip: the encoder's statistics (size,) and embedding (size,), means over `windows` of 5 s.
+
+    spectrum_db (BANDS,) is its long-term spectrum.
+    """
 
     statistics: np.ndarray
     embedding: np.ndarray
     windows: float
+    spectrum_db: np.ndarray = field(default_factory=lambda: np.zeros(len(BANDS)))
 
     def __add__(self, other: "Features") -> "Features":
         """Pool two analyses of one source, weighted by their number of windows."""
@@ -46,21 +53,26 @@ class Features:
             (self.windows * self.statistics + other.windows * other.statistics) / n,
             (self.windows * self.embedding + other.windows * other.embedding) / n,
             n,
+            (self.windows * self.spectrum_db + other.windows * other.spectrum_db) / n,
         )
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Unit parameters (params,), the probability that each effect is on (effects,), the curve in dB (bands,).
+    """What the model says of an input and references.
 
-    The curve is the equaliser's, without its level. `same_source` is the probability that input and reference
-    are of one source.
+    unit (params,): parameters in (0, 1). probability (effects,): that the references have each effect. amount
+    (effects,): how much of it to use, in log-odds (see `Decision`). curve_db (bands,): the equaliser's, without its
+    level. same_source: the probability that input and reference are of one source. allowed (effects,) bool: what
+    may be used at all.
     """
 
     unit: np.ndarray
     probability: np.ndarray
+    amount: np.ndarray
     curve_db: np.ndarray
     same_source: float
+    allowed: np.ndarray
 
 
 class MatchModel:
@@ -76,15 +88,14 @@ class MatchModel:
         self.name, self.chain = about.name, about.chain
         self.sample_rate, self.lufs = about.sample_rate, about.lufs
         self.bands_hz, self.band_weights = np.array(about.bands_hz), np.array(about.band_weights)
-        self.thresholds = np.array([about.thresholds[effect] for effect in self.chain.order])
-        self.strengths = np.array([about.strengths[effect] for effect in self.chain.order])
+        self.decision = about.decision
         for name, data in graphs.items():
             check_graph(self.folder / name, data)
         if self.folder.resolve().parent != MODELS:
-            run_in_sandbox(self.folder, GRAPHS, [*graphs.values()], about.window)
-        sessions = [load_graph(self.folder, graph, graphs[graph.file], provider) for graph in GRAPHS]
+            run_in_sandbox(self.folder, about.graphs, [*graphs.values()], about.window)
+        sessions = [load_graph(self.folder, graph, graphs[graph.file], provider) for graph in about.graphs]
         self._encoder, self._controller = sessions
-        found = trial_run(self.folder, GRAPHS, sessions, about.window)
+        found = trial_run(self.folder, about.graphs, sessions, about.window)
         if found != about.output_sizes:
             path = self.folder / CONTROLLER.file
             raise ModelError(f"{path} answers {found} numbers, not {about.output_sizes}; export again")
@@ -118,6 +129,12 @@ class MatchModel:
             total = total + each
         return total
 
+    def spectrum_db(self, x: np.ndarray, sample_rate: float) -> np.ndarray:
+        """Give the long-term spectrum (BANDS,) of a clip (frames,) or (frames, channels) at training loudness."""
+        x = x if x.ndim == 1 else x.mean(1)
+        lufs = max(integrated_loudness(x, sample_rate), SILENT_LUFS)
+        return long_term_spectrum(x * 10 ** ((self.lufs - lufs) / 20), sample_rate)
+
     def _windows(self, x: np.ndarray) -> list[np.ndarray]:
         """Cut into adjacent windows; the last one reaches back, a short clip is repeated."""
         size = self.description.window
@@ -132,29 +149,63 @@ class MatchModel:
         if not (np.isfinite(statistics).all() and np.isfinite(embedding).all()):
             path = self.folder / ENCODER.file
             raise ModelError(f"{path} answers with NaN or Inf; export again, or use another model")
-        return Features(statistics[0], embedding[0], 1.0)
+        return Features(statistics[0], embedding[0], 1.0, long_term_spectrum(window, self.sample_rate))
 
     # --- prediction -----------------------------------------------------------------------------------
 
-    def predict(self, features: Features, references: Sequence[Features]) -> Prediction:
-        """Predict settings with which the input sounds like the references; several predictions are averaged."""
-        rows = []
-        for r in references:
-            inputs = [x[None] for x in (features.statistics, features.embedding, r.statistics, r.embedding)]
-            rows.append(run_graph(self.folder, CONTROLLER, self._controller, inputs))
+    def predict(
+        self, features: Features, references: Sequence[Features], allowed: Sequence[bool] | None = None
+    ) -> Prediction:
+        """Predict settings with which the input sounds like the references; several predictions are averaged.
+
+        allowed (effects,) says which effects may be used; all of them without.
+        """
+        mask = np.ones(len(self.chain.order), np.float32) if allowed is None else np.asarray(allowed, np.float32)
+        rows = [self._predicted(features, r, mask) for r in references]
         if not rows:
             raise ValueError("no reference to predict from")
-        unit, probability, curve, same = (np.array([row[i][0] for row in rows]).mean(0, np.float64) for i in range(4))
+        unit, probability, amount, curve, same = (
+            np.array([row[i][0] for row in rows]).mean(0, np.float64) for i in range(5)
+        )
         unit = np.clip(np.nan_to_num(unit, nan=0.5), 0.0, 1.0)
         curve = np.clip(np.nan_to_num(curve), -MAX_CURVE_DB, MAX_CURVE_DB)
-        return Prediction(unit, np.nan_to_num(probability), curve, float(np.nan_to_num(same[0])))
+        amount = np.clip(np.nan_to_num(amount, nan=-MAX_LOG_ODDS), -MAX_LOG_ODDS, MAX_LOG_ODDS)
+        same_source = float(np.nan_to_num(same[0]))
+        return Prediction(unit, np.nan_to_num(probability), amount, curve, same_source, mask > 0.5)
 
-    def settings(self, prediction: Prediction, enabled: Sequence[bool] | None = None) -> ChainSettings:
-        """Turn a prediction into settings: improbable effects are off, the others have the model's strength."""
-        enabled = self.probable(prediction) if enabled is None else enabled
-        strengths = _interpolated(self.strengths, prediction.same_source)
-        effects = zip(self.at_full_strength(prediction).effects, enabled, strengths, strict=True)
-        return ChainSettings(tuple(replace(e.scaled(strength), enabled=bool(on)) for e, on, strength in effects))
+    def _predicted(self, features: Features, r: Features, mask: np.ndarray) -> list[np.ndarray]:
+        inputs = [x[None] for x in (features.statistics, features.embedding, r.statistics, r.embedding)]
+        _, controller = self.description.graphs
+        if self.description.version != OLDER:
+            inputs += [mask[None], np.array([[features.windows, r.windows]], np.float32)]
+            return run_graph(self.folder, controller, self._controller, inputs)
+        unit, probability, curve, same = run_graph(self.folder, controller, self._controller, inputs)
+        thresholds = np.array([self.description.thresholds[e] for e in self.chain.order])
+        amount = beyond(probability[0], _interpolated(thresholds, float(same[0, 0])))
+        return [unit, probability, amount[None], curve, same]
+
+    def amounts(
+        self, prediction: Prediction, boldness: float | None = None, margin: Sequence[float] | float = 0.0
+    ) -> np.ndarray:
+        """Give how much of each effect to use, 0 to 1, at a boldness (the model's own without); margin in log-odds."""
+        amounts = self.decision.amounts(prediction.amount, prediction.same_source, boldness, margin)
+        return prediction.allowed * amounts
+
+    def used(
+        self, prediction: Prediction, margin: Sequence[float] | float = 0.0, boldness: float | None = None
+    ) -> list[bool]:
+        """Say which effects are used: those whose amount, `margin` added before, is not 0."""
+        return list(self.amounts(prediction, boldness, margin) > 0.0)
+
+    def settings(
+        self, prediction: Prediction, enabled: Sequence[bool] | None = None, boldness: float | None = None
+    ) -> ChainSettings:
+        """Turn a prediction into settings, each effect by its amount; `enabled` says which play, whatever theirs is."""
+        amounts = self.amounts(prediction, boldness)
+        enabled = list(amounts > 0.0) if enabled is None else enabled
+        effects = zip(self.at_full_strength(prediction).effects, enabled, amounts, strict=True)
+        least = self.decision.least
+        return ChainSettings(tuple(replace(e.scaled(max(float(a), least)), enabled=bool(on)) for e, on, a in effects))
 
     def at_full_strength(self, prediction: Prediction) -> ChainSettings:
         """Turn a prediction into settings in which every effect is on, exactly as predicted."""
@@ -170,12 +221,6 @@ class MatchModel:
         ]
         return self.chain.settings(np.array(values), [True] * len(self.chain.order))
 
-    def probable(self, prediction: Prediction, margin: Sequence[float] | float = 0.0) -> list[bool]:
-        """Say which effects are on: those whose log-odds plus `margin` exceed the log-odds of the model's threshold."""
-        thresholds = _interpolated(self.thresholds, prediction.same_source)
-        possible = thresholds < 1.0  # a threshold from 1 on means never
-        return list(possible & (_log_odds(prediction.probability) + np.asarray(margin) > _log_odds(thresholds)))
-
     def in_range(self, played: Features, references: Sequence[Features], same_source: float) -> bool:
         """Say whether a result sounds like one of the references, as far as features can tell.
 
@@ -189,11 +234,6 @@ def feature_distance(a: Features, b: Features) -> float:
     """Give the RMS difference of the statistics that differ most; 1 is the spread between recordings of all sorts."""
     squares = np.sort(np.square(a.statistics - b.statistics))
     return float(np.sqrt(squares[-max(1, int(DISTANCE_SHARE * len(squares))) :].mean()))
-
-
-def _log_odds(probability: np.ndarray) -> np.ndarray:
-    p = np.clip(probability, 1e-9, 1.0 - 1e-9)
-    return np.log(p / (1.0 - p))
 
 
 def _interpolated(rows: np.ndarray, same_source: float) -> np.ndarray:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 MAX_GRAPH_BYTES = 500_000_000
+MAX_BOUNDS = 64
 TRIAL_S = 60.0
 """Time limit for loading and running both graphs once: the shipped ones need 0.4 s."""
 TRIAL_BYTES = 4 << 30
@@ -149,7 +150,14 @@ def trial_run(folder: Path, graphs: Sequence[GraphFormat], sessions: Sequence[An
     encoder, controller = graphs
     waveform = np.random.default_rng(0).normal(0.0, 0.05, (1, window)).astype(np.float32)
     features = run_graph(folder, encoder, sessions[0], [waveform])
-    return [x.shape[1] for x in run_graph(folder, controller, sessions[1], features + features)]
+    sizes = {i.name: i.shape[1] for i in sessions[1].get_inputs()}
+    bounds = []
+    for name in controller.inputs[2 * len(features) :]:  # numbers of no sound: what is allowed, how much was heard
+        size = sizes[name]
+        if not isinstance(size, int) or not 0 < size <= MAX_BOUNDS:
+            raise ModelError(f"{folder / controller.file}: {name} has {size} places; export again")
+        bounds.append(np.ones((1, size), np.float32))
+    return [x.shape[1] for x in run_graph(folder, controller, sessions[1], features + features + bounds)]
 
 
 def run_in_sandbox(

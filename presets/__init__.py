@@ -6,7 +6,7 @@ are files beside this one. Beside them are what other rooms need to read and wri
 """
 
 from .bundled import MODELS, SHIPPED_MODEL, clip, clips
-from .preset import Preset, PresetError, folder, from_json, load, names, save, to_json
+from .preset import Preset, PresetError, factory_names, folder, from_json, load, names, save, to_json
 from .provenance import provenance
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "PresetError",
     "clip",
     "clips",
+    "factory_names",
     "folder",
     "from_json",
     "load",

@@ -16,9 +16,10 @@ import platformdirs
 
 from .. import effects
 from ..chain import ChainSettings, EffectSettings
-from . import schema
+from . import plugin_state, schema
 from .atomic_write import atomic_write
 from .bounded_read import bounded_read
+from .plugin_state import StateError
 from .schema import SchemaError, nearest, shown
 
 FORMAT, VERSION = "afx-live-preset", 1
@@ -92,6 +93,11 @@ def folder() -> Path:
     return Path(home or platformdirs.user_data_dir("afx-live")) / "presets"
 
 
+def factory_names() -> tuple[str, ...]:
+    """List the presets that come with the program, in alphabetical order."""
+    return tuple(sorted(p.stem for p in _FACTORY.glob("*.json")))
+
+
 def names() -> tuple[str, ...]:
     """List all presets, factory and user's, in alphabetical order."""
     found = {p.stem for place in (_FACTORY, folder()) if place.is_dir() for p in place.glob("*.json")}
@@ -140,15 +146,17 @@ def load(name_or_path: str | Path) -> Preset:
 
 
 def from_json(text: str | bytes, file: str = "preset", name: str = "preset") -> Preset:
-    """Make a preset of JSON text; `name` is for a text that has none, `file` is for messages.
+    """Make a preset of JSON text or of a plug-in's state; `name` is for one that has none, `file` is for messages.
 
     Raises PresetError, and nothing else, for whatever is not a preset.
     """
     try:
+        if isinstance(text, bytes) and text.startswith(plugin_state.MARK):
+            return Preset(name, *plugin_state.from_state(text))
         data = schema.parse_json(text, MAX_BYTES)
         _check_version(data)
         return _preset(data, name)
-    except (SchemaError, PresetError) as error:
+    except (SchemaError, StateError, PresetError) as error:
         raise PresetError(f"{file}: {error}") from None
 
 

@@ -53,3 +53,11 @@ def folder(tmp_path_factory) -> Path:
         for i, speed in enumerate((44100, 52000)):
             soundfile.write(home / f"{name}_{i}.flac", np.resize(x, 12 * rate), speed)
     return home
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory) -> Path:
+    """An untrained model's folder, in the newest version of the format."""
+    from support.small_model import write_small_model
+
+    return write_small_model(tmp_path_factory.mktemp("model"))

@@ -25,17 +25,21 @@ def mr_stft_error(y: torch.Tensor, target: torch.Tensor, windows: Sequence[int] 
 
 
 def _stft_error(y: torch.Tensor, target: torch.Tensor, size: int) -> torch.Tensor:
-    window = torch.hann_window(size, dtype=y.dtype, device=y.device)
     with torch.no_grad():
-        wanted = _spectrum(target, window)
-    return _Distance.apply(_spectrum(y, window), wanted)  # pyright: ignore[reportReturnType]
+        wanted = spectrum(target, size)
+    return spectral_distance(spectrum(y, size), wanted)
 
 
-def _spectrum(x: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
-    """Transform clips (batch, frames), edges reflected, hops of half a window: (batch, frames, bins, 2)."""
-    size = len(window)
+def spectrum(x: torch.Tensor, size: int) -> torch.Tensor:
+    """Transform clips (batch, frames), Hann, edges reflected, hops of half a window: (batch, frames, bins, 2)."""
+    window = torch.hann_window(size, dtype=x.dtype, device=x.device)
     x = nn.functional.pad(x[:, None], (size // 2, size // 2), "reflect")[:, 0]
     return torch.view_as_real(torch.fft.rfft(x.unfold(1, size, size // 2) * window))
+
+
+def spectral_distance(y: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return the STFT error of each clip from spectra (batch, …, 2): (batch,)."""
+    return _Distance.apply(y, target)  # pyright: ignore[reportReturnType]
 
 
 class _Distance(torch.autograd.Function):

@@ -6,27 +6,25 @@ from typing import Any
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run `afx-train [hearing] fit|validate … --data.folder RECORDINGS [--config FILE] [--trainer.… …]`.
+    """Run `afx-train gather FOLDER`, or `afx-train fit|validate … --data.folder RECORDINGS [--config FILE] …`.
 
     Devices, nodes, strategy, precision, checkpoints and logger are Lightning's flags. Defaults come
-    from afx.yaml beside this file. `hearing` trains the same model by ear: see hearing.py. Exit codes:
-    0 done, 2 usage, 4 recordings or checkpoints that are not there, 1 anything else.
+    from configs/afx.yaml. Exit codes: 0 done, 2 usage, 4 recordings or checkpoints that are not there, 1 anything else.
     """
+    given = sys.argv[1:] if arguments is None else arguments
     try:
+        if given[:1] == ["gather"]:
+            from .recordings.gather.gather import main as gather
+
+            return gather(given[1:])
         import lightning  # noqa: F401
     except ImportError as error:
         sys.exit(f"afx-train: {error.name} is missing. Install the training side: pip install 'afx-live[train]'")
 
-    given = sys.argv[1:] if arguments is None else arguments
-    if given[:1] == ["hearing"]:
-        from .by_sound.system import OnTheFlyData, SoundSystem
+    from .datamodules import TakesDataModule
+    from .system import SettingsSystem
 
-        return command_line(SoundSystem, OnTheFlyData, Path(__file__).with_name("configs") / "hearing.yaml", given[1:])
-
-    from .datamodules import PairsDataModule
-    from .response_system import ResponseSystem
-
-    command_line(ResponseSystem, PairsDataModule, Path(__file__).with_name("configs") / "afx.yaml", arguments)
+    command_line(SettingsSystem, TakesDataModule, Path(__file__).with_name("configs") / "afx.yaml", given)
 
 
 def command_line(model: Any, data: Any, defaults: Path, arguments: list[str] | None, **more: Any) -> None:

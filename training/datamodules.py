@@ -1,16 +1,27 @@
 """The data side of training: recordings in, batches of pairs out."""
 
+import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import platformdirs
-from torch.utils.data import DataLoader
+import torch
+from torch.utils.data import DataLoader, IterableDataset
 
-from .pairs import Pairs, Statistics, collate, load_statistics, render_statistics
+from . import priors, takes
+from .features import FeatureExtractor
+from .other_effects import chains, compressors, distortions, filters, outcome, reverbs
+from .other_effects.chains import NO_IMPULSES, Impulses
+from .recordings.decoded import decoded, impulse_responses, playing
 from .recordings.recordings import Recording, find, split
+from .render_cache import made_of
+from .shards import Batch, Pairs, Shards, load, names
+from .takes import TAKES, Renderer
 
 
 def held_out_of(
@@ -22,7 +33,7 @@ def held_out_of(
 
 
 class RecordingsDataModule(lightning.LightningDataModule, ABC):
-    """What is made once from any folder of recordings, and from LibriTTS, VCTK and MUSDB18 as they come.
+    """What is made from any folder of recordings, and from LibriTTS, VCTK and MUSDB18 as they come.
 
     folder: where the recordings are; layout: auto, folder, folders, libritts, vctk or musdb18.
     held_out: patterns of recordings kept out of training for validation; without any, a tenth.
@@ -48,17 +59,21 @@ class RecordingsDataModule(lightning.LightningDataModule, ABC):
         self.workers, self.seed = workers, seed
         self.cache = Path(cache) if cache else Path(platformdirs.user_cache_dir("afx-live")) / self.KEPT
 
+    def known(self) -> list[Recording]:
+        """Find the recordings."""
+        return find(self.folder, self.layout)
+
     def recordings(self) -> tuple[list[Recording], list[Recording]]:
         """Give the recordings to train on and those for validation."""
-        known = find(self.folder, self.layout)
+        known = self.known()
         validation, test = held_out_of(known, self.held_out, self.test)
         return [r for r in known if r not in validation and r not in test], validation
 
 
 class Rendered(RecordingsDataModule):
-    """Takes, rendered before training.
+    """TakesDataModule, rendered before training.
 
-    takes, validation_takes: how many; a cut-off render goes on where it stopped. All else: see `FromRecordings`.
+    takes, validation_takes: how many; a cut-off render goes on where it stopped. All else: see `RecordingsDataModule`.
     """
 
     def __init__(self, folder: str, *, takes: int = 6000, validation_takes: int = 300, **kwargs: Any) -> None:
@@ -88,45 +103,166 @@ class Rendered(RecordingsDataModule):
         self.validation = self.load(self._homes[1], self.validation_takes)
 
 
-class PairsDataModule(Rendered):
-    """Pairs by their statistics; a take is two stretches, one of which 6 random chains play.
+class TakesDataModule(RecordingsDataModule):
+    """Takes that are rendered while training goes on, so that none needs to be heard often; see `takes`.
 
-    variants: the part of all chains that laws of other kinds play, see `laws`; 0 is our own effects only.
-    colour_db, spoilt: see `Pairs`; for training only.
+    folder: where the recordings are, or several folders, separated by commas. workers: processes that
+    render beside the training. keep: takes on disk, 1.4 MB each; the oldest go when new ones come. first:
+    takes that there must be before training begins. batch_size: pairs judged by responses at each step;
+    sound_size: pairs judged by sound, once `sound_from` steps are done. All else: see `RecordingsDataModule`.
     """
 
-    KEPT = "statistics"
-    train: Statistics
-    validation: Statistics
+    KEPT = "takes"
 
     def __init__(
-        self,
-        folder: str,
-        *,
-        batch_size: int = 256,
-        variants: float = 0.5,
-        colour_db: float = 2.0,
-        spoilt: float = 0.1,
-        **kwargs: Any,
-    ) -> None:
+        self, folder: str, *, keep: int = 12800, first: int = 640, validation_takes: int = 256, batch_size: int = 256,
+        sound_size: int = 16, sound_from: int = 6000, colour_db: float = 2.0, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(folder, **kwargs)
         self.save_hyperparameters()
-        self.batch_size, self.variants, self.colour_db, self.spoilt = batch_size, variants, colour_db, spoilt
-
-    def render(self, recordings: Sequence[Recording], takes: int, seed: int, vary: bool) -> Path:
-        return render_statistics(recordings, self.cache, takes, seed, self.workers, vary, self.variants)
-
-    def load(self, home: Path, takes: int) -> Statistics:
-        return load_statistics(home, takes)
+        self.keep, self.first, self.validation_takes = keep, first, validation_takes
+        self.batch_size, self.sound_size, self.sound_from, self.colour_db = (
+            batch_size,
+            sound_size,
+            sound_from,
+            colour_db,
+        )
+        self._renderers: list[Any] = []
 
     @property
-    def statistics(self) -> Statistics:
-        """The training statistics, for the model's normalisation."""
-        return self.train
+    def folders(self) -> list[str]:
+        """The folders, one by one."""
+        return [f.strip() for f in self.folder.split(",")]
+
+    def known(self) -> list[Recording]:
+        """Find the recordings of all folders."""
+        return playing(self.folders, self.layout)
+
+    def prepare_data(self) -> None:
+        """Decode the recordings, render those takes that validation and the beginning need, and go on rendering.
+
+        Lightning calls this on one process of each node.
+        """
+        homes, (train, held_out) = self._homes(), self.recordings()
+        impulses = Impulses(*impulse_responses(self.folders))
+        render_until(homes[1], held_out, self.cache, [self.seed, 1], NO_IMPULSES, self.validation_takes, False)
+        render_until(homes[0], train, self.cache, [self.seed, 0], impulses, self.first, True)
+        spawn = get_context("spawn")
+        for worker in range(self.workers):
+            arguments = homes[0], train, self.cache, [self.seed, 2, worker], impulses, self.keep
+            self._renderers.append(spawn.Process(target=render_on, args=arguments, daemon=True))
+            self._renderers[-1].start()
+
+    def teardown(self, stage: str) -> None:
+        """End the renderers."""
+        for process in self._renderers:
+            process.terminate()
+            process.join()
+        self._renderers.clear()
+
+    def _homes(self) -> tuple[Path, Path]:
+        parts = FeatureExtractor, takes, priors, outcome, chains, compressors, distortions, filters, reverbs
+        train, held_out = (
+            self.cache / made_of(recordings, parts, self.seed, vary)
+            for recordings, vary in zip(self.recordings(), (True, False), strict=True)
+        )
+        return train, held_out
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open what is rendered so far, on every process."""
+        self._train, self._validation = self._homes()
+
+    def statistics(self) -> torch.Tensor:
+        """Give raw statistics of clips (clips, size), for the network's normalisation."""
+        return torch.from_numpy(load(self._train).clips)
 
     def train_dataloader(self) -> DataLoader:
-        rows = Pairs(self.train, colour_db=self.colour_db, spoilt=self.spoilt)
-        return DataLoader(rows, self.batch_size, shuffle=True, collate_fn=collate)
+        return DataLoader(Stream(self), batch_size=None)
 
     def val_dataloader(self) -> DataLoader:
-        return DataLoader(Pairs(self.validation, self.seed), self.batch_size, collate_fn=collate)
+        return DataLoader(Fixed(load(self._validation), self.sound_size), batch_size=None)
+
+
+class Stream(IterableDataset):
+    """Batches of pairs out of the newest takes, without end: {"responses": Batch, "sound": Batch}."""
+
+    RELOAD = 250
+    """Batches after which newly rendered takes come in."""
+
+    def __init__(self, of: TakesDataModule) -> None:
+        self._of = of
+
+    def __iter__(self) -> Iterator[dict[str, Batch]]:
+        of, done = self._of, self._of.trainer.global_step if self._of.trainer else 0
+        rank = of.trainer.global_rank if of.trainer else 0
+        rng = np.random.default_rng([of.seed, done, rank])
+        while True:
+            shards = load(of._train)
+            pairs = Pairs(shards, int(rng.integers(1 << 62)), of.colour_db)
+            responses, sound = (_order(len(shards), size, rng) for size in (of.batch_size, of.sound_size))
+            for _ in range(self.RELOAD):
+                batch = {"responses": pairs.batch(next(responses), False)}
+                if done >= of.sound_from and of.sound_size:
+                    batch["sound"] = pairs.batch(next(sound), True)
+                done += 1
+                yield batch
+
+
+def _order(count: int, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Give rows by the batch in random order, each once before any comes again."""
+    size = min(size, count)
+    while size:
+        order = rng.permutation(count)
+        for i in range(0, count - size + 1, size):
+            yield order[i : i + size]
+
+
+class Fixed(IterableDataset):
+    """Every row of the validation takes once, the input from the reference's recording and from another in turn."""
+
+    def __init__(self, shards: Shards, size: int) -> None:
+        self._shards, self._size = shards, size
+
+    def __iter__(self) -> Iterator[Batch]:
+        pairs, rows = Pairs(self._shards, 0, 0.0, 0.0), np.arange(len(self._shards))
+        for i in range(0, len(rows), self._size):
+            some = rows[i : i + self._size]
+            yield pairs.batch(some, True, some % 2 == 0)
+
+
+# --- rendering -----------------------------------------------------------------------------------------------
+
+
+def render_until(
+    home: Path,
+    recordings: Sequence[Recording],
+    cache: Path,
+    seed: list[int],
+    impulses: Impulses,
+    count: int,
+    vary: bool,
+) -> None:
+    """Render shards into a folder until it holds so many takes."""
+    home.mkdir(parents=True, exist_ok=True)
+    renderer = None
+    while TAKES * len(names(home)) < count:
+        number = len(names(home))
+        renderer = renderer or Renderer(decoded(recordings, cache), [*seed, number], impulses, vary)
+        renderer.shard(min(TAKES, count)).write(home / f"{seed[-1]:02d}-{number:06d}")
+
+
+def render_on(
+    home: Path, recordings: Sequence[Recording], cache: Path, seed: list[int], impulses: Impulses, keep: int
+) -> None:
+    """Render shards without end, in a process of its own; the oldest go where there are more than `keep` takes."""
+    torch.set_num_threads(1)
+    sounds, number = decoded(recordings, cache), 0
+    while True:
+        place = home / f"{seed[-2]:02d}{seed[-1]:02d}-{number:06d}"
+        number += 1
+        if place.exists():
+            continue
+        Renderer(sounds, [*seed, number], impulses).shard().write(place)
+        there = sorted(names(home), key=lambda p: p.stat().st_mtime)
+        for old in there[: max(0, len(there) - keep // TAKES)]:
+            shutil.rmtree(old, ignore_errors=True)

@@ -19,6 +19,10 @@ BANDS = 64
 FFT, HOP = 2048, 512
 FINE = SAMPLE_RATE // 200  # 5 ms
 FRAME = SAMPLE_RATE // 50  # 20 ms
+QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9, 0.97)
+"""Of each band's levels: an equaliser moves all alike, a compressor the upper ones, other notes each as it likes."""
+PARTS = 5
+"""Stretches of a clip that are compared with each other."""
 
 
 def band_centres() -> torch.Tensor:
@@ -37,11 +41,11 @@ def _db(power: torch.Tensor) -> torch.Tensor:
 
 
 class FeatureExtractor(nn.Module):
-    """What a mix engineer's meters would say of a clip, in about 600 numbers. Nothing is learned here.
+    """What a mix engineer's meters would say of a clip, in about 1000 numbers. Nothing is learned here.
 
-    Spectrum (how loud, how steady and how noisy each band is), decay (how fast bands rise and fall:
-    reverb and release), dynamics (level histogram, crest, rise and fall at lags of 5 to 160 ms) and
-    the shape of the waveform inside 20-ms frames (clipping and asymmetry).
+    Spectrum (how loud, how steady and how noisy each band is, how its levels are spread), decay (how fast
+    bands rise and fall: reverb and release), dynamics (level histogram, crest, rise and fall at lags of 5 to
+    160 ms) and the shape of the waveform inside 20-ms frames (clipping and asymmetry).
     Input (batch, 240000) at -23 LUFS; output (batch, size).
     """
 
@@ -87,7 +91,21 @@ class FeatureExtractor(nn.Module):
             fall, rise = torch.relu(-step), torch.relu(step)
             slopes += [(weight * fall).sum(2), (weight * rise).sum(2)]
             slopes += [6.0 * torch.log((weight * torch.exp((fall / 6.0).clamp(max=12.0))).sum(2))]
-        return [average, typical - average, spread, floor, flat, *slopes]
+        ordered = level.clamp(min=-80.0).sort(dim=2).values
+        quantiles = [ordered[..., round(q * (level.shape[2] - 1))] - average for q in QUANTILES]
+        return [average, typical - average, spread, floor, flat, *quantiles, self._wobble(bands, whole, mean), *slopes]
+
+    @staticmethod
+    def _wobble(bands: torch.Tensor, whole: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+        """Give how much a band's average level differs from second to second, in dB: what chance alone may do."""
+        size = bands.shape[2] // PARTS
+        active = torch.sigmoid((whole - mean + 15.0) / 2.0)[:, : PARTS * size].unflatten(1, (PARTS, size))
+        power = bands[..., : PARTS * size].unflatten(2, (PARTS, size))
+        there = active.sum(2) + 1e-3  # (batch, parts)
+        level = _db((power * active[:, None]).sum(3) / there[:, None])
+        share = (there / there.sum(1, keepdim=True))[:, None]
+        about = level - (share * level).sum(2, keepdim=True)
+        return ((share * about.square()).sum(2) + 1e-4).sqrt()
 
     def _dynamics(self, x: torch.Tensor) -> list[torch.Tensor]:
         frames = x[:, : x.shape[1] // FINE * FINE].unflatten(1, (-1, FINE))
@@ -129,8 +147,8 @@ class FeatureExtractor(nn.Module):
         return [mean, spread, torch.stack(overall, 1)]
 
 
-SPECTRA, SLOPES = 5, 12
-"""Statistics of 64 bands, then of 16 coarse bands, at the front of `FrontEnd`'s numbers."""
+SPECTRA, SLOPES = 12, 12
+"""Statistics of 64 bands, then of 16 coarse bands, at the front of `FeatureExtractor`'s numbers."""
 AVERAGE, FLOOR = 0, 3
 """Those of them that are levels: a filter adds its curve to both."""
 

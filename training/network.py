@@ -1,10 +1,11 @@
-"""The network: statistics → embedding; two of each → parameters of the chain.
+"""The network: statistics → embedding; two of each → parameters of the chain, and how much of each effect to use.
 
 `Encoder` becomes encoder.onnx and `Controller` becomes controller.onnx: features live inside the
 graph, so nothing on the live side can fall out of step with training.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -14,14 +15,42 @@ from .features import BANDS, SPECTRA, WINDOW, FeatureExtractor, condense
 
 @dataclass(frozen=True)
 class Size:
-    """How wide the network is; the defaults make about 1.2 M parameters."""
+    """How wide the network is; the defaults make about 1.9 M parameters."""
 
     embedding: int = 128
     encoder: int = 256
     controller: int = 384
     tone: int = 64
-    dropout: float = 0.3
+    dropout: float = 0.2
     noise: float = 0.15  # on the normalised statistics, in training only
+
+
+class Answer(NamedTuple):
+    """What the network says of an input and a reference; batches of rows.
+
+    unit (batch, params): parameters in (0, 1). on (batch, effects): log-odds that the reference has each
+    effect. amount (batch, effects): how much of it to use, before `amounts`. curve (batch, bands): the
+    equaliser's in dB. kin (batch, 1): log-odds that both clips are of one source.
+    """
+
+    unit: torch.Tensor
+    on: torch.Tensor
+    amount: torch.Tensor
+    curve: torch.Tensor
+    kin: torch.Tensor
+
+
+REACH = 0.1
+"""An amount reaches so far beyond 0 and 1, and is held there: so that "off" and "whole" can be said exactly."""
+
+
+def amounts(logits: torch.Tensor) -> torch.Tensor:
+    """Map logits to amounts in [0, 1]; under about -2.4 they are 0, over 2.4 they are 1.
+
+    The hard concrete gate of C. Louizos, M. Welling, D. P. Kingma, Learning Sparse Neural Networks through
+    L0 Regularization, ICLR 2018, without its noise.
+    """
+    return ((1.0 + 2.0 * REACH) * torch.sigmoid(logits) - REACH).clamp(0.0, 1.0)
 
 
 class Noise(nn.Module):
@@ -36,7 +65,7 @@ class Noise(nn.Module):
 
 
 class Encoder(nn.Module):
-    """A clip as numbers: `FrontEnd` statistics, normalised, and a learned embedding of them."""
+    """A clip as numbers: `FeatureExtractor` statistics, normalised, and a learned embedding of them."""
 
     mean: torch.Tensor
     scale: torch.Tensor
@@ -52,12 +81,9 @@ class Encoder(nn.Module):
         self.embedding = size.embedding
         self.noise = Noise(size.noise)
         self.embed = nn.Sequential(
-            nn.Linear(self.condensed, size.encoder),
-            nn.GELU(),
-            nn.Dropout(size.dropout),
-            nn.Linear(size.encoder, size.embedding),
-            nn.GELU(),
-        )
+            nn.Linear(self.condensed, size.encoder), nn.GELU(), nn.Dropout(size.dropout),
+            nn.Linear(size.encoder, size.embedding), nn.GELU(),
+        )  # fmt: skip
 
     def normalise_by(self, statistics: torch.Tensor) -> None:
         """Set the normalisation from many raw statistics (clips, size)."""
@@ -74,7 +100,7 @@ class Encoder(nn.Module):
         return statistics, self.embed(condense(self.noise(statistics)))
 
     def spectra(self, statistics: torch.Tensor) -> torch.Tensor:
-        """Give the five spectra of `FrontEnd` in dB, from normalised statistics: (batch, 5, 64)."""
+        """Give the spectra of `FeatureExtractor` in dB, from normalised statistics: (batch, SPECTRA, 64)."""
         size = SPECTRA * BANDS
         return (statistics[:, :size] * self.scale[:size] + self.mean[:size]).unflatten(1, (SPECTRA, BANDS))
 
@@ -84,30 +110,31 @@ class Tone(nn.Module):
 
     Convolutions along the bands: how much of a difference is tone, and how much only other notes and
     another voice, is asked in the same way at 200 Hz and at 2 kHz, so it is learned once and not 64
-    times. Three differences speak for the tone, and each band weighs them: of the average levels, of
-    the typical ones and of the noise floors, which stay the same when the notes do not.
+    times. Nine differences speak for the tone, and each band weighs them: of the average levels, of the
+    typical ones, of the noise floors, which stay the same when the notes do not, and of six quantiles.
     """
 
     WIDTHS = (1, 2, 4, 8)  # dilations: 7 bands see 1.5 octaves, all four layers the whole spectrum
-    HEARD = 13
+    SPOKEN = 9  # differences
+    SEEN = 8  # of each clip alone
     PLACE = 8
 
     def __init__(self, channels: int, context: int) -> None:
         super().__init__()
         self.place = nn.Parameter(0.3 * torch.randn(self.PLACE, BANDS))
-        self.enter = nn.Conv1d(self.HEARD + self.PLACE, channels, 1)
+        self.enter = nn.Conv1d(self.SPOKEN + 2 * self.SEEN + self.PLACE, channels, 1)
         self.along = nn.ModuleList(
             nn.Conv1d(channels, channels, 7, padding="same", dilation=d, padding_mode="replicate") for d in self.WIDTHS
         )
         self.norm = nn.ModuleList(nn.GroupNorm(4, channels) for _ in self.WIDTHS)
         self.across = nn.ModuleList(nn.Conv1d(channels, channels, 1) for _ in self.WIDTHS)
         self.steer = nn.Linear(context, 2 * channels * len(self.WIDTHS))
-        self.leave = nn.Conv1d(channels, 4, 1)
+        self.leave = nn.Conv1d(channels, self.SPOKEN + 1, 1)
 
     def forward(self, here: torch.Tensor, there: torch.Tensor, context: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Map two clips' spectra (batch, 5, 64) to the curve in dB (batch, 64) and a summary (batch, 2 * channels)."""
-        average, typical, _, floor, _ = (there - here).unbind(1)
-        differences = torch.stack([average, average + typical, floor], 1)
+        """Map two clips' spectra (batch, SPECTRA, 64) to a curve in dB (batch, 64) and a summary."""
+        average, typical, _, floor, _, *quantiles, _ = (there - here).unbind(1)
+        differences = torch.stack([average, average + typical, floor, *(average + q for q in quantiles)], 1)
         x = torch.cat([differences / 6.0, self._of_one(here), self._of_one(there)], 1).clamp(-4.0, 4.0)
         x = self.enter(torch.cat([x, self.place.expand(len(x), -1, -1)], 1))
         steer = 0.3 * self.steer(context).unflatten(1, (len(self.WIDTHS), 2, -1, 1))
@@ -115,42 +142,43 @@ class Tone(nn.Module):
             y = norm(along(x)) * (1.0 + steer[:, i, 0]) + steer[:, i, 1]
             x = x + across(nn.functional.gelu(y))
         out = self.leave(nn.functional.gelu(x))
-        curve = (torch.sigmoid(out[:, :3] - 1.0) * differences).sum(1) + 3.0 * out[:, 3]
+        weights = torch.sigmoid(out[:, :-1] - 2.5)
+        curve = (weights * differences.clamp(-40.0, 40.0)).sum(1) + 3.0 * out[:, -1]
         return curve, torch.cat([x.mean(2), x.abs().amax(2)], 1)
 
     @staticmethod
     def _of_one(spectra: torch.Tensor) -> torch.Tensor:
         """What is seen of each clip alone, brought to about one."""
-        average, typical, spread, floor, flat = spectra.unbind(1)
+        average, typical, spread, floor, flat, lowest, _, middle, _, high, _, wobble = spectra.unbind(1)
         seen = [(average + 20.0) / 15.0, (floor - average + 15.0) / 10.0, (spread - 8.0) / 4.0, typical / 4.0]
-        return torch.stack([*seen, (flat + 3.0) / 2.0], 1)
+        seen += [(flat + 3.0) / 2.0, (wobble - 3.0) / 2.0, (high - middle - 8.0) / 5.0, (middle - lowest - 8.0) / 5.0]
+        return torch.stack(seen, 1)
 
 
 class Controller(nn.Module):
-    """Input and reference → how the chain must be set.
+    """Input and reference → how the chain must be set; see `Answer`.
 
-    Outputs: unit parameters (batch, params) in (0, 1); logits that each effect is on (batch,
-    effects); the equaliser's curve in dB at `band_centres` (batch, 64); the logit that both clips are
-    of one source (batch, 1), for the more they have in common, the less a difference needs to mean.
+    allowed (batch, effects) is 1 for effects that may be used. heard (batch, 2): how many windows of 5 s
+    the input's and the reference's description were pooled from, for chance differs less in longer clips.
     """
 
     def __init__(self, statistics: int, spans: list[int], size: Size) -> None:
         super().__init__()
         self.spans = spans  # parameters of each effect, the equaliser first
         self.noise = Noise(size.noise)
+        more = len(spans) + 2
         self.trunk = nn.Sequential(
-            nn.Linear(3 * statistics + 2 * size.embedding, size.controller),
-            nn.GELU(),
-            nn.Dropout(size.dropout),
-            nn.Linear(size.controller, size.controller),
-            nn.GELU(),
-            nn.Dropout(size.dropout),
-        )
+            nn.Linear(3 * statistics + 2 * size.embedding + more, size.controller), nn.GELU(), nn.Dropout(size.dropout),
+            nn.Linear(size.controller, size.controller), nn.GELU(), nn.Dropout(size.dropout),
+        )  # fmt: skip
         self.tone = Tone(size.tone, size.controller)
         self.head = nn.Sequential(
             nn.Linear(size.controller + 2 * size.tone, size.controller), nn.GELU(), nn.Dropout(size.dropout)
         )
         self.on = nn.Linear(size.controller, len(spans))
+        self.amount = nn.Linear(size.controller, len(spans))
+        nn.init.zeros_(self.amount.weight)
+        nn.init.zeros_(self.amount.bias)
         self.kin = nn.Linear(size.controller, 1)
         self.bands = nn.Sequential(nn.Linear(BANDS + size.controller, 128), nn.GELU(), nn.Linear(128, spans[0]))
         self.rest = nn.Sequential(nn.Linear(size.controller, 256), nn.GELU(), nn.Linear(256, sum(spans[1:])))
@@ -163,14 +191,18 @@ class Controller(nn.Module):
         reference_embedding: torch.Tensor,
         input_spectra: torch.Tensor,
         reference_spectra: torch.Tensor,
-    ) -> tuple[torch.Tensor, ...]:
+        allowed: torch.Tensor,
+        heard: torch.Tensor,
+    ) -> Answer:
         here, there = (condense(self.noise(s)) for s in (input_statistics, reference_statistics))
-        context = self.trunk(torch.cat([here, there, there - here, input_embedding, reference_embedding], 1))
+        more = torch.cat([2.0 * allowed - 1.0, heard.clamp(1.0, 12.0).log()], 1)
+        context = self.trunk(torch.cat([here, there, there - here, input_embedding, reference_embedding, more], 1))
         curve, summary = self.tone(input_spectra, reference_spectra, context)
         hidden = self.head(torch.cat([context, summary], 1))
         bands = self.bands(torch.cat([curve / 6.0, hidden], 1))
         unit = torch.sigmoid(torch.cat([bands, self.rest(hidden)], 1))
-        return unit, self.on(hidden), curve, self.kin(hidden)
+        on = self.on(hidden)
+        return Answer(unit, on, on + self.amount(hidden), curve, self.kin(hidden))
 
 
 class SettingsNetwork(nn.Module):
@@ -182,13 +214,21 @@ class SettingsNetwork(nn.Module):
         self.encoder = Encoder(size)
         self.controller = Controller(self.encoder.condensed, spans, size)
 
-    def forward(self, raw_input: torch.Tensor, raw_reference: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def forward(
+        self, raw_input: torch.Tensor, raw_reference: torch.Tensor, allowed: torch.Tensor | None = None,
+        heard: torch.Tensor | None = None,
+    ) -> Answer:  # fmt: skip
+        """Predict from raw statistics; without `allowed` every effect may be used, without `heard` it was 5 s each."""
         ins, ine = self.encoder.analyse(raw_input)
         refs, refe = self.encoder.analyse(raw_reference)
-        return self.control(ins, ine, refs, refe)
+        allowed = raw_input.new_ones(len(ins), len(self.controller.spans)) if allowed is None else allowed
+        heard = raw_input.new_ones(len(ins), 2) if heard is None else heard
+        return self.control(ins, ine, refs, refe, allowed, heard)
 
     def control(
-        self, ins: torch.Tensor, ine: torch.Tensor, refs: torch.Tensor, refe: torch.Tensor
-    ) -> tuple[torch.Tensor, ...]:
+        self, ins: torch.Tensor, ine: torch.Tensor, refs: torch.Tensor, refe: torch.Tensor, allowed: torch.Tensor,
+        heard: torch.Tensor,
+    ) -> Answer:  # fmt: skip
         """Predict from described clips; what controller.onnx does."""
-        return self.controller(ins, ine, refs, refe, self.encoder.spectra(ins), self.encoder.spectra(refs))
+        spectra = (self.encoder.spectra(s) for s in (ins, refs))
+        return self.controller(ins, ine, refs, refe, *spectra, allowed, heard)

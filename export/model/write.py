@@ -20,7 +20,7 @@ from ...training.features import LUFS, SAMPLE_RATE, WINDOW, WINDOW_S, band_centr
 from ...training.network import SettingsNetwork
 from ...training.pairs import level, window
 from ...training.response_losses import band_weights
-from ...training.response_system import ResponseSystem
+from ...training.system import SettingsSystem
 from .proof import TOLERANCE, check
 
 OPSET = 20
@@ -33,11 +33,11 @@ class _Controller(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, input_statistics, input_embedding, reference_statistics, reference_embedding):
-        unit, logits, curve, same_source = self.network.control(
-            input_statistics, input_embedding, reference_statistics, reference_embedding
+    def forward(self, input_statistics, input_embedding, reference_statistics, reference_embedding, allowed, heard):
+        answer = self.network.control(
+            input_statistics, input_embedding, reference_statistics, reference_embedding, allowed, heard
         )
-        return unit, torch.sigmoid(logits), curve, torch.sigmoid(same_source)
+        return answer.unit, torch.sigmoid(answer.on), answer.amount, answer.curve, torch.sigmoid(answer.kin)
 
 
 def write(checkpoint: Path, folder: Path, name: str, licence: str, force: bool = False) -> str:
@@ -65,9 +65,9 @@ def write(checkpoint: Path, folder: Path, name: str, licence: str, force: bool =
     return f"{folder}: {proved}"
 
 
-def _load(checkpoint: Path) -> ResponseSystem:
+def _load(checkpoint: Path) -> SettingsSystem:
     try:
-        system = ResponseSystem.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+        system = SettingsSystem.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a file that is not its own
         raise ValueError(f"{checkpoint} is not a checkpoint of afx-train: {error}") from None
     return system.eval()
@@ -76,9 +76,14 @@ def _load(checkpoint: Path) -> ResponseSystem:
 def _write_graphs(network: SettingsNetwork, folder: Path) -> None:
     size, embedding = network.encoder.statistics, network.encoder.embedding
     clip = (torch.randn(1, WINDOW) * 0.05,)
-    features = (torch.randn(1, size), torch.randn(1, embedding), torch.randn(1, size), torch.randn(1, embedding))
+    features = tuple(torch.randn(1, n) for n in (size, embedding, size, embedding))
     _export(network.encoder, clip, folder, ENCODER)
-    _export(_Controller(network), features, folder, CONTROLLER)
+    _export(_Controller(network), (*features, *_bounds(network)), folder, CONTROLLER)
+
+
+def _bounds(network: SettingsNetwork) -> tuple[torch.Tensor, torch.Tensor]:
+    """Every effect allowed, 5 s heard of both."""
+    return torch.ones(1, len(network.controller.spans)), torch.ones(1, 2)
 
 
 def _export(module: nn.Module, example: tuple, folder: Path, graph: GraphFormat) -> None:
@@ -127,14 +132,14 @@ def _write_proof(network: SettingsNetwork, folder: Path) -> None:
         waves = torch.from_numpy(clips.astype(np.float32) / 32767.0)
         features = [network.encoder(w[None]) for w in waves]
         for i, here in enumerate(features):
-            outputs = _Controller(network).eval()(*here, *features[(i + 1) % len(features)])
+            outputs = _Controller(network).eval()(*here, *features[(i + 1) % len(features)], *_bounds(network))
             for name, value in zip(rows, (*here, *outputs), strict=True):
                 rows[name].append(value.numpy())
     arrays: dict[str, Any] = {PROOF_CLIPS: clips, **{k: np.concatenate(v) for k, v in rows.items()}}
     np.savez_compressed(folder / PROOF, **arrays)
 
 
-def _described(system: ResponseSystem, name: str, licence: str, folder: Path) -> dict[str, Any]:
+def _described(system: SettingsSystem, name: str, licence: str, folder: Path) -> dict[str, Any]:
     chain = system.chain
     return {
         "name": name,
@@ -145,9 +150,7 @@ def _described(system: ResponseSystem, name: str, licence: str, folder: Path) ->
         "lufs": LUFS,
         "chain": model_format.chain_data(chain),
         "fixed": [[e, p.name] for (e, p), fixed in zip(chain.params, system.fixed.tolist(), strict=True) if fixed],
-        # for an input of another source than the reference, and of the same; `afx-study calibrate` chooses better
-        "threshold": {effect: [0.85, 0.6] for effect in chain.order},
-        "strength": {effect: [1.0, 1.0] for effect in chain.order},
+        "decision": model_format.plain_decision(chain),  # `afx-study calibrate` chooses better
         "band_weights": [round(v, 4) for v in band_weights().tolist()],
         "bands_hz": [round(v, 3) for v in band_centres().tolist()],
         "parameters": sum(p.numel() for p in system.predictor.parameters()),

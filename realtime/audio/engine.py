@@ -90,6 +90,24 @@ class Memory(NamedTuple):
 
 
 @jit
+def begin(state, fade_in):
+    """Make the audio thread's own variables, an ENGINE_STATE of zeros: nothing played yet, the limiter at rest."""
+    state.sequence = -1
+    state.mute_gain = state.envelope = state.dry_gain = 1.0
+    state.fade_in_gain = 0.0 if fade_in else 1.0
+    state.envelope_sum = CONTROL_BLOCK
+    state.envelopes[:] = 1.0
+    state.required_gain[:] = 1.0
+
+
+@jit
+def _copy(x, y, count):
+    """Copy a piece; an assignment of slices would be compiled with an allocation, for arrays that overlap."""
+    for n in range(count):
+        y[n, 0], y[n, 1] = x[n, 0], x[n, 1]
+
+
+@jit
 def _start_chain(m, which, command, rate):
     start(m.players[which], m.effect_state[which], command, m.address, m.log, m.params, m.state_size, rate)
 
@@ -180,9 +198,9 @@ def play(m, indata, outdata, rate):
     while done < frames:
         count = min(frames - done, CONTROL_BLOCK - (clock + done) % CONTROL_BLOCK)
         read_input(indata[done : done + count], m.source[0], m.source[1], engine.dry)
-        engine.wet[:count] = engine.dry[:count]
+        _copy(engine.dry, engine.wet, count)
         if engine.crossing > 0:
-            engine.other[:count] = engine.dry[:count]
+            _copy(engine.dry, engine.other, count)
         _record(m.ring, meters.ring, engine.dry, count)
         meters.ring += count
         meters.in_peak, meters.in_rms = _measure(engine.wet, count, meters.in_peak, meters.in_rms, rate)
@@ -240,11 +258,7 @@ def memory(
     """Allocate all that the audio thread will ever need at this rate, in Hz; channels count from 0."""
     effects = compiled_effects(float(sample_rate), 2)
     engine = np.zeros(1, ENGINE_STATE)
-    engine["sequence"] = -1
-    engine["mute_gain"] = engine["envelope"] = engine["dry_gain"] = 1.0
-    engine["fade_in_gain"] = 0.0 if fade_in else 1.0
-    engine["envelope_sum"] = CONTROL_BLOCK
-    engine["envelopes"] = engine["required_gain"] = 1.0
+    begin(engine[0], fade_in)
     return Memory(
         meters=shared.meters,
         commands=shared.commands,

@@ -8,10 +8,16 @@ from typing import Any
 
 from .safety import LOOKAHEAD
 
+NONSENSE_S = 60.0
+
 
 def claimed_s(status: Mapping[str, Any]) -> float:
-    """Give the delay of block and device in s, as PortAudio claims it; 0 if it claims nothing."""
-    return status.get("input_latency", 0.0) + status.get("output_latency", 0.0)
+    """Give the delay of block and device in s, as PortAudio claims it; 0 if it claims nothing, or nonsense.
+
+    PipeWire's JACK library gives (2**32 - 1) frames for ports that are not connected yet.
+    """
+    claimed = status.get("input_latency", 0.0) + status.get("output_latency", 0.0)
+    return claimed if 0.0 <= claimed < NONSENSE_S else 0.0
 
 
 def total_ms(status: Mapping[str, Any], sample_rate: float) -> float:

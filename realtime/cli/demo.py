@@ -1,5 +1,8 @@
 """`afx-live demo`: make a bundled clip sound like a bundled reference; write sound and preset."""
 
+import os
+import shutil
+import sys
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
@@ -14,6 +17,12 @@ from .errors import ExitCode
 from .files import settings_data
 from .printer import Printer
 from .sources import announce_compiling, load_model
+
+
+def own_name() -> str:
+    """Give what to type to run this program: its name, or where it is if that is not on the path."""
+    name, program = "afx-live", Path(sys.argv[0])
+    return name if program.name != name or shutil.which(name) else os.path.relpath(program)
 
 
 def demo(
@@ -44,6 +53,7 @@ def demo(
         *(f"{'Chain' if i == 0 else '':<11}{line}" for i, line in enumerate(sentences(settings))),
         f"Loudness   {heard.lufs:.1f} → {lufs:.1f} LUFS   rendered at {heard.seconds / took:.0f} × real time",
         f"Wrote      {'  '.join(files)}",
+        f"Hear it    {own_name()} studio --demo {clip}   before and after, in a browser",
         "Next       afx-live devices      then      afx-live --reference YOUR.wav",
     ]
     data = {

@@ -5,6 +5,9 @@ from typing import Any
 
 from ... import presets
 from ...chain import ChainSettings
+from ...presets import other_programs
+from ..session.autosave import Autosave
+from ..view.console import Console
 from .errors import UsageError
 
 
@@ -22,14 +25,35 @@ def check_preset_path(path: Path | None, force: bool) -> None:
 
 
 def save_preset(preset: presets.Preset, path: Path, force: bool) -> None:
-    """Save a preset. A system error becomes a PresetError, so that the exit code is 5."""
+    """Save a preset, as JSON or, by its ending, for plug-ins: .lv2, .state.
+
+    A system error becomes a PresetError, so that the exit code is 5.
+    """
     try:
-        presets.save(preset, path, force=force)
+        if kind := other_programs.SAVED_AS.get(path.suffix):
+            other_programs.write(preset, kind, path, force=force)
+        else:
+            presets.save(preset, path, force=force)
     except FileExistsError:
         raise
     except OSError as error:
         why = error.strerror or error
         raise presets.PresetError(f"{path} cannot be written: {why}; free some room or name another place") from None
+
+
+def save_last(
+    made: presets.Preset, autosave: Autosave, console: Console, path: Path | None = None, force: bool = False
+) -> None:
+    """Keep what played in the end, in a file or as the preset "last", and say so."""
+    try:
+        save_preset(made, path or presets.folder() / "last.json", force=force or not path)
+    except presets.PresetError as error:
+        if path:
+            raise
+        if not autosave.failed:  # else it has been reported
+            console(f"warning: {error}")
+    else:
+        console(f"saved {path or 'preset last'}; play it again: afx-live --preset {path or 'last'}")
 
 
 def settings_data(settings: ChainSettings) -> dict[str, Any]:

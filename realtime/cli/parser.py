@@ -6,16 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ..web import HOST, PORT
 from .errors import ExitCode
+
+CLIPS = ("guitar", "voice", "drums")
 
 EPILOG = """\
 exit codes: 0 done · 1 a bug · 2 usage · 3 audio device · 4 audio file · 5 preset or model · 6 port
-more: afx-live COMMAND --help, with COMMAND one of run, watch, render, demo, devices, doctor, preset, osc"""
+more: afx-live COMMAND --help"""
 
 EXAMPLES = """\
   afx-live --reference ref.wav                          live: the input sounds like ref.wav
   afx-live render in.wav --reference ref.wav -o out.wav the same for a file
-  afx-live demo                                         no sound card needed"""
+  afx-live --web                                        the same with a page in the browser
+  afx-live studio                                       files with that page; no sound card needed
+  afx-live demo                                         no sound card, no browser"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -83,6 +88,12 @@ def _channels(text: str) -> list[int]:
     if len(found) not in (1, 2) or min(found, default=0) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not one or two channel numbers, counted from 1: 2 or 1,2")
     return found
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 1 to 65535")
+    return int(text)
 
 
 def _host_port(text: str) -> tuple[str, int] | None:
@@ -202,7 +213,51 @@ def _run(run: argparse.ArgumentParser) -> None:
         help="folder from which OSC may load references, besides those of the references given here; repeatable",
     )
     g.add_argument("--no-screen", action="store_true", help="plain lines instead of the status view")
+    g.add_argument(
+        "--web",
+        nargs="?",
+        const=PORT,
+        type=_port,
+        metavar="PORT",
+        help=f"serve a page to see and control it, and open a browser; alone, devices are chosen there (port {PORT})",
+    )
+    _add_page(g)
+    g = run.add_argument_group("microphone (Linux, PipeWire)")
+    g.add_argument(
+        "--virtual-mic",
+        nargs="?",
+        const="afx-live",
+        metavar="NAME",
+        help="play into a microphone that OBS, Zoom and browsers list (named afx-live), gone at the end",
+    )
+    g.add_argument("--virtual-mic-default", action="store_true", help="make it the default microphone meanwhile")
     _add_saving(run)
+
+
+def _studio(studio: argparse.ArgumentParser) -> None:
+    studio.add_argument("recording", nargs="?", type=Path, metavar="RECORDING", help="audio file to work on")
+    studio.add_argument(
+        "-r",
+        "--reference",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="recording to sound like; give several to blend them",
+    )
+    studio.add_argument(
+        "--demo", nargs="?", const="guitar", choices=CLIPS, help="begin with a bundled clip and reference (guitar)"
+    )
+    _add_model(studio)
+    studio.add_argument("--port", type=_port, default=PORT, help="the page's port (default: %(default)s)")
+    _add_page(studio)
+
+
+def _add_page(command: Any) -> None:
+    command.add_argument(
+        "--web-host", default=HOST, metavar="HOST", help="let the network reach the page, under this address"
+    )
+    command.add_argument("--no-browser", action="store_true", help="print the page's link, and open no browser")
 
 
 def _render(render: argparse.ArgumentParser) -> None:
@@ -215,9 +270,7 @@ def _render(render: argparse.ArgumentParser) -> None:
 
 
 def _demo(demo: argparse.ArgumentParser) -> None:
-    demo.add_argument(
-        "--clip", choices=("guitar", "voice", "drums"), default="guitar", help="which clip to play (default: guitar)"
-    )
+    demo.add_argument("--clip", choices=CLIPS, default="guitar", help="which clip to play (default: guitar)")
     demo.add_argument("--folder", type=Path, default=Path("afx-demo"), help="where to write (default: %(default)s)")
     _add_model(demo)
 
@@ -235,8 +288,22 @@ def _doctor(doctor: argparse.ArgumentParser) -> None:
 
 
 def _preset(preset: argparse.ArgumentParser) -> None:
-    preset.add_argument("action", choices=("list", "show", "check"))
+    preset.add_argument("action", choices=("list", "show", "check", "export"))
     preset.add_argument("names", nargs="*", metavar="NAME", help="name of a preset, or file")
+    group = preset.add_argument_group("export: a preset for another program")
+    programs = ("camilladsp", "easyeffects", "equalizer-apo", "pipewire", "lv2", "clap")
+    group.add_argument("--to", choices=programs, help="the program, or the kind of our plug-ins that is to load it")
+    group.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: NAME with the program's ending")
+    group.add_argument(
+        "--samplerate", type=_above(0.0), default=48000.0, metavar="HZ",
+        help="of a reverb's impulse responses (default: 48000)",
+    )  # fmt: skip
+    group.add_argument("--microphone", action="store_true", help="for EasyEffects' input, not its output")
+    group.add_argument("--install", action="store_true", help="put it where EasyEffects looks for it")
+    group.add_argument(
+        "--plugin", metavar="NAME", default="afx-live", help="the LV2 plug-in it is for (default: afx-live)"
+    )
+    group.add_argument("--force", action="store_true", help="replace files that exist")
 
 
 def _osc(osc: argparse.ArgumentParser) -> None:
@@ -257,11 +324,12 @@ def _osc(osc: argparse.ArgumentParser) -> None:
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "run": ("play live (the default command)", _run),
     "render": ("process files: play them through the engine into files", _render),
+    "studio": ("work on files with a page in the browser; no sound card needed", _studio),
     "demo": ("make a bundled clip sound like a bundled reference; no sound card needed", _demo),
     "watch": ("show a running afx-live in a second terminal", lambda watch: None),
     "devices": ("list audio devices", lambda devices: None),
     "doctor": ("find what limits latency here, and the smallest block size without drop-outs", _doctor),
-    "preset": ("list, show or check presets", _preset),
+    "preset": ("list, show, check or export presets", _preset),
     "osc": ("list the OSC addresses, or write control layouts for other programs", _osc),
 }
 

@@ -1,49 +1,32 @@
 """`afx-live run`: open the devices, match, obey OSC and keys, report, and end with a fade."""
 
-import signal
 import sys
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from ... import presets
 from ...chain import ChainSettings
 from ...matching.model import MatchModel
 from ...matching.reference import read_reference as read_reference
-from ..audio.live_engine import LiveEngine
 from ..audio.options import StreamOptions
-from ..osc.server import OscServer
-from ..session.autosave import Autosave, saved
-from ..session.session import Session
+from ..audio.virtual_mic import VirtualMicrophone, need_pipewire
+from ..session.autosave import saved
 from ..session.state import SessionState
-from ..view.child import View
 from ..view.console import Console, ConsoleLogHandler
-from ..view.keyboard import HELP, Keyboard
-from ..view.monitor import PERIOD_S, SessionMonitor
-from ..view.status_file import Publisher
 from ..view.terminal import supports_view
+from ..web import HOST
 from .devices import devices
 from .errors import ExitCode, UsageError
-from .files import check_preset_path, save_preset, settings_data
+from .files import check_preset_path, save_last, settings_data
+from .page import PageOptions, open_page, play
+from .playing import Address, Live, OscOptions
 from .printer import Printer
 from .sources import announce_compiling, load_model, load_sources
+from .work import Files
 
-Address = tuple[str, int]
-
-
-@dataclass(frozen=True)
-class OscOptions:
-    """Where OSC is received (host, port; None for nowhere), from which other machines, where feedback goes.
-
-    `range` divides integers that are sent to addresses of 0 to 1.
-    """
-
-    address: Address | None = ("127.0.0.1", 9123)
-    allow: Sequence[str] = ()
-    feedback: Sequence[Address] = ()
-    range: float = 1.0
+Plan = tuple[MatchModel | None, SessionState]
+"""The model, and what to play at first."""
 
 
 def run(
@@ -61,6 +44,11 @@ def run(
     osc_range: float = 1.0,
     clips: Sequence[Path] = (),
     no_screen: bool = False,
+    web: int | None = None,
+    web_host: str = HOST,
+    no_browser: bool = False,
+    virtual_mic: str | None = None,
+    virtual_mic_default: bool = False,
     save_preset: Path | None = None,
     force: bool = False,
     printer: Printer | None = None,
@@ -74,49 +62,68 @@ def run(
     if list_devices:
         return devices(printer)
     check_preset_path(save_preset, force)
+    options = options or StreamOptions()
+    mic = _microphone(virtual_mic, virtual_mic_default, options)
+    if web is None and (web_host != HOST or no_browser):
+        raise UsageError("--web-host and --no-browser belong to --web: add it")
+    page_options = None if web is None else PageOptions(web, web_host, not no_browser)
     with Console(printer.quiet) as console, ConsoleLogHandler(console, printer.verbose):
         if resume:
             if reference or preset:
                 raise UsageError("--resume continues with what was played last: leave out --reference and --preset")
-            plan = _resumed(model, amount, printer, console)
+            matcher, state = _resumed(model, amount, printer, console)
+        elif web is None or reference or preset:
+            matcher, state = _planned(reference, preset, model, amount, printer)
         else:
-            plan = _planned(reference, preset, model, amount, printer)
-        _announce(plan, console)
-        live = _Live(
-            plan,
-            options or StreamOptions(),
+            matcher, state = _neutral(model, amount, printer)
+        _announce(state, console)
+        name = save_preset.stem if save_preset else "last"
+        live = Live(
+            matcher,
+            state,
+            options,
             OscOptions(osc, osc_allow, osc_feedback, osc_range),
-            [*clips, *(r.path.parent for r in plan.state.references)],
+            [*clips, *(r.path.parent for r in state.references)],
             freeze,
             shows_view(printer, no_screen),
-            save_preset.stem if save_preset else "last",
+            name,
         )
-        made, autosave = _play(live, console)
-        _save(made, autosave, save_preset, force, console)
+        asked = bool(resume or reference or preset or mic or options.input_device or options.output_device)
+        files = Files(matcher, state, name, may_leave=mic is None)
+        with open_page(page_options, console) as page, _playing_into(mic, live, console) as live:
+            outcome = play(live, files, console, page, "live" if asked else "files")
+        save_last(outcome.preset, outcome.autosave, console, save_preset, force)
     if printer.as_json:
-        printer.result(settings_data(made.settings), "")
+        printer.result(settings_data(outcome.preset.settings), "")
     return ExitCode.DONE
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What to play at first."""
+def _microphone(name: str | None, default: bool, options: StreamOptions) -> VirtualMicrophone | None:
+    """Give the virtual microphone that was asked for, not made yet. Raises UsageError, or DeviceError E311."""
+    if name is None:
+        if default:
+            raise UsageError("--virtual-mic-default belongs to --virtual-mic: add it")
+        return None
+    if options.output_device is not None:
+        raise UsageError("--virtual-mic is where it plays: leave out --output-device")
+    if isinstance(options.input_device, int):
+        raise UsageError("with --virtual-mic, inputs are PipeWire's: give -i a part of a microphone's name")
+    need_pipewire()
+    try:
+        return VirtualMicrophone(name, default)
+    except ValueError as error:
+        raise UsageError(f"--virtual-mic: {error}") from None
 
-    model: MatchModel | None
-    state: SessionState
 
-
-@dataclass(frozen=True)
-class _Live:
-    """All that playing needs: the plan, where to play it, who may control it, and what to show."""
-
-    plan: _Plan
-    options: StreamOptions
-    osc: OscOptions
-    clip_folders: list[Path]
-    freeze: bool
-    view: bool
-    name: str
+@contextmanager
+def _playing_into(mic: VirtualMicrophone | None, live: Live, console: Console) -> Iterator[Live]:
+    """Have it play into a microphone, if there is one, and say that it is there."""
+    if mic is None:
+        yield live
+        return
+    with mic:
+        console(f'Microphone "{mic.name}": choose it in OBS, Zoom or a browser; it goes when afx-live ends')
+        yield replace(live, options=mic.options(live.options), env=mic.env)
 
 
 def shows_view(printer: Printer, no_screen: bool = False) -> bool:
@@ -129,19 +136,19 @@ def shows_view(printer: Printer, no_screen: bool = False) -> bool:
 
 def _planned(
     reference: Sequence[Path], preset: str | None, model: Path | None, amount: float | None, printer: Printer
-) -> _Plan:
+) -> Plan:
     """Load what was asked for."""
     sources = load_sources(reference, preset, model, printer, always_model=True)
     if (chosen := sources.preset) is not None:
         share = chosen.amount if amount is None else amount
         state = SessionState(chosen.settings, share, chosen.target_lufs, preset_name=chosen.name)
-        return _Plan(sources.model, state)
+        return sources.model, state
     settings = ChainSettings.default(sources.model.chain.order if sources.model else ())
     state = SessionState(settings, 1.0 if amount is None else amount, references=tuple(sources.references))
-    return _Plan(sources.model, state)
+    return sources.model, state
 
 
-def _resumed(model: Path | None, amount: float | None, printer: Printer, console: Console) -> _Plan:
+def _resumed(model: Path | None, amount: float | None, printer: Printer, console: Console) -> Plan:
     """Continue from the autosave; with its settings alone if the references are gone."""
     announce_compiling(printer)
     preset, files, by_hand = saved()
@@ -153,98 +160,22 @@ def _resumed(model: Path | None, amount: float | None, printer: Printer, console
     settings, share = preset.settings, preset.amount if amount is None else amount
     if not there:
         state = SessionState(settings, share, preset.target_lufs, preset_name=preset.name)
-        return _Plan(matcher, state.with_by_hand(by_hand))
+        return matcher, state.with_by_hand(by_hand)
     if [s.effect for s in settings.effects] != list(matcher.chain.order):
         settings = ChainSettings.default(matcher.chain.order)
     state = SessionState(settings, share, references=tuple(read_reference(path, matcher) for path in there))
-    return _Plan(matcher, state.with_by_hand(by_hand))
+    return matcher, state.with_by_hand(by_hand)
 
 
-def _announce(plan: _Plan, console: Console) -> None:
-    for r in plan.state.references:
+def _neutral(model: Path | None, amount: float | None, printer: Printer) -> Plan:
+    """Begin with a chain that does nothing: a reference is chosen on the page."""
+    announce_compiling(printer)
+    matcher = load_model(model)
+    return matcher, SessionState(ChainSettings.default(matcher.chain.order), 1.0 if amount is None else amount)
+
+
+def _announce(state: SessionState, console: Console) -> None:
+    for r in state.references:
         console(f"Reference  {r.path.name}  {r.seconds:.1f} s  {r.lufs:.1f} LUFS")
-    if plan.state.preset_name:
-        console(f"Preset     {plan.state.preset_name}")
-
-
-def _save(made: presets.Preset, autosave: Autosave, path: Path | None, force: bool, console: Console) -> None:
-    """Keep what played in the end."""
-    try:
-        save_preset(made, path or presets.folder() / "last.json", force=force or not path)
-    except presets.PresetError as error:
-        if path:
-            raise
-        if not autosave.failed:  # else it has been reported
-            console(f"warning: {error}")
-    else:
-        console(f"saved {path or 'preset last'}; play it again: afx-live --preset {path or 'last'}")
-
-
-# --- playing --------------------------------------------------------------------------------------
-
-
-def _play(live: _Live, console: Console) -> tuple[presets.Preset, Autosave]:
-    """Play until asked to stop; returns what played in the end."""
-    plan = live.plan
-    with ExitStack() as stack:
-        stop = stack.enter_context(_stopping())
-        engine = stack.enter_context(
-            LiveEngine(
-                plan.state.playing,
-                live.options,
-                standby=True,
-                on_event=lambda kind, text: console(f"{kind}: {text}" if kind != "running" else text),
-            )
-        )
-        session = Session(engine, plan.model, plan.state, live.clip_folders)
-        autosave = stack.enter_context(Autosave(lambda: session.preset(resumable=True)))
-        restartable = {
-            "the matching": session.matcher.thread.revive,
-            "the watchdog": engine.revive,
-            "the autosave": autosave.revive,
-            "the console": console.revive,
-        }
-        heard_at = ""
-        if live.osc.address:
-            server = stack.enter_context(_server(session, live.osc, *live.osc.address))
-            restartable["OSC"] = server.thread.revive
-            heard_at = f"{server.address[0]}:{server.address[1]}"
-            console(f"OSC        udp {heard_at}   addresses: afx-live osc")
-        session.start()
-        stack.callback(session.close)
-        keys = stack.enter_context(Keyboard(session, stop.set, console))
-        restartable["the keyboard"] = keys.revive
-        if keys.listening:
-            console("Keys       " + "   ".join(f"{key} {what}" for key, what in HELP))
-        shown_keys = HELP if keys.listening else ()
-        status = stack.enter_context(Publisher(engine, session, console.messages, heard_at, shown_keys))
-        restartable["the status file"] = status.revive
-        if live.view:
-            stack.enter_context(View(engine.folder, console))
-        monitor = SessionMonitor(engine, session, console, restartable, live.freeze)
-        while not stop.wait(PERIOD_S):
-            monitor.check()
-        engine.fade_out()  # first of all: what ends after it takes its time
-        return session.preset(live.name), autosave
-
-
-def _server(session: Session, osc: OscOptions, host: str, port: int) -> OscServer:
-    try:
-        return OscServer(session, host, port, osc.allow, osc.feedback, osc.range)
-    except ValueError as error:  # no such host, or one that the network reaches and nobody named in --osc-allow
-        raise UsageError(f"{error}: --osc HOST:PORT --osc-allow IP --osc-feedback HOST:PORT") from None
-
-
-@contextmanager
-def _stopping() -> Iterator[threading.Event]:
-    """Turn Ctrl-C, SIGTERM and a closed terminal into an event, so that the end is a fade and not a click."""
-    stop = threading.Event()
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # ignored: nohup, play on
-        numbers.append(signal.SIGHUP)
-    old = {s: signal.signal(s, lambda *_: stop.set()) for s in numbers}
-    try:
-        yield stop
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
+    if state.preset_name:
+        console(f"Preset     {state.preset_name}")

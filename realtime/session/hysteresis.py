@@ -8,11 +8,13 @@ from ...chain import ChainSettings
 from ...matching.model import MatchModel, Prediction
 
 MARGIN = 0.3
-"""Log-odds beyond the threshold at which an effect is switched: a probability of 0.92 becomes 0.94 or 0.89."""
+"""Log-odds of its amount, beyond that of none, at which an effect is switched."""
 DEADBAND = 0.03
 """Dead band in unit parameters."""
 CURVE_DEADBAND_DB = 1.5
 """Dead band of the equaliser's curve, at the frequency where it has changed most."""
+AMOUNT_DEADBAND = 0.4
+"""Dead band of amounts, in log-odds."""
 SAME_SOURCE_DEADBAND = 0.1
 """Dead band of the probability that input and reference are of one source."""
 
@@ -33,12 +35,13 @@ def with_hysteresis(new: Prediction, old: Prediction | None) -> Prediction:
         new,
         unit=np.asarray(within_deadband(new.unit, old.unit, DEADBAND)),
         curve_db=old.curve_db + share * change_db,
+        amount=np.asarray(within_deadband(new.amount, old.amount, AMOUNT_DEADBAND)),
         same_source=float(within_deadband(new.same_source, old.same_source, SAME_SOURCE_DEADBAND)),
     )
 
 
 def switched(prediction: Prediction, model: MatchModel, playing: ChainSettings | None) -> list[bool]:
-    """Decide which effects are on; one that plays (or not) is switched only when clearly past its threshold."""
+    """Decide which effects are on; one that plays (or not) is switched only when clearly past none."""
     if playing is None:
-        return model.probable(prediction)
-    return model.probable(prediction, [MARGIN if s.enabled else -MARGIN for s in playing.effects])
+        return model.used(prediction)
+    return model.used(prediction, [MARGIN if s.enabled else -MARGIN for s in playing.effects])

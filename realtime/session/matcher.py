@@ -70,10 +70,14 @@ class Matcher:
             controls.MORPH_A: lambda: self.use_morph("a", text),
             controls.MORPH_B: lambda: self.use_morph("b", text),
         }[control]
+        self.later(control.name, job)
+
+    def later(self, name: str, job: Callable[[], object]) -> None:
+        """Queue a job for the thread, such as a call of one of the `use_` methods; its errors become the state's."""
         try:
             self._jobs.put_nowait(job)
         except queue.Full:
-            self._warn(f"{control.name}: too many requests at once")
+            self._warn(f"{name}: too many requests at once")
 
     def solve_level_soon(self) -> None:
         """Have the level solved again, on the thread that has time for it."""
@@ -124,15 +128,16 @@ class Matcher:
 
     # --- choosing what to play ------------------------------------------------------------------------
 
-    def use_reference(self, path: Path) -> None:
-        """Match this clip from now on. Raises ClipError, or ValueError without a model."""
+    def use_reference(self, *paths: Path) -> None:
+        """Match this clip from now on, or several, blended. Raises ClipError, or ValueError without a model."""
         model = self._needed_model()
-        found = read_reference(path, model)
+        known = {r.path: r for r in self._session.state.references} if len(paths) > 1 else {}
+        found = tuple(known.get(path) or read_reference(path, model) for path in paths)
 
         def change(state: SessionState) -> SessionState:
             in_order = [e.effect for e in state.settings.effects] == list(model.chain.order)
             settings = state.settings if in_order else ChainSettings.default(model.chain.order)
-            state = state.with_source(references=(found,), settings=settings)
+            state = state.with_source(references=found, settings=settings)
             return replace(state, frozen=False, frozen_by_undo=False)
 
         self._session.edit(change, undo.REFERENCE, send=False)

@@ -20,8 +20,8 @@ from ..audio.health import advice
 from ..audio.latency import parts_ms
 from ..audio.shared_folder import SHARED
 from ..audio.shared_memory import METERS
+from ..audio.spectra import HZ, Spectra, rounded
 from ..threads import RestartableThread
-from .spectra import HZ, Spectra, rounded
 from .status_reader import FILE
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Publisher:
     """Keep `state.json` up to date, on a thread of its own, while in its context.
 
     messages: a sequence of (seconds since 1970, text) that its owner appends to. osc: where OSC is received, host:port.
-    keys: [key, what it does].
+    keys: [key, what it does]. `latest` is the state that was published last.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class Publisher:
         self._spectra = Spectra()
         self.path = engine.folder / FILE
         self._written, self._round = "", 0
+        self.latest: dict[str, Any] = {}
         self._closing, self._failed = threading.Event(), False
         self._worker = RestartableThread("the status file", self._run)
         self.revive = self._worker.revive
@@ -99,7 +100,8 @@ class Publisher:
         if self._engine.running and self._round % SPECTRUM_PERIODS == 0:
             self._spectra.update_input(self._engine)
         self._round += 1
-        text = json.dumps(self.state(), separators=(",", ":"), allow_nan=False)
+        self.latest = self.state()
+        text = json.dumps(self.latest, separators=(",", ":"), allow_nan=False)
         if text != self._written:
             fresh = self.path.with_suffix(".new")
             fresh.write_text(text, encoding="utf-8")

@@ -19,8 +19,10 @@ from ...presets.atomic_write import atomic_path
 from ...training import priors, render_cache
 from ...training.datamodules import Rendered
 from ...training.features import FeatureExtractor
-from ...training.pairs import completed, draw_take, level, render, settled, vector, window
+from ...training.pairs import draw_take, level, render, vector, window
 from ...training.recordings.recordings import Recording
+from ...training.response_losses import equaliser_curve
+from ...training.shards import louder_by, settled
 from ..pairs.ours import effects_of
 
 FRAMES = 131072
@@ -109,7 +111,7 @@ class Stored:
 
     dry, wet (renders, sides, size): feature statistics of the stretches and of f(stretches); values (renders,
     params) and on (renders, effects): f's values, and which effects are enabled; settled (renders, sides,
-    params): f's values normalised by `pairs.settled` for that side's stretch as the reference; audio: one memory
+    params): f's values normalised by `shards.settled` for that side's stretch as the reference; audio: one memory
     map (renders, sides, 2, frames) of dry and wet for each file.
     """
 
@@ -130,13 +132,12 @@ def load_renders(home: Path, count: int) -> Stored:
     files = [path for path, _ in render_cache.files(home, count, PER_FILE)]
     parts = [dict(np.load(path)) for path in files]
     s = {k: np.concatenate([p[k] for p in parts]) for k in _ARRAYS}
-    values = []
-    for side in (0, 1):
-        one = {**s, "dry": s["dry"][:, [side, 1 - side]], "wet": s["wet"][:, side, None]}
-        one |= {"values": s["values"][:, None], "on": s["on"][:, None]}
-        values.append(settled(completed(one)).values[:, 0])
+    bands = torch.from_numpy(s["values"][:, ChainParameters(CANONICAL).columns("equaliser")])
+    curve = equaliser_curve(bands).numpy()[:, None]  # (renders, 1, bands)
+    tone_db = np.where(s["on"][:, :1], louder_by(s["dry"], curve), 0.0)  # (renders, sides)
+    values = settled(np.repeat(s["values"][:, None], 2, 1), tone_db).astype(np.float32)
     audio = [np.load(path.with_suffix(".npy"), mmap_mode="r") for path in files]
-    return Stored(s["dry"], s["wet"], s["values"], np.stack(values, 1), s["on"], audio)
+    return Stored(s["dry"], s["wet"], s["values"], values, s["on"], audio)
 
 
 class Sides(Dataset):

@@ -1,8 +1,8 @@
-"""Calibration of a model: from which probability on, and how strongly, an effect should be used.
+"""Calibration of a model: how much of each effect does most good.
 
 Pairs with known answers are rendered with every plausible combination of the predicted effects, each at several
-strengths; the thresholds and strengths that bring the results nearest to the answers are written into the model's
-description: for an input of the reference's own source, and for one of another.
+amounts; the few numbers of the model's `Decision` that bring the results nearest to the answers, and seldom do
+harm, are written into its description.
 """
 
 import math
@@ -13,12 +13,13 @@ from datetime import datetime, timezone
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ...chain import ChainSettings, play_clip
-from ...matching import feature_distance, solve_level
-from ...matching.format import write_calibration
+from ...matching import Decision, feature_distance, solve_level
+from ...matching import format as model_format
 from ...training.features import LUFS, SAMPLE_RATE
 from ...training.recordings.recordings import Recording
 from ..metrics.audio import log_mel_error, matched_stft_error
@@ -31,10 +32,11 @@ GENERATORS = ("ours", "other_effects")
 """Pairs are made by our effects and by others, in turn: thresholds must hold for effects that training never saw."""
 MEL_WEIGHT = 0.3
 """Weight of the log-mel error in nepers beside the STFT error: it rates a similar room, if not its echoes, as near."""
-GRID = np.linspace(0.3, 1.0, 36)
-"""Thresholds to choose from; an effect less probable than the lowest is never rendered."""
 STRENGTHS = (0.0, 0.5, 1.0)
-STARTS = ([0.85, 0.6], [0.95, 0.8], [0.7, 0.4])
+"""Amounts at which an effect is rendered; errors at others are interpolated."""
+OFFSETS = np.arange(-6.0, 3.01, 0.5)
+SLOPES = (0.7, 1.0, 1.5, 2.5, 5.0)
+"""Numbers to choose from; an effect that no offset brings is never rendered."""
 IN_RANGE_SHARE = 0.95
 """Share of perfect results that must count as in range."""
 MAX_MEAN_HARM = 0.02
@@ -45,9 +47,7 @@ MAX_HARMED, HARMED_WEIGHT = 0.06, 2.0
 """Share of harmed pairs without a penalty, and the weight of more. Chosen by cross-validation over recordings: see
 docs/experiments.md."""
 
-MARGIN = 0.3
-"""Thresholds are raised by this, in log-odds, over the best on the recordings at hand: see there, too."""
-SCORES = ("probability", "kin", "errors", "nothing", "distance")  # "kin": same_source, in files of any version
+SCORES = ("amount", "kin", "errors", "nothing", "distance")  # "kin": same_source, in files of any version
 
 
 def _score(
@@ -55,7 +55,7 @@ def _score(
 ) -> tuple[list[float], float, np.ndarray, float, float]:
     """Score one pair with every combination of strengths.
 
-    Returns the model's probabilities of effects and of one source, the errors of all combinations, the error of
+    Returns the model's amounts in log-odds, its probability of one source, the errors of all combinations, the error of
     doing nothing, and the feature distance of a perfect result from the reference.
     """
     recordings, folder, effect_set, mode, index, seed, strengths = job
@@ -64,7 +64,8 @@ def _score(
     source, reference = (model.analyse(x, SAMPLE_RATE) for x in (pair.input, pair.reference))
     prediction = model.predict(source, [reference])
     whole = model.at_full_strength(prediction)
-    tried = [strengths if p > GRID[0] else strengths[:1] for p in prediction.probability]
+    most = model.decision.amounts(prediction.amount + OFFSETS[-1], prediction.same_source)
+    tried = [strengths if a > 0.0 else strengths[:1] for a in most]
     errors = []
     for amounts in product(*tried):
         steps = [replace(s.scaled(a), enabled=a > 0.0) for s, a in zip(whole.effects, amounts, strict=True)]
@@ -72,7 +73,7 @@ def _score(
         errors.append(_error(play_clip(settings, pair.input, SAMPLE_RATE), pair.answer))
     shape = (len(strengths),) * len(tried)
     return (
-        prediction.probability.tolist(),
+        prediction.amount.tolist(),
         prediction.same_source,
         np.broadcast_to(np.reshape(errors, [len(t) for t in tried]), shape),
         _error(pair.input, pair.answer),
@@ -86,28 +87,26 @@ def _error(result: np.ndarray, truth: np.ndarray) -> float:
 
 
 def choose(
-    probability: np.ndarray,
+    plain: Decision,
+    amount: np.ndarray,
     same_source: np.ndarray,
     errors: np.ndarray,
     nothing: np.ndarray,
     cells: Sequence[tuple[str, str]],
     strengths: Sequence[float] = STRENGTHS,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Choose thresholds and strengths, (effects, 2) each, for other and for same sources.
+) -> Decision:
+    """Choose offsets and slopes; `plain` has the rest of the decision.
 
-    probability (pairs, effects), same_source (pairs,), errors (pairs, strengths of the first effect, …), nothing
-    (pairs,): the error of doing nothing; cells (pairs,): effect set and mode of each pair. Minimises the mean
-    change over cells, with penalties on a cell's harm (upper 95 % limit over MAX_MEAN_HARM) and on the share of
-    harmed pairs over MAX_HARMED.
+    amount (pairs, effects) in log-odds, same_source (pairs,), errors (pairs, strengths of the first effect, …),
+    nothing (pairs,): the error of doing nothing; cells (pairs,): effect set and mode of each pair. Minimises the
+    mean change over cells, with penalties on a cell's harm (upper 95 % limit over MAX_MEAN_HARM) and on the share
+    of harmed pairs over MAX_HARMED.
     """
     groups = [np.array([i for i, cell in enumerate(cells) if cell == one]) for one in dict.fromkeys(cells)]
     bases = [max(nothing[g].mean(), 0.15 * nothing.mean()) for g in groups]
-    pairs, same = np.arange(len(errors)), (same_source > 0.5).astype(int)
 
-    def cost(chosen: np.ndarray) -> float:
-        limits = chosen[0, :, 0] + same_source[:, None] * (chosen[0, :, 1] - chosen[0, :, 0])
-        levels = np.where(probability > limits, chosen[1].astype(int).T[same], 0)
-        change = errors[(pairs, *levels.T)] - nothing
+    def cost(decision: Decision) -> float:
+        change = interpolated(errors, decision.amounts(amount, same_source[:, None]), strengths) - nothing
         total = 0.0
         for g, base in zip(groups, bases, strict=True):
             mean, spread = change[g].mean() / base, change[g].std() / len(g) ** 0.5 / base
@@ -119,25 +118,28 @@ def choose(
             )
         return total / len(groups)
 
-    def descend(chosen: np.ndarray) -> np.ndarray:
-        options = [(t, s) for t in GRID for s in range(1, len(strengths))]
-        for _ in range(3):
-            for place in np.ndindex(chosen.shape[1:]):
-                trials = np.tile(chosen, (len(options), 1, 1, 1))
-                trials[(slice(None), slice(None), *place)] = options
-                chosen = trials[np.argmin([cost(t) for t in trials])]
-        return chosen
-
-    effects = probability.shape[1]
-    starts = [np.array([np.tile(s, (effects, 1)), np.full((effects, 2), len(strengths) - 1.0)]) for s in STARTS]
-    thresholds, levels = min(map(descend, starts), key=cost)
-    return thresholds, np.array(strengths)[levels.astype(int)]
+    best = plain
+    for _ in range(3):
+        for i in range(amount.shape[1]):
+            trials = [best]
+            for other, same, slope in product(OFFSETS, OFFSETS, SLOPES):
+                if other <= same:  # two sources differ more by chance
+                    offset, slopes = best.offset.copy(), best.slope.copy()
+                    offset[i], slopes[i] = (other, same), slope
+                    trials.append(replace(best, offset=offset, slope=slopes))
+            best = min(trials, key=cost)
+    return best
 
 
-def more_cautious(thresholds: np.ndarray) -> np.ndarray:
-    """Raise thresholds by MARGIN: the best on these recordings are too low for others. 1, never, stays."""
-    odds = thresholds / np.maximum(1.0 - thresholds, 1e-9) * math.exp(MARGIN)
-    return np.where(thresholds < 1.0, odds / (1.0 + odds), thresholds)
+def interpolated(errors: np.ndarray, amounts: np.ndarray, strengths: Sequence[float]) -> np.ndarray:
+    """Interpolate errors (pairs, strengths of the first effect, …) at amounts (pairs, effects): (pairs,)."""
+    nodes, rows = np.asarray(strengths), np.arange(len(errors))
+    for amount in amounts.T:
+        place = np.clip(np.searchsorted(nodes, amount, "right") - 1, 0, len(nodes) - 2)
+        part = (amount - nodes[place]) / (nodes[place + 1] - nodes[place])
+        part = part.reshape(-1, *[1] * (errors.ndim - 2))
+        errors = errors[rows, place] * (1.0 - part) + errors[rows, place + 1] * part
+    return errors
 
 
 def calibrate(
@@ -148,8 +150,8 @@ def calibrate(
     workers: int = 2,
     strengths: Sequence[float] = STRENGTHS,
     scores: Path | None = None,
-) -> dict[str, dict[str, list[float]]]:
-    """Choose thresholds and strengths on n pairs of every effect set and mode; write them into the model's description.
+) -> dict[str, Any]:
+    """Choose a decision on n pairs of every effect set and mode; write it into the model's description.
 
     scores: a file that keeps the results of rendering; if it exists, they are read from it.
     """
@@ -169,13 +171,13 @@ def calibrate(
             columns = [np.array(c) for c in zip(*pool.map(_score, jobs, chunksize=4), strict=True)]
         if scores:
             np.savez_compressed(scores, **dict(zip(SCORES, columns, strict=True)))
-    probability, same_source, errors, nothing, distance = columns
-    thresholds, levels = choose(probability, same_source, errors, nothing, [job[2:4] for job in jobs], strengths)
-    chosen = more_cautious(thresholds), levels
+    amount, same_source, errors, nothing, distance = columns
+    plain = model_format.read(model)[0].decision
+    decision = choose(plain, amount, same_source, errors, nothing, [job[2:4] for job in jobs], strengths)
     same = np.array([job[3] == "same" for job in jobs])
     other_distance, same_distance = (
         float(np.quantile(distance[same == mode], IN_RANGE_SHARE)) for mode in (False, True)
     )
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")
     about = {"pairs": len(jobs), "recordings": len(recordings), "seed": seed, "created": when}
-    return write_calibration(model, *chosen, (other_distance, same_distance), about)
+    return model_format.write_calibration(model, decision, (other_distance, same_distance), about)

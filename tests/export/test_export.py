@@ -15,7 +15,7 @@ from afx_live.export.model.proof import ProofError, check
 from afx_live.export.model.write import write
 from afx_live.matching import MatchModel, ModelError, read_clip
 from afx_live.presets import clip
-from afx_live.training.response_system import ResponseSystem
+from afx_live.training.system import SettingsSystem
 
 pytestmark = pytest.mark.slow  # exporting takes half a minute
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow  # exporting takes half a minute
 def checkpoint(tmp_path_factory) -> Path:
     """An untrained model with a plausible normalisation."""
     torch.manual_seed(1)
-    system = ResponseSystem()
+    system = SettingsSystem()
     system.predictor.encoder.mean.normal_(0.0, 3.0)
     system.predictor.encoder.scale.fill_(5.0)
     trainer = lightning.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, max_steps=0)
@@ -55,14 +55,14 @@ def test_a_written_model_proves_itself_and_loads(model, capsys):
 
 def test_the_spec_says_all_that_a_host_needs(model):
     spec = json.loads((model / "model.json").read_text())
-    assert {"format", "version", "chain", "sample_rate", "window_s", "lufs", "threshold", "licence", "sha256"} <= set(
+    assert {"format", "version", "chain", "sample_rate", "window_s", "lufs", "decision", "licence", "sha256"} <= set(
         spec
     )
     assert all({"name", "low", "high", "default", "curve"} <= set(p) for step in spec["chain"] for p in step["params"])
 
 
 def test_torch_and_onnxruntime_agree_on_real_sound(model, checkpoint):
-    system = ResponseSystem.load_from_checkpoint(checkpoint, weights_only=True).eval()
+    system = SettingsSystem.load_from_checkpoint(checkpoint, weights_only=True).eval()
     predictor = MatchModel(model)
     for name in ("voice", "guitar", "drums"):
         heard = read_clip(clip(name))

@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "matching": {"files", "presets", "chain", "effects", "dsp"},
     "realtime": {"matching", "files", "presets", "chain", "effects", "dsp"},
     "training": {"files", "chain", "effects", "dsp"},
-    "export": {"training", "matching", "presets", "chain", "effects", "dsp"},
+    "native": {"realtime", "chain", "effects", "dsp"},
+    "export": {"native", "training", "matching", "presets", "chain", "effects", "dsp"},
     "study": {"training", "export", "files", "matching", "presets", "chain", "effects", "dsp"},
 }
 FLOORS = {
@@ -36,9 +37,10 @@ FLOORS = {
     "batch": set(),
     "session": {"audio"},
     "osc": {"audio", "session"},
+    "web": {"audio", "session"},
     "view": {"audio", "session"},
     "doctor": {"audio"},
-    "cli": {"audio", "batch", "session", "osc", "view", "doctor"},
+    "cli": {"audio", "batch", "session", "osc", "web", "view", "doctor"},
 }
 """The rooms within realtime/, and which of each other they may import."""
 STUDY_FLOORS = ("pairs", "metrics", "methods", "systems", "run", "report")

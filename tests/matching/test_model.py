@@ -5,12 +5,14 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from afx_live.effects import load
-from afx_live.matching import ClipError, Features, MatchModel, ModelError, Prediction, onnx_sandbox
+from afx_live.matching import ClipError, Decision, Features, MatchModel, ModelError, Prediction, onnx_sandbox
 from afx_live.matching import format as model_format
 from afx_live.presets import SHIPPED_MODEL
 from support.clips import RATE, bundled, played
@@ -73,7 +75,7 @@ def test_references_are_blended_evenly(model):
     mine, refs = features(model, "voice"), [features(model, n) for n in ("drums", "guitar_reference")]
     one, two = (model.predict(mine, [r]) for r in refs)
     both = model.predict(mine, refs)
-    for part in ("unit", "probability", "curve_db"):
+    for part in ("unit", "probability", "amount", "curve_db"):
         np.testing.assert_allclose(getattr(both, part), (getattr(one, part) + getattr(two, part)) / 2, atol=1e-6)
     with pytest.raises(ValueError, match="no reference"):
         model.predict(mine, [])
@@ -84,7 +86,8 @@ def test_a_prediction_of_nonsense_makes_settings_all_the_same(model):
     for fill in (0.0, 1.0):
         curve = np.full(len(model.bands_hz), 60.0 * fill)
         curve[::2] *= -1
-        settings = model.settings(Prediction(np.full(size, fill), np.ones(4), curve, fill), [True] * 4)
+        nonsense = Prediction(np.full(size, fill), np.ones(4), np.full(4, 1e9 * fill), curve, fill, np.full(4, True))
+        settings = model.settings(nonsense, [True] * 4)
         assert np.isfinite(played(settings, bundled("drums"))).all()
 
 
@@ -96,13 +99,32 @@ def test_fixed_parameters_keep_their_defaults(model):
         assert settings.effect(effect).values[name] == load(effect).param(name).default
 
 
-def test_strength_scales_an_effect(model):
-    prediction = Prediction(np.full(len(model.chain.params), 0.8), np.ones(4), np.full(64, 6.0), same_source=0.25)
-    weaker = MatchModel()
-    weaker.strengths = np.array([[1.0, 1.0], [0.0, 0.8], [1.0, 1.0], [1.0, 1.0]])
-    whole, settings = model.at_full_strength(prediction), weaker.settings(prediction, [True] * 4)
-    assert settings.effects[1].values == whole.effects[1].scaled(0.2).values
-    assert settings.effects[3].values == pytest.approx(whole.effects[3].values)
+def test_an_amount_is_how_far_an_effect_goes(model):
+    unit, curve = np.full(len(model.chain.params), 0.8), np.linspace(-6.0, 6.0, len(model.bands_hz))
+    halved = Prediction(unit, np.ones(4), np.zeros(4), curve, 0.5, np.full(4, True))
+    whole, half = model.at_full_strength(halved), model.settings(halved)
+    for mine, full in zip(half.effects, whole.effects, strict=True):
+        assert mine.values == full.scaled(0.5).values
+        assert mine.enabled
+
+
+def test_what_is_not_allowed_is_not_used(small_model):
+    newest = MatchModel(small_model)
+    mine, reference = features(newest, "voice"), features(newest, "guitar_reference")
+    free, bound = (newest.predict(mine, [reference], mask) for mask in (None, [True, False, False, True]))
+    assert not np.array_equal(free.amount, bound.amount)  # it is told, and answers accordingly
+    amounts = newest.amounts(replace(bound, amount=np.full(4, 5.0)))
+    np.testing.assert_array_equal(amounts, [1.0, 0.0, 0.0, 1.0])
+
+
+def test_a_model_with_thresholds_uses_what_is_past_them_whole(copy):
+    edit(copy, lambda spec: spec["threshold"].update(distortion=[0.5, 0.5], reverb=[1.0, 1.0]))
+    found = MatchModel(copy)
+    prediction = found.predict(features(found, "guitar"), [features(found, "guitar_reference")])
+    amounts = dict(zip(found.chain.order, found.amounts(prediction), strict=True))
+    assert dict(zip(found.chain.order, prediction.probability, strict=True))["distortion"] > 0.9
+    assert amounts["distortion"] == 1.0
+    assert amounts["reverb"] == 0.0
 
 
 # --- the format -----------------------------------------------------------------------------------
@@ -116,28 +138,51 @@ def test_what_is_written_is_read(copy):
     before = model_format.read(copy)[0]
     model_format.write(copy, before.data)
     after = model_format.read(copy)[0]
-    assert after == before
+    assert after.data == before.data
     assert list(after.data)[:2] == ["format", "version"]
     assert without_doc(after.data["chain"]) == without_doc(model_format.chain_data(after.chain))
     assert after.data["sha256"] == model_format.checksums(copy)
 
 
-def test_a_calibration_changes_nothing_else(copy):
-    thresholds, strengths = np.linspace(0.1, 0.8, 8).reshape(4, 2), np.linspace(0.2, 0.9, 8).reshape(4, 2)
-    before = model_format.read(copy)[0].data
-    chosen = model_format.write_calibration(copy, thresholds, strengths, (3.0001, 2.0), {"pairs": 7})
-    after = MatchModel(copy)
-    np.testing.assert_allclose(after.thresholds, thresholds, atol=5e-4)
-    np.testing.assert_allclose(after.strengths, strengths, atol=5e-4)
+def test_a_calibration_changes_nothing_else(small_model, tmp_path):
+    folder = Path(shutil.copytree(small_model, tmp_path / "model"))
+    before = model_format.read(folder)[0].data
+    wanted = Decision(np.linspace(-2.0, 2.0, 8).reshape(4, 2), np.linspace(0.5, 2.0, 4), 0.4, 2.5, 0.1)
+    chosen = model_format.write_calibration(folder, wanted, (3.0001, 2.0), {"pairs": 7})
+    after = MatchModel(folder)
+    np.testing.assert_allclose(after.decision.offset, wanted.offset, atol=5e-4)
+    np.testing.assert_allclose(after.decision.slope, wanted.slope, atol=5e-4)
+    assert (after.decision.boldness, after.decision.span, after.decision.least) == (0.4, 2.5, 0.1)
     assert after.description.max_distance == (3.0, 2.0)
-    assert after.description.data == {**before, **chosen, "reach": [3.0, 2.0], "calibration": {"pairs": 7}}
+    expected = {**before, "decision": chosen, "reach": [3.0, 2.0], "calibration": {"pairs": 7}}
+    assert after.description.data == expected
+
+
+def test_a_model_with_thresholds_is_not_calibrated(copy):
+    plain = model_format.read(copy)[0].decision
+    with pytest.raises(ModelError, match="thresholds"):
+        model_format.write_calibration(copy, plain, (3.0, 2.0), {})
 
 
 def test_a_model_without_calibration_is_used_as_it_is(copy):
-    edit(copy, lambda spec: [spec.pop(key) for key in ("strength", "reach", "calibration")])
-    found = MatchModel(copy)
-    assert (found.strengths == 1.0).all()
-    assert found.description.max_distance == (model_format.MAX_DISTANCE,) * 2
+    edit(copy, lambda spec: [spec.pop(key) for key in ("reach", "calibration")])
+    assert MatchModel(copy).description.max_distance == (model_format.MAX_DISTANCE,) * 2
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: d.pop("slope"), "nothing is said of slope"),
+        (lambda d: d["offset"].pop("reverb"), "decision.offset.reverb"),
+        (lambda d: d["offset"].update(reverb=[0.0, 99.0]), "decision.offset.reverb"),
+        (lambda d: d.update(boldness=1.5), "decision.boldness"),
+    ],
+)
+def test_a_decision_that_cannot_be_is_refused_by_name(small_model, tmp_path, change, words):
+    folder = Path(shutil.copytree(small_model, tmp_path / "model"))
+    edit(folder, lambda spec: change(spec["decision"]))
+    with pytest.raises(ModelError, match=words):
+        MatchModel(folder)
 
 
 def test_the_sandbox_loads_nothing_of_ours():
@@ -173,8 +218,9 @@ def param(spec, effect, name):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda s: s.update(format="zip"), '"zip" version 1; this program reads "afx-live-model" version 1'),
-        (lambda s: s.update(version=2), '"afx-live-model" version 2; this program reads'),
+        (lambda s: s.update(format="zip"), '"zip" version 1; this program reads "afx-live-model" versions 1 and 2'),
+        (lambda s: s.update(version=3), '"afx-live-model" version 3; this program reads'),
+        (lambda s: s.update(version=2), "nothing is said of decision"),
         (lambda s: s.pop("format"), "format: nothing version 1"),
         (lambda s: s.update(sha256={}), "sha256: nothing is said of controller.onnx, encoder.onnx"),
         (lambda s: s.pop("threshold"), "nothing is said of threshold"),

@@ -89,7 +89,9 @@ class Sitting:
     target_lufs = -18.0
 
     def __init__(self, settings, probability=(), references=(AMP,)):
-        made = Prediction(np.zeros(0), np.array(probability), np.zeros(0), 0.5) if len(probability) else None
+        none, count = np.zeros(0), len(probability)
+        told = none, np.array(probability), np.zeros(count), none, 0.5, np.full(count, True)
+        made = Prediction(*told) if count else None
         self.state = SessionState(settings, references=references, prediction=made)
 
 

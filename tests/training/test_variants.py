@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 
 from afx_live.chain import CANONICAL, ChainParameters, ChainPlayer, ChainSettings, EffectSettings
@@ -13,9 +12,9 @@ from afx_live.training import pairs
 from afx_live.training.features import BANDS, band_centres
 from afx_live.training.other_effects import chains, compressors, distortions, filters, reverbs
 from afx_live.training.priors import NOT_LEARNED, draw
-from afx_live.training.recordings.recordings import find
 from afx_live.training.response_losses import errors
-from afx_live.training.response_system import ResponseSystem
+from afx_live.training.shards import Batch
+from afx_live.training.system import SettingsSystem
 
 RATE = 48000.0
 MODULES = {"equaliser": filters, "compressor": compressors, "distortion": distortions, "reverb": reverbs}
@@ -264,53 +263,34 @@ def test_a_drawn_chain_mixes_laws_and_labels_lie_in_range():
     np.testing.assert_array_equal(nothing.audio, x)
 
 
-def test_rendered_takes_keep_what_is_to_be_learned_and_older_files_can_be_read(tmp_path):
-    """A file of the cache with laws in it: a filter's curve, less its loudness, is what the levelled clip shows."""
-    soundfile.write(tmp_path / "a.wav", clip(seconds=12.0, tone=0.1), int(RATE))
-    file = tmp_path / "00000-2.npz"
-    pairs._render_file((file, find(tmp_path), 2, 3, True, 1.0))
-    made = pairs.load_statistics(tmp_path, 2)
-    assert made.curve.shape == (2, pairs.STYLES, BANDS)
-    assert (made.trust < 1.0).any() or (made.sure < 1.0).any() or (made.values[..., 0] == 100.0).any()
-    for take, style in np.argwhere(made.on[..., 0] & ~made.on[..., 1:].any(-1)):
-        shown = made.wet[take, style, :BANDS] - made.dry[take, 0, :BANDS]
-        left = shown - (made.curve[take, style] - made.tone[take, style])
-        assert abs(np.median(left)) < 1.2  # loudness is told from 64 bands, and a telephone leaves few of them
-        assert np.median(np.abs(left - np.median(left))) < 0.6
-    stored = dict(np.load(file))
-    np.savez(file, **{k: v for k, v in stored.items() if k not in ("trust", "sure", "curve")})
-    older = pairs.load_statistics(tmp_path, 2)
-    assert older.trust.all()
-    assert older.sure.all()
-    assert older.curve.shape == made.curve.shape
-
-
 def test_what_is_not_to_be_believed_is_not_trained():
     """Values, curve and on-flags without trust may be anything: loss and gradient stay the same."""
     torch.manual_seed(0)
     system, chain, rng = (
-        ResponseSystem(dropout=0.0, noise=0.0).eval(),
+        SettingsSystem(dropout=0.0, noise=0.0).eval(),
         ChainParameters(CANONICAL),
         np.random.default_rng(6),
     )
     size, count = system.predictor.encoder.statistics, 4
     true = torch.from_numpy(np.stack([pairs.vector(chain, draw(rng, CANONICAL)) for _ in range(count)])).float()
     trust, sure = torch.ones(count, len(chain.params)), torch.ones(count, len(CANONICAL))
-    sounds = torch.randn(count, size), torch.randn(count, size)
-    rest = torch.ones(count, len(CANONICAL)), torch.zeros(count), torch.ones(count), torch.randn(count, BANDS)
+    here, there, silent = torch.randn(count, size), torch.randn(count, size), torch.zeros(count, 0)
+    rest = torch.ones(count, len(CANONICAL)), torch.randn(count, BANDS)
     for effect in CANONICAL:
         trust[1, chain.columns(effect)] = 0.0
     sure[1] = 0.0
 
-    def loss(true, on, level, kin, curve):
-        return system._losses((*sounds, true, on, level, kin, curve, trust, sure))["loss"].item()
+    def loss(true, on, curve):
+        heard, allowed, kin = torch.ones(count, 2), torch.ones(count, len(CANONICAL)), torch.ones(count)
+        batch = Batch(here, there, heard, allowed, true, trust, on, sure, curve, kin, silent, silent)
+        return system._losses(system._answer(batch), batch)["loss"].item()
 
     base = loss(true, *rest)
-    other, on, curve = true.clone(), rest[0].clone(), rest[3].clone()
+    other, on, curve = true.clone(), rest[0].clone(), rest[1].clone()
     other[1], on[1], curve[1] = true[2], 0.0, 9.0
-    assert loss(other, on, *rest[1:3], curve) == pytest.approx(base, rel=1e-6)
+    assert loss(other, on, curve) == pytest.approx(base, rel=1e-6)
     other[0] = true[2]
-    assert loss(other, on, *rest[1:3], curve) != pytest.approx(base, rel=1e-3)
+    assert loss(other, on, curve) != pytest.approx(base, rel=1e-3)
     half = trust.clone()
     half[:, [chain.params.index(p) for p in chain.params if p[1].name == "attack_ms"]] = 0.0
     quick = true.clone()

@@ -1,16 +1,18 @@
-"""Chains in which some effects are played by laws of another kind than ours; see `laws`.
+"""Chains in which some effects are played by laws of another kind than ours; see `outcome`.
 
 What is to be learned from such a chain is how our own must be set to sound most like it. That
 depends on the clip, so it is known once the clip has been played.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial, reduce
 
 import numpy as np
 import torch
 
-from ...chain import CANONICAL, ChainParameters, ChainPlayer, ChainSettings
+from ...chain import CANONICAL, ChainParameters, ChainPlayer, ChainSettings, EffectSettings
 from ...effects import load
 from .. import priors
 from ..features import BANDS
@@ -18,20 +20,30 @@ from ..response_losses import equaliser_curve
 from . import compressors, distortions, filters, reverbs
 from .outcome import OtherEffect
 
-LAWS = {
-    "equaliser": filters.draw,
-    "compressor": compressors.draw,
-    "distortion": distortions.draw,
-    "reverb": reverbs.draw,
-}
 STRANGE = 0.75
 """How often an effect of a variant chain is played by another law than its own."""
+BOLD = 0.15
+"""How often an equaliser of another kind is as bold as DeepAFx-ST's."""
+FAINT = 0.3
+"""Effects of our own under this strength may be inaudible: whether they are on is not to be learned."""
+
+
+@dataclass(frozen=True)
+class Impulses:
+    """Recorded impulse responses, mono at 48 kHz: of rooms and of loudspeakers."""
+
+    rooms: Sequence[np.ndarray] = ()
+    cabinets: Sequence[np.ndarray] = ()
+
+
+NO_IMPULSES = Impulses()
 
 
 @dataclass(frozen=True)
 class Played:
     """A clip after a chain, and what is to be learned from it.
 
+    again: plays another clip through the very same chain, with what its effects measured on this one.
     values (params,) in our chain's order and units; on (effects,); curve_db (bands,): what the
     equaliser did, zeros if it is off. trust (params,): 0 to 1, how far a value may be believed; an
     equaliser's bands are believed as its curve is, and stand at their defaults where the curve is a
@@ -39,6 +51,7 @@ class Played:
     """
 
     audio: np.ndarray
+    again: Callable[[np.ndarray], np.ndarray]
     values: np.ndarray
     on: np.ndarray
     curve_db: np.ndarray
@@ -48,10 +61,11 @@ class Played:
 
 @dataclass(frozen=True)
 class MixedChain:
-    """Settings of our chain, and the effects that a law plays instead of ours."""
+    """ChainSettings of our chain, the effects that a law plays instead of ours, and effects too faint to be sure of."""
 
     settings: ChainSettings
     laws: Mapping[str, OtherEffect]
+    faint: frozenset[str] = field(default=frozenset())
 
     def play(self, x: np.ndarray, rate: float) -> Played:
         """Play a mono clip (frames,), float64, through the chain, effect by effect."""
@@ -59,13 +73,16 @@ class MixedChain:
         chain = ChainParameters(tuple(order))
         values = {(e, p.name): self.settings.effect(e).values[p.name] for e, p in chain.params}
         trust, on, sure = dict.fromkeys(values, 1.0), [s.enabled for s in self.settings.effects], np.ones(len(order))
-        curve = np.zeros(BANDS)
+        curve, stages = np.zeros(BANDS), []
         for i, step in enumerate(self.settings.effects):
             if step.enabled and step.effect not in self.laws:
-                x = ChainPlayer(ChainSettings((step,)), rate, 1).play(x[:, None])[:, 0]
+                stages.append(partial(_own, step, rate))
+                x = stages[-1](x)
                 curve = own_curve(step.values) if step.effect == "equaliser" else curve
+                sure[i] = 0.0 if step.effect in self.faint else 1.0
             elif step.enabled:
                 heard = self.laws[step.effect].play(x, rate)
+                stages.append(heard.again)
                 x, on[i], sure[i] = heard.audio, heard.on, float(heard.sure)
                 curve = curve if heard.curve_db is None else heard.curve_db
                 defaults = load(step.effect).defaults
@@ -77,7 +94,15 @@ class MixedChain:
                     sure[order.index("equaliser")] = 0.0
                     trust.update({key: 0.0 for key in trust if key[0] == "equaliser"})
         rows = (values.values(), on, curve, trust.values(), sure)
-        return Played(x, *(np.array(list(row)) for row in rows))
+
+        def again(other: np.ndarray) -> np.ndarray:
+            return reduce(lambda sound, stage: stage(sound), stages, other)
+
+        return Played(x, again, *(np.array(list(row)) for row in rows))
+
+
+def _own(step: EffectSettings, rate: float, x: np.ndarray) -> np.ndarray:
+    return ChainPlayer(ChainSettings((step,)), rate, 1).play(x[:, None])[:, 0]
 
 
 def own_curve(values: Mapping[str, float]) -> np.ndarray:
@@ -91,8 +116,41 @@ def draw(
     effects: tuple[str, ...] | None = None,
     strange: float = STRANGE,
     order: tuple[str, ...] = CANONICAL,
+    strength: float = 1.0,
+    impulses: Impulses = NO_IMPULSES,
 ) -> MixedChain:
-    """Draw a chain as `styles.draw` does, each of its effects by another law with a chance of `strange`."""
+    """Draw a chain as `priors.draw` does, each of its effects by another law with a chance of `strange`.
+
+    strength: how much of what is drawn each effect does, from hardly audible (0.1) to bold (over 1).
+    """
     settings = priors.draw(rng, effects, order)
-    playing = [s.effect for s in settings.effects if s.enabled and s.effect in LAWS]
-    return MixedChain(settings, {e: LAWS[e](rng) for e in playing if rng.random() < strange})
+    settings = replace(settings, effects=tuple(_with_strength(step, strength) for step in settings.effects))
+    other = [s.effect for s in settings.effects if s.enabled and rng.random() < strange]
+    laws = {effect: _law(rng, effect, strength, impulses) for effect in other}
+    faint = frozenset(s.effect for s in settings.effects if s.enabled and strength < FAINT and s.effect not in laws)
+    return MixedChain(settings, laws, faint)
+
+
+def draw_strength(rng: np.random.Generator) -> float:
+    """Draw how strong a chain is: as its priors have it in half of the cases, seldom more, often less."""
+    chance = rng.random()
+    if chance < 0.5:
+        return 1.0
+    return math.exp(rng.uniform(math.log(0.1), 0.0)) if chance < 0.85 else rng.uniform(1.0, 1.4)
+
+
+def _with_strength(step: EffectSettings, strength: float) -> EffectSettings:
+    if step.effect != "distortion":
+        return step.scaled(strength)
+    drive = load("distortion").param("drive_db")
+    return replace(step, values={**step.values, "drive_db": drive.clip(strength * step.values["drive_db"])})
+
+
+def _law(rng: np.random.Generator, effect: str, strength: float, impulses: Impulses) -> OtherEffect:
+    if effect == "equaliser":
+        return filters.draw_bold(rng) if rng.random() < BOLD else filters.draw(rng, strength)
+    if effect == "compressor":
+        return compressors.draw(rng, strength)
+    if effect == "distortion":
+        return distortions.draw(rng, strength, impulses.cabinets)
+    return reverbs.draw(rng, strength, impulses.rooms)

@@ -201,9 +201,18 @@ def _bounds() -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def draw(rng: np.random.Generator) -> OtherEffect:
-    """Draw a compressor: its detector, topology, what is smoothed, how fast, and how much it does."""
-    return compressor(**numbers(rng))
+def draw(rng: np.random.Generator, strength: float = 1.0) -> OtherEffect:
+    """Draw a compressor: its detector, topology, what is smoothed, how fast, and how much it does.
+
+    `strength` scales its slope, 1 - 1 / ratio.
+    """
+    told = numbers(rng)
+    ratio = told["ratio"]
+    if told["static"] == "expand" or told["back"]:
+        told["ratio"] = 1.0 + strength * (ratio - 1.0)
+    else:
+        told["ratio"] = 1.0 / (1.0 - min(strength * (1.0 - 1.0 / ratio), 0.98))
+    return compressor(**told)
 
 
 def numbers(rng: np.random.Generator) -> dict[str, Any]:
@@ -303,8 +312,13 @@ def compressor(
         values, trust, offset, wanted, left = fit(x, gain, rate, start)
         on = wanted > LEAST_DB and left < 0.9 * wanted and not (static == "expand" and left > 0.5 * wanted)
         sure = wanted <= LEAST_DB or left < 0.6 * wanted or static == "expand"
+
+        def again(other: np.ndarray) -> np.ndarray:
+            moved = gains(np.ascontiguousarray(other, np.float64), *arguments(rate, **told))
+            return other * np.exp((moved - offset) / DB)
+
         audio = x * np.exp((gain - offset) / DB)  # as loud as ours, which has no make-up here
-        return RenderedLabel(audio, values, trust if sure else dict.fromkeys(NAMES, 0.0), bool(on), bool(sure))
+        return RenderedLabel(audio, again, values, trust if sure else dict.fromkeys(NAMES, 0.0), bool(on), bool(sure))
 
     return OtherEffect(
         f"compressor: {static}, {smooth}{', feed-back' if back else ''}{', rms' if rms_ms else ''}", play

@@ -6,6 +6,7 @@ each level of its input, weighed by how often that level comes.
 """
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -14,7 +15,7 @@ from scipy.signal import resample_poly
 
 from ...dsp.compiler import jit
 from ...effects import load
-from .filters import TAPS, Piece, butterworth, filtered, peak, response, shelf
+from .filters import TAPS, Piece, butterworth, filtered, measured, peak, response, shelf
 from .outcome import OtherEffect, RenderedLabel, chosen, log_uniform
 
 LEAST_DB = -42.0
@@ -167,17 +168,27 @@ def distortion(
     """Make a law; shape bends the curve, follow is how far the bias sinks, before and after are filters."""
     drive = 10 ** (drive_db / 20)
 
+    how = CURVES[kind], shape, drive, bias, follow
+
+    def bent_by(u: np.ndarray, rate: float) -> np.ndarray:
+        pole = math.exp(-1.0 / (0.08 * rate * oversample))
+        if oversample > 1:
+            bent = bend(resample_poly(u, oversample, 1), *how, pole, hold * oversample)
+            return resample_poly(bent, 1, oversample)
+        return bend(np.ascontiguousarray(u, np.float64), *how, pole, hold)
+
     def play(x: np.ndarray, rate: float) -> RenderedLabel:
         bins = np.linspace(0.0, rate / 2, TAPS // 2 + 1)
         pre, post = (_response(pieces, bins, rate) for pieces in (before, after))
         u = x if pre is None else filtered(x, pre)
-        pole = math.exp(-1.0 / (0.08 * rate * oversample))
-        how = CURVES[kind], shape, drive, bias, follow
-        if oversample > 1:
-            wet = resample_poly(bend(resample_poly(u, oversample, 1), *how, pole, hold * oversample), 1, oversample)
-        else:
-            wet = bend(np.ascontiguousarray(u, np.float64), *how, pole, hold)
+        wet = bent_by(u, rate)
         gain = math.sqrt(np.mean(u * u) / (np.mean(np.square(wet - wet.mean())) + 1e-12)) if mix < 1.0 else 0.3
+
+        def again(other: np.ndarray) -> np.ndarray:
+            wet = bent_by(other if pre is None else filtered(other, pre), rate)
+            wet = gain * (wet - wet.mean())
+            return (1.0 - mix) * other + mix * (wet if post is None else filtered(wet, post))
+
         wet = gain * (wet - wet.mean())
         values, bent_db, left = fit(u, (1.0 - mix) * u + mix * wet)
         if post is not None:
@@ -191,7 +202,7 @@ def distortion(
         close = sure and left < 0.5
         trust = dict.fromkeys(NAMES, float(close))
         trust["tone_hz"] = float(close and np.abs(rest - rest.mean()).mean() < 3.0)
-        return RenderedLabel((1.0 - mix) * x + mix * wet, values, trust, bent, sure, colours=colours)
+        return RenderedLabel((1.0 - mix) * x + mix * wet, again, values, trust, bent, sure, colours=colours)
 
     return OtherEffect(f"distortion: {kind}{', amplifier' if before or after else ''}", play)
 
@@ -208,17 +219,23 @@ def _at(pieces: tuple[Piece, ...], rate: float) -> np.ndarray:
     return response(list(pieces), HEARD_HZ, rate, False) if pieces else np.ones_like(HEARD_HZ)
 
 
-def draw(rng: np.random.Generator) -> OtherEffect:
-    """Draw a distortion: its curve, how hard it is driven, what stands around it."""
-    return distortion(**numbers(rng))
+def draw(rng: np.random.Generator, strength: float = 1.0, cabinets: Sequence[np.ndarray] = ()) -> OtherEffect:
+    """Draw a distortion: its curve, how hard it is driven, what stands around it.
+
+    `strength` scales its drive in dB. cabinets: impulse responses of loudspeakers, which some are played through.
+    """
+    told = numbers(rng, cabinets)
+    return distortion(**{**told, "drive_db": strength * told["drive_db"]})
 
 
-def numbers(rng: np.random.Generator) -> dict[str, Any]:
+def numbers(rng: np.random.Generator, cabinets: Sequence[np.ndarray] = ()) -> dict[str, Any]:
     """Draw the numbers of a distortion."""
     weights = dict.fromkeys(CURVES, 1.0) | {"algebraic": 2.0, "hard": 1.5, "knee": 1.5, "steps": 0.4, "dead": 0.4}
     kind = chosen(rng, weights)
     tube = kind not in ("steps", "dead") and rng.random() < 0.2
     before, after = amplifier(rng)
+    if cabinets and rng.random() < 0.15:
+        after = (measured(cabinets[rng.integers(len(cabinets))]),)
     return {
         "kind": kind,
         "shape": rng.random(),

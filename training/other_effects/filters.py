@@ -112,6 +112,19 @@ def drawn(knots_hz: np.ndarray, levels_db: np.ndarray) -> Piece:
     return at
 
 
+def measured(ir: np.ndarray, rate: float = 48000.0) -> Piece:
+    """Make a piece of an impulse response (frames,) at a sample rate, brought to unit gain around 1 kHz."""
+    h = np.fft.rfft(ir, TAPS)
+    hz = np.linspace(0.0, rate / 2, TAPS // 2 + 1)
+    level = np.sqrt(np.mean(np.square(np.abs(h[(hz > 500.0) & (hz < 2000.0)]))))
+
+    def at(s: np.ndarray) -> np.ndarray:
+        where = np.abs(s) / (2.0 * np.pi)
+        return (np.interp(where, hz, h.real) + 1j * np.interp(where, hz, h.imag)) / level
+
+    return at
+
+
 def response(pieces: list[Piece], hz: np.ndarray, rate: float, bilinear: bool) -> np.ndarray:
     """Multiply the pieces' responses; bilinear ones are squeezed below half the sample rate."""
     s = 1j * (2.0 * rate * np.tan(np.pi * np.minimum(hz / rate, 0.4995)) if bilinear else 2.0 * np.pi * hz)
@@ -155,20 +168,46 @@ def is_heard(curve_db: np.ndarray) -> bool:
     return float(np.abs(curve_db - np.median(curve_db)).mean()) > LEAST_DB
 
 
-def equaliser(kind: str, pieces: list[Piece], phase: str = "own", bilinear: bool = False) -> OtherEffect:
-    """Make a law of pieces; see `whole_response`."""
+def scaled(h: np.ndarray, strength: float) -> np.ndarray:
+    """Scale a response's curve in dB, and its phase with it."""
+    return h if strength == 1.0 else np.abs(h) ** strength * np.exp(1j * strength * np.unwrap(np.angle(h)))
+
+
+def equaliser(
+    kind: str, pieces: list[Piece], phase: str = "own", bilinear: bool = False, strength: float = 1.0
+) -> OtherEffect:
+    """Make a law of pieces; see `whole_response`. Its curve in dB is scaled by `strength`."""
 
     def play(x: np.ndarray, rate: float) -> RenderedLabel:
-        curve = curve_at_bands(pieces, rate, bilinear)
-        h = whole_response(pieces, rate, phase, bilinear)
-        return RenderedLabel(filtered(x, h), on=is_heard(curve), curve_db=curve)
+        curve = strength * curve_at_bands(pieces, rate, bilinear)
+        h = scaled(whole_response(pieces, rate, phase, bilinear), strength)
+        return RenderedLabel(filtered(x, h), lambda other: filtered(other, h), on=is_heard(curve), curve_db=curve)
 
     return OtherEffect(f"equaliser: {kind}", play)
 
 
-def draw(rng: np.random.Generator) -> OtherEffect:
+def draw(rng: np.random.Generator, strength: float = 1.0) -> OtherEffect:
     """Draw a filter of one to three pieces."""
-    return equaliser(*numbers(rng))
+    return equaliser(*numbers(rng), strength)
+
+
+def draw_bold(rng: np.random.Generator) -> OtherEffect:
+    """Draw a filter as boldly as DeepAFx-ST does: four peaks of up to 24 dB together, Q to 10, and two shelves."""
+    return equaliser("bold", bold(rng))
+
+
+def bold(rng: np.random.Generator) -> list[Piece]:
+    """Draw the pieces of `draw_bold`; the ranges are those of the paper's own training data."""
+    pieces, total_db = [], 0.0
+    for low, high in ((200.0, 2000.0), (800.0, 4000.0), (2000.0, 8000.0), (4000.0, 10800.0)):
+        gain_db = rng.uniform(-48.0, 48.0)
+        if rng.random() < 0.8 and abs(total_db + gain_db) < 24.0:
+            pieces.append(peak(rng.uniform(low, high), gain_db, rng.uniform(0.1, 10.1), "symmetric"))
+            total_db += gain_db
+    for low, high, treble in ((20.0, 200.0, False), (4000.0, 10800.0, True)):
+        if rng.random() < 0.8:
+            pieces.append(shelf(rng.uniform(low, high), rng.uniform(-24.0, 24.0), 2, treble))
+    return pieces or [shelf(100.0, rng.uniform(-24.0, 24.0), 2, False)]
 
 
 def numbers(rng: np.random.Generator) -> tuple[str, list[Piece], str, bool]:

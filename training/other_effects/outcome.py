@@ -18,6 +18,7 @@ import numpy as np
 class RenderedLabel:
     """A clip after a law: mono float64, and how our own effect does nearly the same.
 
+    again: plays another clip exactly so, with what was measured on the first one.
     values: our effect's parameters that are known; trust: how far each may be believed, 0 to 1 (1
     if not named). on: whether the law did anything that can be heard; sure: whether that, as an
     answer to learn, is beyond doubt. curve_db: a filter's magnitude at the model's bands. colours:
@@ -25,6 +26,7 @@ class RenderedLabel:
     """
 
     audio: np.ndarray
+    again: Callable[[np.ndarray], np.ndarray]
     values: Mapping[str, float] = field(default_factory=dict)
     trust: Mapping[str, float] = field(default_factory=dict)
     on: bool = True

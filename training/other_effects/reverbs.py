@@ -6,7 +6,7 @@ wet share are measured on the response and the clip, and said in our reverb's te
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -283,6 +283,12 @@ def _lengths(rng: np.random.Generator, rate: float, count: int, low_ms: float, h
     return np.maximum(np.round(spread * 1e-3 * rate).astype(np.int64) | 1, 9)
 
 
+def stretched(ir: np.ndarray, speed: float) -> np.ndarray:
+    """Play a response faster or slower, as in a smaller or larger room; at most LONGEST_S."""
+    out = np.interp(np.arange(0.0, len(ir) - 1.0, speed), np.arange(len(ir)), ir)
+    return out[: int(48000 * LONGEST_S)]
+
+
 KINDS: dict[str, Callable[[np.random.Generator, float, float, float], np.ndarray]] = {
     "schroeder": _schroeder,
     "feedback": _feedback,
@@ -323,22 +329,37 @@ def reverb(
         values = {"rt60_s": rt60, "hf_ratio": hf_ratio, "predelay_ms": max(onset, 0.0), "low_cut_hz": low_cut_hz}
         values["mix"] = mix / (mix + (1.0 - mix) * _own_gain(x, rate, values))
         trust = {"rt60_s": float(known), "hf_ratio": float(known)}
-        return RenderedLabel((1.0 - mix) * x + part * wet, values, trust)
+
+        def again(other: np.ndarray) -> np.ndarray:
+            late = np.zeros(len(other))
+            late[delay:] = oaconvolve(other, ir)[: max(0, len(other) - delay)]
+            return (1.0 - mix) * other + part * late
+
+        return RenderedLabel((1.0 - mix) * x + part * wet, again, values, trust)
 
     return OtherEffect(f"reverb: {kind}", play)
 
 
-def draw(rng: np.random.Generator, rate: float = 48000.0) -> OtherEffect:
-    """Draw a room, its decay, what is cut off its wet path, and how much of it there is."""
-    return reverb(**numbers(rng, rate))
+def draw(
+    rng: np.random.Generator, strength: float = 1.0, rooms: Sequence[np.ndarray] = (), rate: float = 48000.0
+) -> OtherEffect:
+    """Draw a room, its decay, what is cut off its wet path, and how much of it there is.
+
+    `strength` scales the wet share. rooms: impulse responses that were recorded, some are drawn from them.
+    """
+    told = numbers(rng, rate, rooms)
+    return reverb(**{**told, "mix": min(0.9, strength * told["mix"])})
 
 
-def numbers(rng: np.random.Generator, rate: float = 48000.0) -> dict[str, Any]:
+def numbers(rng: np.random.Generator, rate: float = 48000.0, rooms: Sequence[np.ndarray] = ()) -> dict[str, Any]:
     """Draw what `reverb` takes."""
     kind = chosen(rng, {"schroeder": 1.2, "feedback": 1.2, "plate": 1.0, "noise": 0.8, "velvet": 0.6, "box": 1.2})
     low_s = log_uniform(rng, 0.15, 4.0)
     high_s = low_s * rng.uniform(0.15, 1.0)
-    ir = KINDS[kind](rng, rate, low_s, high_s)
+    if rooms and rng.random() < 0.15:
+        kind, ir = "recorded", stretched(rooms[rng.integers(len(rooms))], rng.uniform(0.8, 1.25))
+    else:
+        ir = KINDS[kind](rng, rate, low_s, high_s)
     gated = bool(rng.random() < 0.05)
     if gated:
         ir = ir[: int(rng.uniform(0.08, 0.35) * rate)].copy()

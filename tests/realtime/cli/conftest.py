@@ -7,7 +7,7 @@ import pytest
 from afx_live.realtime.audio import live_engine
 from afx_live.realtime.audio.devices import Listing
 from afx_live.realtime.cli import devices as devices_command
-from afx_live.realtime.cli import run, sources
+from afx_live.realtime.cli import playing, sources
 from afx_live.realtime.cli.main import main
 from support.fake_live import FakeLive
 
@@ -41,7 +41,7 @@ def afx(capsys, place):
 
 @pytest.fixture
 def fake(monkeypatch):
-    monkeypatch.setattr(run, "LiveEngine", FakeLive)
+    monkeypatch.setattr(playing, "LiveEngine", FakeLive)
     monkeypatch.setattr(FakeLive, "closed", 0)
     monkeypatch.setattr(FakeLive, "read", 0)
     return FakeLive

@@ -11,7 +11,7 @@ import pytest
 from afx_live import presets
 from afx_live.chain import ChainSettings
 from afx_live.realtime.audio import devices
-from afx_live.realtime.cli import run
+from afx_live.realtime.cli import playing
 from support.fake_live import FakeLive
 from support.sounds import GUITAR_REFERENCE
 from support.waiting import until
@@ -65,7 +65,7 @@ def test_devices_options_reach_the_engine(afx, monkeypatch):
             seen.update(vars(options), settings=settings)
             raise devices.DeviceError("E303", "gone")
 
-    monkeypatch.setattr(run, "LiveEngine", Nothing)
+    monkeypatch.setattr(playing, "LiveEngine", Nothing)
     words = "-i 3 -o scarlett -c 2 --output-channels 3,4 --samplerate 44100 --blocksize 0 --latency=0.02 --preset warm"
     assert afx(*words.split(), "--amount", "0.5")[0] == 3
     assert (seen["input_device"], seen["output_device"]) == (3, "scarlett")

@@ -99,9 +99,9 @@ def test_watch_on_a_terminal_ends_with_ctrl_c(terminal, player, publisher, tmp_p
 
 
 WHOLE = """
-from afx_live.realtime.cli import main, run
+from afx_live.realtime.cli import main, playing
 from support.view import StandIn
-run.LiveEngine = StandIn
+playing.LiveEngine = StandIn
 main.main()
 """
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from afx_live.realtime.audio.spectra import HZ
 from afx_live.realtime.view.braille_plot import GUTTER, plot
-from afx_live.realtime.view.spectra import HZ
 
 
 def dots(text, width, rows):

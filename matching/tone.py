@@ -1,0 +1,62 @@
+"""The references' tonal balance, taken over whole, as a match equaliser does: what the greatest boldness asks for."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..chain import ChainSettings, EffectSettings, play_clip
+from ..effects import load
+from .equaliser_fit import fit_curve, settings_curve_db
+from .long_term_spectrum import BANDS
+from .model import MatchModel
+
+ROUNDS = 4
+"""Plays: what is driven or compressed answers a change of tone by less, or more, than the change."""
+MOST_DB = 24.0
+SMOOTHING = np.array([0.1, 0.8, 0.1])
+HEARD = (BANDS > 45.0) & (BANDS < 17000.0)
+"""Where tone is taken over: below and above, most recordings hold noise."""
+
+
+def with_tone_of(
+    wanted_db: np.ndarray,
+    model: MatchModel,
+    settings: ChainSettings,
+    x: np.ndarray,
+    sample_rate: float,
+    share: float,
+    solved: Callable[[ChainSettings], ChainSettings],
+) -> ChainSettings:
+    """Move the equaliser until what is played has a long-term spectrum (BANDS,) nearer to the wanted one.
+
+    share: how much of the way, 0 to 1. solved sets the levels that a chain is played at. The curve is corrected by
+    what is left after each play, so that the rest of the chain is counted in; the best of all plays is kept.
+    """
+    curve_db = settings_curve_db(settings, BANDS, model.sample_rate)
+    goal_db, best, least = None, settings, np.inf
+    for _ in range(ROUNDS + 1):
+        here_db = model.spectrum_db(play_clip(solved(settings), x, sample_rate), sample_rate)
+        if goal_db is None:
+            goal_db = here_db + share * (wanted_db - here_db)
+        away_db = np.convolve(np.pad(goal_db - here_db, 1, "edge"), SMOOTHING, "valid")
+        left = float(np.abs(away_db)[HEARD].mean())
+        if left < least:
+            best, least = settings, left
+        curve_db = np.clip(curve_db + away_db, -MOST_DB, MOST_DB)
+        settings = settings.with_effect("equaliser", True, **_fitted(curve_db, settings, model.sample_rate))
+    return best
+
+
+def _fitted(curve_db: np.ndarray, settings: ChainSettings, sample_rate: float) -> dict[str, float]:
+    """Fit the equaliser to a curve (BANDS,), from where it stands and from its defaults; the better one."""
+    params, values = load("equaliser").params, settings.effect("equaliser").values
+    starts = ([values[p.name] for p in params], [p.default for p in params])
+    found, left = [], []
+    for start in starts:
+        unit = np.array([p.unit(v) for p, v in zip(params, start, strict=True)])
+        unit = fit_curve(curve_db[HEARD], BANDS[HEARD], np.ones(HEARD.sum()), unit, sample_rate)
+        found.append({p.name: p.clip(p.value(float(u))) for p, u in zip(params, unit, strict=True)})
+        here = settings_curve_db(ChainSettings((EffectSettings("equaliser", found[-1]),)), BANDS[HEARD], sample_rate)
+        away = here - curve_db[HEARD]
+        left.append(np.abs(away - away.mean()).mean())
+    return found[int(np.argmin(left))]

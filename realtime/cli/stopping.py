@@ -1,0 +1,21 @@
+"""How afx-live is asked to stop: by Ctrl-C, SIGTERM, or a terminal that closes."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """Turn Ctrl-C, SIGTERM and a closed terminal into an event, so that the end is a fade and not a click."""
+    stop = threading.Event()
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # ignored: nohup, play on
+        numbers.append(signal.SIGHUP)
+    old = {s: signal.signal(s, lambda *_: stop.set()) for s in numbers}
+    try:
+        yield stop
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

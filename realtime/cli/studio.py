@@ -1,0 +1,52 @@
+"""`afx-live studio`: the page on files, without a sound card: match, listen before and after, save."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ... import presets
+from ...chain import ChainSettings
+from ...matching.reference import read_reference as read_reference
+from ..session.state import SessionState
+from ..view.console import Console, ConsoleLogHandler
+from ..web import HOST, PORT
+from .errors import ExitCode
+from .files import save_last, settings_data
+from .page import PageOptions, open_page
+from .printer import Printer
+from .sources import announce_compiling, load_model
+from .work import Files, work_on_files
+
+DEMO = {"guitar": "guitar_reference", "voice": "voice_reference", "drums": "voice_reference"}
+
+
+def studio(
+    recording: Path | None = None,
+    reference: Sequence[Path] = (),
+    demo: str | None = None,
+    model: Path | None = None,
+    port: int = PORT,
+    web_host: str = HOST,
+    no_browser: bool = False,
+    printer: Printer | None = None,
+) -> int:
+    """Serve the page until Ctrl-C or SIGTERM; returns 0. Call it from the main thread: it handles these signals.
+
+    `demo` is a bundled clip to begin with, matched to a bundled reference. Raises UsageError, ClipError, ModelError
+    or PortError.
+    """
+    printer = printer or Printer()
+    announce_compiling(printer)
+    matcher = load_model(model)
+    if demo:
+        recording, reference = presets.clip(demo), [*reference] or [presets.clip(DEMO[demo])]
+    clips = tuple(read_reference(path, matcher) for path in reference)
+    state = SessionState(ChainSettings.default(matcher.chain.order), references=clips)
+    files = Files(matcher, state, "last", (recording, recording.name) if recording else None)
+    with Console(printer.quiet) as console, ConsoleLogHandler(console, printer.verbose):
+        with open_page(PageOptions(port, web_host, not no_browser), console) as page:
+            assert page is not None
+            outcome = work_on_files(files, console, page)
+        save_last(outcome.preset, outcome.autosave, console)
+    if printer.as_json:
+        printer.result(settings_data(outcome.preset.settings), "")
+    return ExitCode.DONE

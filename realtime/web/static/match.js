@@ -1,0 +1,181 @@
+// Match: what to sound like, how far and how boldly, what was heard, and the hand on all of it.
+
+import { state, set, pull, say, upload, on, value } from "./link.js";
+import { make, by, write, mark, level, announce, duration } from "./dom.js";
+import { slider, toggle } from "./parameters.js";
+
+const AMOUNT = { name: "amount", low: 0, high: 1, curve: "linear", default: 1, doc: "how far from the input to the match" };
+const BOLDNESS = { name: "boldness", low: 0, high: 1, curve: "linear", default: 0.5, doc: "0: only what is nearly certain; 1: everything the reference suggests" };
+const SOUND = "audio/*,.wav,.flac,.ogg,.mp3,.aiff,.aif,.opus";
+
+let busy = 0;
+
+export function startMatch() {
+  const chooser = make("input", { type: "file", accept: SOUND, multiple: true, class: "unseen", tabindex: -1, "aria-label": "Reference recordings", onchange: () => (take([...chooser.files]), (chooser.value = "")) });
+  const bundled = make("select", { "aria-label": "A bundled reference", onchange: () => (bundled.value && say({ references: [bundled.value] }), (bundled.value = "")) });
+  const chips = make("ul", { class: "chips", "aria-label": "References" });
+  const drop = make(
+    "div",
+    { class: "drop-zone", id: "reference-drop" },
+    make("p", { class: "drop-words", text: "Drop a recording here to sound like it" }),
+    make("div", { class: "buttons" }, make("button", { type: "button", text: "Choose a reference …", onclick: () => chooser.click() }), bundled),
+    chooser,
+  );
+  const sliders = make("div", { class: "rows big" });
+  const heard = make("ul", { class: "heard", "aria-label": "What the match heard" });
+  const verdict = make("p", { class: "verdict" });
+  by("match").append(drop, chips, sliders, buttons(), verdict, heard);
+
+  on("spec", () => {
+    const clips = state.spec.clips ?? [];
+    bundled.replaceChildren(make("option", { value: "", text: "or a bundled one" }), ...clips.map((name) => make("option", { value: name, text: name.replaceAll("_", " ") })));
+  });
+  on("session spec", () => {
+    if (!sliders.children.length && value("amount") !== undefined) sliders.append(slider("amount", AMOUNT, { label: "Amount", lock: false }));
+    if (sliders.children.length === 1 && value("boldness") !== undefined) sliders.append(slider("boldness", BOLDNESS, { label: "Boldness", lock: false }));
+    said(verdict, heard);
+  });
+  on("references session", () => showReferences(chips));
+  on("words", () => said(verdict, heard));
+  dropping();
+}
+
+// --- references -------------------------------------------------------------------------------------
+
+/** Send files and match them: they take the place of what is matched now, or with `more` join it. */
+export async function take(files, more = false) {
+  const sounds = files.filter((file) => file.type.startsWith("audio/") || /\.(wav|flac|ogg|mp3|aiff?|opus|w64|caf)$/i.test(file.name));
+  if (!sounds.length) return announce("That is no recording that can be heard");
+  busy += sounds.length;
+  document.body.classList.add("busy");
+  for (const [i, file] of sounds.entries()) {
+    announce(`Listening to ${file.name}`);
+    try {
+      await upload(file, more || i ? "reference_more" : "reference");
+    } catch (error) {
+      trouble(`${file.name}: ${error.message}`);
+    }
+    busy -= 1;
+  }
+  document.body.classList.toggle("busy", busy > 0);
+}
+
+function showReferences(chips) {
+  const there = state.references ?? [];
+  chips.replaceChildren(
+    ...there.map(({ id, name, seconds, lufs }) =>
+      make(
+        "li",
+        { class: "chip" },
+        make("span", { class: "chip-name", text: name, title: name }),
+        make("small", { text: `${duration(seconds)} · ${level(lufs)} LUFS` }),
+        make("button", {
+          type: "button",
+          class: "chip-away",
+          "aria-label": `Leave out ${name}`,
+          text: "×",
+          onclick: () => say({ references: there.filter((r) => r.id !== id).map((r) => r.id) }),
+        }),
+      ),
+    ),
+  );
+  by("reference-drop").classList.toggle("small", there.length > 0);
+}
+
+function dropping() {
+  let depth = 0;
+  const overlay = by("drop");
+  const leave = () => {
+    depth = 0;
+    overlay.classList.remove("shown");
+  };
+  addEventListener("dragenter", (event) => {
+    if (![...event.dataTransfer.types].includes("Files")) return;
+    event.preventDefault();
+    depth += 1;
+    overlay.classList.add("shown");
+    const here = event.target.closest?.("#recording-drop");
+    write(overlay.firstElementChild, here ? "Let go to work on this" : "Let go to sound like this");
+  });
+  addEventListener("dragover", (event) => event.preventDefault()); // else a missed drop would leave the page
+  addEventListener("dragleave", () => (depth -= 1) <= 0 && leave());
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    leave();
+    const files = [...event.dataTransfer.files];
+    const recording = event.target.closest?.("#recording-drop");
+    if (recording) recording.dispatchEvent(new CustomEvent("recording", { detail: files[0] }));
+    else take(files, event.shiftKey);
+  });
+}
+
+// --- the hand on it ---------------------------------------------------------------------------------
+
+function buttons() {
+  const ab = make("button", { type: "button", class: "ab", id: "ab", onclick: flip }, make("span", { class: "ab-a", text: "Match" }), make("span", { class: "ab-b", text: "Input" }));
+  const freeze = make("label", { class: "check" }, toggle("freeze", "Freeze"), make("span", { "aria-hidden": "true", text: "Freeze" }));
+  const undo = make("button", { type: "button", text: "Undo", id: "undo", onclick: () => pull("undo") });
+  const redo = make("button", { type: "button", text: "Redo", id: "redo", onclick: () => pull("redo") });
+  on("session", () => {
+    mark(ab, "aria-label", `A/B at equal loudness: ${value("bypass") ? "the input" : "the match"} is heard`);
+    ab.classList.toggle("b", Boolean(value("bypass")));
+    undo.disabled = !state.session.undo;
+    redo.disabled = !state.session.redo;
+  });
+  return make("div", { class: "buttons" }, ab, freeze, undo, redo);
+}
+
+export function flip() {
+  set({ bypass: !value("bypass") });
+  announce(value("bypass") ? "The input, as loud as the match" : "The match");
+}
+
+export function panic() {
+  const muted = value("mute");
+  pull(muted ? "unmute" : "mute");
+  announce(muted ? "Sounds again" : "Muted");
+}
+
+// --- what was heard ---------------------------------------------------------------------------------
+
+function said(verdict, heard) {
+  const { probability = {}, chain = [], error, in_range: near } = state.session;
+  const known = chain.filter((effect) => probability[effect] !== undefined);
+  const rows = known.map((effect) => {
+    const off = value(`${effect}/bypass`);
+    const sure = make("span", { class: "meter-sure" });
+    sure.style.setProperty("--sure", probability[effect]);
+    return make(
+      "li",
+      { class: off ? "off" : "" },
+      make("strong", { text: effect }),
+      sure,
+      make("span", { class: "percent", text: `${Math.round(100 * probability[effect])} %` }),
+      make("span", { class: "why", text: off ? "not used" : (state.words?.[effect] ?? "") }),
+    );
+  });
+  heard.replaceChildren(...rows);
+  write(verdict, sentence(error, near, known.length));
+  verdict.classList.toggle("bad", Boolean(error));
+  verdict.classList.toggle("doubt", !error && near === false);
+}
+
+function sentence(error, near, heard) {
+  if (error) return error;
+  if (state.explanation) return state.explanation;
+  const there = (state.references ?? []).length;
+  if (value("preset")) return `Plays the preset ${value("preset")}.`;
+  if (!there) return "Nothing is matched yet: the input is heard as it is.";
+  if (!heard) return state.mode === "files" ? "Waits for a recording to work on." : "Listening: play or speak for a few seconds.";
+  if (near === false) return "The reference is out of reach: something in its sound is beyond this chain.";
+  return value("freeze") ? "Matched, and frozen." : "Matched; how sure it is of each effect:";
+}
+
+/** Say what went wrong, where everybody sees it. */
+export function trouble(text) {
+  const place = by("trouble");
+  write(place, text);
+  place.hidden = !text;
+  clearTimeout(place.timer);
+  if (text) place.timer = setTimeout(() => (place.hidden = true), 12000);
+}

@@ -1,0 +1,178 @@
+"""What the user may say: boldness, the effects in question, locks; and what a match says back."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+
+from afx_live import presets
+from afx_live.chain import CANONICAL, ChainSettings, play_clip
+from afx_live.dsp.loudness import integrated_loudness
+from afx_live.matching import Choices, Decision, MatchModel, ReferenceClip, explain, heard_enough, match_features
+from afx_live.matching.long_term_spectrum import BANDS, long_term_spectrum
+
+RATE = 48000
+PLAIN = Decision(np.zeros((4, 2)), np.ones(4), 0.5, 3.0, 0.08)
+
+
+@pytest.fixture(scope="module")
+def model() -> MatchModel:
+    return MatchModel()
+
+
+def clip(name: str) -> np.ndarray:
+    return soundfile.read(presets.clip(name))[0]
+
+
+def reference(model: MatchModel, name: str) -> ReferenceClip:
+    x = clip(name)
+    return ReferenceClip(presets.clip(name), model.analyse(x, RATE), integrated_loudness(x, RATE), len(x) / RATE)
+
+
+def found(model: MatchModel, source: str, wanted: str, **choices):
+    x = clip(source)
+    bounds = Choices.of(model.chain.order, **choices)
+    references = [reference(model, wanted)]
+    return match_features(model, model.analyse(x, RATE), x, RATE, references, choices=bounds), x
+
+
+# --- the decision
+
+
+def test_amounts_rise_with_log_odds_and_boldness_and_small_ones_are_none():
+    logits = np.array([-4.0, -1.0, 1.0, 4.0])
+    rows = np.array([PLAIN.amounts(logits, 0.5, b) for b in np.linspace(0.0, 1.0, 11)])
+    assert (np.diff(rows, axis=0) >= 0.0).all()
+    assert (np.diff(rows, axis=1) >= 0.0).all()
+    assert ((rows == 0.0) | (rows >= PLAIN.least)).all()
+    assert rows[5, 0] == 0.0
+    assert rows[5, 3] == 1.0
+    np.testing.assert_array_equal(PLAIN.amounts(logits, 0.5), rows[5])
+
+
+def test_offsets_are_weighed_by_how_alike_the_sources_are():
+    offset = np.zeros((1, 2))
+    offset[0] = -2.0, 2.0
+    decision = replace(PLAIN, offset=offset, slope=np.ones(1))
+    other, half, same = (float(decision.amounts(np.zeros(1), kin)[0]) for kin in (0.0, 0.5, 1.0))
+    assert other < half < same
+    assert half == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("boldness", [-0.1, 1.1, np.nan])
+def test_a_boldness_that_cannot_be_is_refused(boldness):
+    with pytest.raises(ValueError, match="boldness"):
+        PLAIN.amounts(np.zeros(4), 0.5, boldness)
+
+
+# --- bounds
+
+
+def test_what_is_named_is_what_may_be_used():
+    assert Choices.of(CANONICAL).allowed(CANONICAL) == [True] * 4
+    assert Choices.of(CANONICAL, only=["compressor", "reverb"], without=["reverb"]).allowed(CANONICAL) == [
+        False, True, False, False,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("choices", "text"),
+    [
+        ({"only": ["flanger"]}, "only: 'flanger' is not one of equaliser"),
+        ({"without": ["echo"]}, "without: 'echo'"),
+        ({"only": ["reverb"], "without": ["reverb"]}, "no effect is left"),
+        ({"locked": ["reverb"]}, "nothing plays yet"),
+        ({"locked": ["reverb/size"], "playing": ChainSettings.default()}, "reverb has no size"),
+        ({"boldness": 2.0}, r"boldness: 2 is not in \[0, 1\]"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_in_words(choices, text):
+    with pytest.raises(ValueError, match=text):
+        Choices.of(CANONICAL, **choices)
+
+
+def test_what_is_locked_stays_to_the_digit(model):
+    playing = (
+        ChainSettings.default().with_effect("reverb", True, mix=0.33).with_effect("equaliser", None, peak_1_db=5.0)
+    )
+    result, _ = found(
+        model, "guitar", "guitar_reference", locked=["reverb", "equaliser/peak_1_db"], playing=playing, boldness=1.0
+    )
+    assert result.settings.effect("reverb") == playing.effect("reverb")
+    assert result.settings.effect("equaliser").values["peak_1_db"] == 5.0
+
+
+def test_only_one_effect_is_used_if_only_one_is_in_question(model):
+    result, _ = found(model, "guitar", "guitar_reference", only=["compressor"], boldness=1.0)
+    assert not any(e.enabled for e in result.settings.effects if e.effect != "compressor")
+
+
+# --- boldness
+
+
+def test_at_the_greatest_boldness_the_tone_is_the_references(model):
+    """Within 2.5 dB in the mean from 100 Hz to 10 kHz, as a match equaliser's."""
+    pairs = [("voice", "voice_reference"), ("guitar", "voice_reference"), ("voice", "guitar"), ("drums", "guitar")]
+    rows = []
+    for source, wanted in pairs:
+        result, x = found(model, source, wanted, boldness=1.0)
+        there = reference(model, wanted).features.spectrum_db
+        y = play_clip(result.settings, x, RATE)
+        span = (BANDS > 99.0) & (BANDS < 10100.0)
+        before, left = (np.abs(there - model.spectrum_db(z, RATE))[span] for z in (x, y))
+        rows.append((before.mean(), left[before < 12.0].mean()))
+        print(source, wanted, "{:.1f} dB before, {:.1f} dB after".format(*rows[-1]))
+    assert np.mean(rows, 0)[1] < 2.5
+    assert max(after for _, after in rows) < 3.5
+
+
+def test_bolder_is_never_less(model):
+    x = clip("voice")
+    prediction = model.predict(model.analyse(x, RATE), [reference(model, "voice_reference").features])
+    rows = np.array([model.amounts(prediction, b) for b in (0.0, 0.25, 0.5, 0.75, 1.0)])
+    assert (np.diff(rows, axis=0) >= 0.0).all()
+
+
+# --- explanation
+
+
+def test_every_effect_is_explained_once_and_nothing_contradicts(model):
+    for boldness in (0.0, None, 1.0):
+        result, x = found(model, "guitar", "guitar_reference", boldness=boldness)
+        choices = Choices.of(model.chain.order, boldness)
+        said = explain(model, result.prediction, result.settings, choices, x, RATE, result.in_range)
+        assert [e.effect for e in said.effects] == list(model.chain.order)
+        for report, effect in zip(said.effects, result.settings.effects, strict=True):
+            assert (report.amount > 0.0) is effect.enabled
+            assert bool(report.does) is effect.enabled
+            assert not (report.does and report.hint)
+        assert said.lines()
+
+
+def test_a_hint_keeps_its_word(model):
+    result, x = found(model, "voice", "guitar_reference", boldness=0.0)
+    said = explain(model, result.prediction, result.settings, Choices.of(CANONICAL, 0.0), x, RATE)
+    for i, report in enumerate(said.effects):
+        if "--boldness" in report.hint:
+            boldness = float(report.hint.split()[1])
+            assert model.amounts(result.prediction, boldness)[i] > 0.0
+
+
+def test_enough_is_heard_when_two_looks_agree(model):
+    here, there = model.analyse(clip("voice"), RATE), reference(model, "guitar").features
+    one = model.predict(here, [there])
+    assert not heard_enough(one, None, 5.0, model)
+    assert not heard_enough(one, one, 1.0, model)
+    assert heard_enough(one, one, 2.0, model)
+    assert not heard_enough(replace(one, curve_db=one.curve_db + 3.0), one, 5.0, model)
+
+
+# --- spectra
+
+
+def test_a_long_term_spectrum_is_level_and_tone():
+    x = np.random.default_rng(1).standard_normal(5 * RATE)
+    levels = long_term_spectrum(x, RATE)
+    np.testing.assert_allclose(long_term_spectrum(0.1 * x, RATE), levels - 20.0, atol=1e-6)
+    assert np.ptp(levels[6:-1]) < 1.5  # white noise: the mean of a bin is the same everywhere

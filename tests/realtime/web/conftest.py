@@ -1,0 +1,78 @@
+"""A browser for the page's tests, and a session on files behind a page."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from afx_live import presets
+from afx_live.chain import ChainSettings
+from afx_live.matching.model import MatchModel
+from afx_live.realtime.audio.file_engine import FileEngine
+from afx_live.realtime.session.files import FileSession
+from afx_live.realtime.session.state import SessionState
+from support.browser import View, chromium
+from support.page import Client, served
+
+
+@pytest.fixture(scope="session")
+def model():
+    return MatchModel(presets.clip("guitar").parents[1] / "models" / "afx-1")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def studio(model, tmp_path_factory):
+    """The page on files: `link`, `page`, `session`."""
+    pytest.importorskip("starlette", reason="the page needs the extra [web]")
+    from afx_live.realtime.web.file_desk import FileDesk
+    from afx_live.realtime.web.page import Page
+
+    patch = pytest.MonkeyPatch()
+    patch.setenv("AFX_LIVE_HOME", str(tmp_path_factory.mktemp("home")))
+    engine = FileEngine()
+    session = FileSession(engine, model, SessionState(ChainSettings.default(model.chain.order)))
+    session.start()
+    with Page(port=0) as page:
+        desk = FileDesk(session, engine, page.folder)
+        page.show(desk)
+        yield SimpleNamespace(link=page.link, page=page, session=session, desk=desk)
+        desk.close()
+    session.close()
+    patch.undo()
+
+
+@pytest.fixture
+def open_view(browser):
+    views = []
+
+    def opened(link, **options):
+        views.append(View(browser, link, **options))
+        return views[-1]
+
+    yield opened
+    for view in views:
+        view.close()
+
+
+@pytest.fixture(scope="module")
+def place():
+    """The server with a stand-in for afx-live behind it."""
+    pytest.importorskip("starlette", reason="the page needs the extra [web]")
+    with served() as found:
+        yield found
+
+
+@pytest.fixture
+def client(place):
+    return Client(place[0])
+
+
+@pytest.fixture
+def desk(place):
+    place[1].heard.clear()
+    return place[1]

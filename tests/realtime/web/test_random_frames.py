@@ -1,0 +1,107 @@
+"""What is sent to the page's server by who knows better than to send that."""
+
+import json
+import os
+import random
+import socket
+
+import pytest
+
+from afx_live.realtime.web.pages import MAX_MESSAGE
+from support.page import Client, frame, served
+
+FRAMES = int(os.environ.get("AFX_FUZZ_FRAMES", "100000"))
+"""Random frames at the socket; `AFX_FUZZ_FRAMES=1000000` takes minutes."""
+
+
+def _random_frame(rng):
+    """A frame as nobody should send it: random JSON, random bytes, random kinds, or a real message bent."""
+    kind = rng.random()
+    if kind < 0.3:
+        return frame(rng.randbytes(rng.randrange(200)), rng.choice((1, 2)))
+    if kind < 0.6:
+        return frame(json.dumps(_random_value(rng, 3)).encode())
+    if kind < 0.9:
+        text = bytearray(b'{"send": {"amount": 0.5, "compressor/ratio": 3}}')
+        text[rng.randrange(len(text))] = rng.randrange(256)
+        return frame(bytes(text))
+    if kind < 0.95:
+        return frame(rng.randbytes(rng.randrange(125)), 9)  # a ping
+    if kind < 0.999:
+        return frame(b'{"send": {"amount": ' + rng.choice((b"NaN", b"1e999", b"-1e999", b"[]", b"0.5")) + b"}}")
+    return rng.choice(
+        (
+            frame(rng.randbytes(20), rng.choice((3, 5, 7, 11))),
+            rng.randbytes(50),
+            frame(bytes(MAX_MESSAGE + 1)),
+            frame(b"", 8),
+        )
+    )
+
+
+def _random_value(rng, depth):
+    if depth and rng.random() < 0.5:
+        keys = (
+            "send",
+            "amount",
+            "token",
+            "lock",
+            "preset",
+            "ask",
+            "__proto__",
+            "page",
+            "number",
+            rng.randbytes(3).hex(),
+        )
+        if rng.random() < 0.7:
+            return {rng.choice(keys): _random_value(rng, depth - 1) for _ in range(rng.randrange(4))}
+        return [_random_value(rng, depth - 1) for _ in range(rng.randrange(4))]
+    return rng.choice((None, True, 1e308, -0.0, 2**70, "", "../../x", "\ud800", rng.random()))
+
+
+@pytest.mark.slow
+def test_random_frames_end_nothing_and_change_only_what_they_may():
+    rng, sent = random.Random(11), 0
+    with served() as (page, desk):
+        client, server = Client(page), page._server.process
+        assert server
+        watching = client.open()
+        watching.until(lambda m, s: "welcome" in m)
+        while sent < FRAMES:
+            status, raw = client.shake()
+            assert status == 101
+            if rng.random() < 0.9:
+                raw.sendall(frame(json.dumps({"token": client.token}).encode()))
+            try:
+                for _ in range(2000):
+                    raw.sendall(b"".join(_random_frame(rng) for _ in range(50)))
+                    sent += 50
+                    if sent >= FRAMES:
+                        break
+            except OSError:  # it has closed, as it should after what is no frame
+                pass
+            raw.close()
+            desk.heard.clear()
+        assert page._server.process is server
+        assert server.poll() is None
+        watching.send({"ping": "still there"})
+        watching.until(lambda m, s: m.get("echo") == "still there", 20.0)
+        client.open().until(lambda m, s: "welcome" in m, 20.0)
+
+
+def test_random_bytes_on_the_port_end_nothing(client):
+    rng = random.Random(3)
+    for _ in range(200):
+        raw = socket.create_connection((client.host, client.port), 5)
+        raw.sendall(rng.randbytes(rng.randrange(1, 3000)))
+        raw.close()
+    assert client.request("GET", "/")[0] == 200
+
+
+def test_slow_senders_keep_nobody_out(client):
+    slow = [socket.create_connection((client.host, client.port), 5) for _ in range(60)]
+    for one in slow:
+        one.sendall(b"GET / HTTP/1.1\r\nHo")
+    assert client.request("GET", "/")[0] == 200
+    for one in slow:
+        one.close()

@@ -1,0 +1,102 @@
+"""A PipeWire session of our own, headless: no sound card, no desktop, and nobody else's nodes in it."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+
+from support.jack import need
+
+QUANTUM = 1024
+"""Frames of a cycle: large, since no test machine has real-time priority."""
+SESSION = "pipewire & pid=$!; sleep 0.3; wireplumber; kill $pid"
+
+
+def _end_with_us():
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+class PipeWire:
+    """The session; `env` is for the processes that are to find it."""
+
+    def __init__(self, folder):
+        for program, package in (
+            ("pipewire", "pipewire"),
+            ("wireplumber", "wireplumber"),
+            ("pw-loopback", "pipewire-bin"),
+            ("pw-jack", "pipewire-jack"),
+            ("dbus-run-session", "dbus"),
+        ):
+            need(program, package)
+        run, home = folder / "run", folder / "home"
+        for place in (run, home):
+            place.mkdir(mode=0o700)
+        self.env = {"XDG_RUNTIME_DIR": str(run), "HOME": str(home), "XDG_STATE_HOME": str(home), "DISPLAY": ""}
+        self._log = open(folder / "pipewire.log", "ab")
+        self.process: subprocess.Popen[bytes]
+
+    def start(self):
+        self.process = subprocess.Popen(
+            ["dbus-run-session", "--", "sh", "-c", SESSION],
+            env={**os.environ, **self.env},
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+            preexec_fn=_end_with_us,
+        )
+        end = time.monotonic() + 10
+        while "WirePlumber" not in self.tool("wpctl", "status"):
+            assert self.process.poll() is None, "PipeWire ended"
+            assert time.monotonic() < end, "PipeWire does not answer"
+            time.sleep(0.1)
+        self.tool("pw-metadata", "-n", "settings", "0", "clock.force-quantum", str(QUANTUM))
+
+    def stop(self):
+        os.killpg(self.process.pid, signal.SIGTERM)
+        self.process.wait(10)
+
+    def tool(self, *command):
+        """Run a tool; returns its output, or nothing if it fails."""
+        done = subprocess.run(command, env={**os.environ, **self.env}, capture_output=True, text=True, timeout=10)
+        return done.stdout if done.returncode == 0 else ""
+
+    def link(self, source, sink):
+        for left, right in zip(source, sink, strict=True):
+            end = time.monotonic() + 5
+            while f"{left}\n" not in (there := self.tool("pw-link", "-io")) or f"{right}\n" not in there:
+                assert time.monotonic() < end, f"{left} or {right} is not there:\n{there}"
+                time.sleep(0.05)
+            assert self.tool("pw-link", "-L", left, right) is not None
+
+    @contextmanager
+    def running(self, *command):
+        """Run a program within the session until the end of the context; it gets SIGINT."""
+        process = subprocess.Popen(command, env={**os.environ, **self.env}, stdin=subprocess.DEVNULL)
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(5)
+
+
+@contextmanager
+def session(folder):
+    server = PipeWire(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def until(holds, seconds=5.0):
+    """Wait until something holds; tells whether it does."""
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True

@@ -1,0 +1,166 @@
+"""The LightningModule: what a step is, what is measured, how it is optimised.
+
+Two phases share it. On *responses*, settings are judged by what they do (curves in dB, decay times)
+against f's, where f is known; nothing is rendered. On *sound*, they play an input through the chain's
+kernels and are judged against the answer, and the responses are kept in mind with less weight.
+"""
+
+import math
+
+import lightning
+import torch
+from torch import nn
+
+from ..chain import CANONICAL, ChainParameters
+from .features import BANDS
+from .network import Answer, SettingsNetwork, Size, amounts
+from .priors import NOT_LEARNED
+from .response_losses import NEARER, curve_error, errors, serves
+from .shards import Batch
+from .sound_loss import by_sound, compared, played
+
+CURVE_WEIGHT = 2.0
+EQUALISER_WEIGHT = 0.3  # its curve counts; live, the bands are fitted to it
+HARM = 0.01
+"""A pair is harmed if it is so much worse than with the loudness set only."""
+AUDIBLE = 0.02
+"""Where f leaves less error than this, it did nothing that is heard."""
+
+
+class SettingsSystem(lightning.LightningModule):
+    """Learns the chain's settings from input and reference.
+
+    Each effect's parameters are trained only where the effect is on; that it is on, and would serve as
+    it is predicted, is learned as a probability of its own. What the data do not vouch for (`trust`,
+    `sure`) is not trained.
+
+    responses: weight of the responses' loss where sound is heard too. most: a pair's gradient of the sound is
+    held under this norm. start: a checkpoint to take the weights from.
+    """
+
+    fixed: torch.Tensor
+    defaults: torch.Tensor
+
+    def __init__(
+        self,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 5e-2,
+        embedding: int = 128,
+        encoder: int = 256,
+        controller: int = 384,
+        tone: int = 64,
+        dropout: float = 0.2,
+        noise: float = 0.15,
+        responses: float = 0.1,
+        most: float = 1.0,
+        start: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(ignore=["start"])
+        self.chain = ChainParameters(CANONICAL)
+        self.learning_rate, self.weight_decay, self.responses, self.most = learning_rate, weight_decay, responses, most
+        spans = [len(e.params) for e in self.chain.effects]
+        self.predictor = SettingsNetwork(spans, Size(embedding, encoder, controller, tone, dropout, noise))
+        fixed = [(e, p.name) in NOT_LEARNED for e, p in self.chain.params]
+        self.register_buffer("fixed", torch.tensor(fixed), persistent=False)
+        defaults = [p.default for _, p in self.chain.params]
+        self.register_buffer("defaults", torch.tensor(defaults), persistent=False)
+        if start:
+            self.load_state_dict(torch.load(start, map_location="cpu", weights_only=True)["state_dict"])
+
+    def values(self, unit: torch.Tensor) -> torch.Tensor:
+        """Map unit parameters (batch, params) to values in the parameters' own units."""
+        columns = [p.value(unit[:, i]) for i, (_, p) in enumerate(self.chain.params)]
+        return torch.where(self.fixed, self.defaults, torch.stack(columns, 1))
+
+    def on_fit_start(self) -> None:
+        """Take the normalisation from the data, unless a checkpoint brought it."""
+        if not bool((self.predictor.encoder.scale != 1.0).any()):
+            self.predictor.encoder.normalise_by(self.trainer.datamodule.statistics())  # pyright: ignore[reportAttributeAccessIssue]
+
+    # --- responses
+
+    def _losses(self, answer: Answer, batch: Batch) -> dict[str, torch.Tensor]:
+        values = self.values(answer.unit)
+        each = self.response_errors(values, batch.values, batch.on, batch.curve, batch.trust)
+        known = self._known(batch.on, batch.trust)
+        # Only where it is on: averaged with silence, the likeliest curve would be none at all.
+        missed, flat = curve_error(answer.curve - batch.curve), curve_error(batch.curve)
+        losses = dict(zip(self.chain.order, each, strict=True))
+        losses["curve"] = (known[:, 0] * missed).sum() / known[:, 0].sum().clamp(min=1.0)
+        with torch.no_grad():  # an effect that would be set wrongly had better be left out
+            right = serves(self.chain, values, batch.values)
+            right[:, 0] = (missed < NEARER * flat).float()
+            right = batch.on * torch.where(known > 0.5, right, 1.0)
+        doubt = nn.functional.binary_cross_entropy_with_logits(answer.on, right, reduction="none")
+        losses["on"] = ((doubt * batch.sure).sum(0) / batch.sure.sum(0).clamp(min=1.0)).sum()
+        losses["kin"] = nn.functional.binary_cross_entropy_with_logits(answer.kin[:, 0], batch.kin)
+        weights = torch.tensor([EQUALISER_WEIGHT if e == "equaliser" else 1.0 for e in self.chain.order]).to(each)
+        losses["settings"] = (weights * each).sum() + CURVE_WEIGHT * losses["curve"] + losses["on"]
+        losses["loss"] = losses["settings"] + losses["kin"]
+        return losses
+
+    def _known(self, on: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
+        """Tell where an effect is on and its values are to be believed: (batch, effects)."""
+        return on * torch.stack([trust[:, self.chain.columns(e)].amax(1) for e in self.chain.order], 1)
+
+    def response_errors(
+        self, values: torch.Tensor, true: torch.Tensor, on: torch.Tensor, wanted: torch.Tensor, trust: torch.Tensor
+    ) -> torch.Tensor:
+        """Give each effect's mean error (effects,) over the pairs that tell of it; see `responses.errors`."""
+        known = self._known(on, trust)
+        return (errors(self.chain, values, true, trust, wanted) * known).sum(0) / known.sum(0).clamp(min=1.0)
+
+    # --- steps
+
+    def _answer(self, batch: Batch) -> Answer:
+        return self.predictor(batch.input, batch.reference, batch.allowed, batch.heard)
+
+    def training_step(self, batch: dict[str, Batch], index: int) -> torch.Tensor:
+        losses = self._losses(self._answer(batch["responses"]), batch["responses"])
+        self.log_dict({f"train/{k}": v for k, v in losses.items()}, prog_bar=False)
+        total = losses["loss"]
+        if "sound" in batch:
+            answer = self._answer(batch["sound"])
+            heard, figures = by_sound(answer, self.chain, self.values, batch["sound"], self.most)
+            self.log_dict({f"sound/{k}": v for k, v in figures.items()}, prog_bar=False)
+            total = heard + self.responses * total
+        return total
+
+    def validation_step(self, batch: Batch, index: int, dataloader_idx: int = 0) -> None:
+        answer = self._answer(batch)
+        losses = self._losses(answer, batch)
+        size = len(batch.input)
+        self.log_dict({f"validation/{k}": v for k, v in losses.items()}, sync_dist=True, batch_size=size)
+        self.log_dict(self._by_sound(answer, batch), sync_dist=True, batch_size=size)
+
+    def _by_sound(self, answer: Answer, batch: Batch) -> dict[str, torch.Tensor]:
+        """Play a batch as it would be played live, and say how near it comes, how often it does harm or nothing."""
+        amount, values = batch.allowed * amounts(answer.amount), self.values(answer.unit)
+        heard = compared(played(self.chain, batch.given, batch.input[:, :BANDS], answer.curve, values, amount), batch)
+        audible = (heard.nothing > AUDIBLE).float()
+        harmed = (heard.error > heard.nothing + HARM * heard.nothing.clamp(min=0.05)).float()
+        idle = (amount == 0.0).all(1).float()
+
+        def among(x: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
+            return (x * which).sum() / which.sum().clamp(min=1.0)
+
+        parts = {
+            "share": heard.loss.mean(), "left": heard.error.mean() / heard.nothing.mean(),
+            "harmed": among(harmed, audible), "spoiled": among(harmed, 1.0 - audible), "idle": among(idle, audible),
+        }  # fmt: skip
+        return {f"sound/{k}": v for k, v in parts.items()}
+
+    def configure_optimizers(self):
+        optimiser = torch.optim.AdamW(self.parameters(), self.learning_rate, weight_decay=self.weight_decay)
+        steps = max(2, int(self.trainer.estimated_stepping_batches))
+        warm = max(1, min(500, steps // 10))
+
+        def rate(step: int) -> float:  # rises, falls as a cosine; resumed with more steps, it is longer
+            return min(
+                (step + 1) / warm,
+                0.02 + 0.49 * (1.0 + math.cos(math.pi * min(1.0, max(0.0, (step - warm) / (steps - warm))))),
+            )
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
