@@ -6,8 +6,6 @@ distorted or reverberant in the truth. Where both chains are known, the same is 
 themselves, independently of the recording.
 """
 
-from itertools import takewhile
-
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
@@ -321,9 +319,8 @@ def response_errors(ours: ChainSettings, theirs: ChainSettings, x: ArrayLike, sa
 
 
 def _raised_db(settings: ChainSettings, x: Audio, sample_rate: float) -> float:
-    """Return how far above -23 LUFS the equaliser's output is."""
-    linear = tuple(takewhile(lambda s: s.effect == "equaliser" or not s.enabled, settings.effects))
-    y = ChainPlayer(ChainSettings(linear, settings.input_gain_db), sample_rate, 1).play(x[:, None])
+    """Return how far above -23 LUFS the sound is that enters the first effect that is not linear."""
+    y = ChainPlayer(ChainSettings(settings.linear_front, settings.input_gain_db), sample_rate, 1).play(x[:, None])
     loudness = integrated_loudness(y, sample_rate)
     return loudness - MATCHED_LUFS if np.isfinite(loudness) else 0.0
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from ...dsp.compiler import jit
 from ...effects import load
+from ...effects.compressor import DB, smoothing_pole, soft_knee_db
 from .outcome import OtherEffect, RenderedLabel, chosen, log_uniform, loudest_part
 
-DB = 20.0 / math.log(10.0)
 SMOOTH = {"level": 0, "power": 1, "level_db": 2, "gain_db": 3, "gain": 4, "decoupled_db": 5}
 """What attack and release are applied to."""
 STATIC = {"down": 0, "up": 1, "expand": 2}
@@ -27,8 +27,7 @@ NAMES: tuple[str, ...] = ("threshold_db", "ratio", "attack_ms", "release_ms", "k
 def _static(level, kind, threshold, slope, knee, reach):
     """Give the gain in dB at a level in dB: slope is 1/ratio - 1 (below 0), reach the most it may do."""
     over = level - threshold if kind == 0 else threshold - level
-    inside = min(max(over + 0.5 * knee, 0.0), knee)
-    bent = inside * inside / (2.0 * knee) + max(over - 0.5 * knee, 0.0)
+    bent = soft_knee_db(over, knee)
     if kind == 1:
         return min(-slope * bent, reach)
     return max(slope * bent, -reach)
@@ -105,9 +104,8 @@ def _normal(level, target, weight, every, threshold, slope, attack, release, kne
     cost = s = 0.0
     for n in range(len(level)):
         over = level[n] - threshold
-        inside = min(max(over + 0.5 * knee, 0.0), knee)
-        u = slope * (inside * inside / (2.0 * knee) + max(over - 0.5 * knee, 0.0))
-        part = inside / knee
+        u = slope * soft_knee_db(over, knee)
+        part = min(max(over + 0.5 * knee, 0.0), knee) / knee  # the knee's slope
         now[0] = -slope * part
         now[1] = u / slope
         now[4] = slope * 0.5 * part * (1.0 - part) if part < 1.0 else 0.0
@@ -191,7 +189,7 @@ def _coded(values: dict[str, float]) -> np.ndarray:
 
 
 def _decoded(at: np.ndarray, rate: float) -> tuple[float, ...]:
-    return at[0], at[1], *(math.exp(-1e3 / (math.exp(t) * rate)) for t in at[2:4]), at[4]
+    return at[0], at[1], *(smoothing_pole(rate, math.exp(t)) for t in at[2:4]), at[4]
 
 
 def _bounds() -> tuple[np.ndarray, np.ndarray]:

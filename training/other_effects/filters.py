@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.signal import oaconvolve
 
+from ...dsp.spectrum import minimum_phase
 from ..features import band_centres
 from .outcome import OtherEffect, RenderedLabel, chosen, log_uniform
 
@@ -129,15 +130,6 @@ def response(pieces: list[Piece], hz: np.ndarray, rate: float, bilinear: bool) -
     """Multiply the pieces' responses; bilinear ones are squeezed below half the sample rate."""
     s = 1j * (2.0 * rate * np.tan(np.pi * np.minimum(hz / rate, 0.4995)) if bilinear else 2.0 * np.pi * hz)
     return np.prod([piece(s) for piece in pieces], axis=0)
-
-
-def minimum_phase(magnitude: np.ndarray) -> np.ndarray:
-    """Give a response of this magnitude (bins,) from 0 to half the rate, with as little delay as there can be."""
-    cepstrum = np.fft.irfft(np.log(np.maximum(magnitude, 1e-5)))
-    half = len(cepstrum) // 2
-    cepstrum[1:half] *= 2.0
-    cepstrum[half + 1 :] = 0.0
-    return np.exp(np.fft.rfft(cepstrum))
 
 
 def filtered(x: np.ndarray, h: np.ndarray) -> np.ndarray:
