@@ -77,7 +77,7 @@ function gaugeOf(pen, colour, x, width, height, reduction) {
   pen.beginPath();
   pen.roundRect(x, 0, width, Math.min(-reduction / 24, 1) * height, 4);
   pen.fill();
-  if (reduction < -0.05) words(pen, colour, reduction.toFixed(1).replace("-", "−"), x + width, height - 5, "right");
+  if (reduction < -0.05) words(pen, colour, `${reduction.toFixed(1).replace("-", "−")} dB`, x - 5, 13, "right");
 }
 dynamics.moves = true;
 

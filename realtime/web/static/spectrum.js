@@ -15,7 +15,7 @@ const FOLLOW = 0.06; // how fast the level around which the live spectrum is sho
 
 const canvas = make("canvas", { "aria-hidden": "true" });
 const nodes = new Map();
-let middle = -60;
+let middle = -60; // the level around which it is shown
 let active = null;
 
 export function startSpectrum() {
@@ -227,19 +227,14 @@ function grid(pen, width, height) {
   }
 }
 
-/** The input as it is now, around its own mean, as a soft hill. */
+const power = (dbs) => 10 * Math.log10(dbs.reduce((sum, db) => sum + (db === null ? 0 : 10 ** (db / 10)), 1e-12));
+
+/** What is heard now, as a soft hill: with as much power, over a while, as the long-term spectrum of the input. */
 function now(pen, xs, height) {
-  let sum = 0;
-  let count = 0;
-  for (const [i, hz] of state.spec.hz.entries()) {
-    if (hz >= 100 && hz <= 8000) {
-      sum += frame.spectrum[i];
-      count++;
-    }
-  }
-  const mean = sum / count;
-  if (mean < -95) return;
-  middle += (Math.abs(mean - middle) > 30 ? 1 : calm() ? 0.02 : FOLLOW) * (mean - middle);
+  const loud = power(Array.from(frame.spectrum));
+  if (loud < -85) return;
+  const away = loud - power(state.spectra?.input_db ?? [0]);
+  middle += (Math.abs(away - middle) > 24 ? 1 : calm() ? 0.02 : FOLLOW) * (away - middle);
   trace(pen, xs, Array.from(frame.spectrum, (db) => Math.min(down(db - middle), height)));
   pen.lineTo(xs[xs.length - 1], height);
   pen.lineTo(xs[0], height);
