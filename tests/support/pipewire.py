@@ -1,12 +1,14 @@
 """A PipeWire session of our own, headless: no sound card, no desktop, and nobody else's nodes in it."""
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
 import time
 from contextlib import contextmanager
 
+from afx_live.realtime.audio.virtual_mic_process import loopback
 from support.jack import need
 
 QUANTUM = 1024
@@ -63,6 +65,10 @@ class PipeWire:
         done = subprocess.run(command, env={**os.environ, **self.env}, capture_output=True, text=True, timeout=10)
         return done.stdout if done.returncode == 0 else ""
 
+    def sources(self):
+        """Name the sources, by their nodes."""
+        return [line.split(":")[0] for line in self.tool("pw-link", "-o").splitlines() if ":capture_FL" in line]
+
     def link(self, source, sink):
         for left, right in zip(source, sink, strict=True):
             end = time.monotonic() + 5
@@ -90,6 +96,17 @@ def session(folder):
         yield server
     finally:
         server.stop()
+
+
+@contextmanager
+def card(server):
+    """Have a microphone that is not ours, as a sound card's would be: "Some Card", with the node `card`."""
+    command = loopback("card")
+    source = {"media.class": "Audio/Source", "node.name": "card", "node.description": "Some Card"}
+    command[command.index("--playback-props") + 1] = json.dumps({**source, "priority.session": 1600})
+    with server.running(*command):
+        assert until(lambda: "card" in server.sources())
+        yield "card"
 
 
 def until(holds, seconds=5.0):

@@ -1,6 +1,5 @@
 """The virtual microphone on a headless PipeWire: what it plays, who hears it, and that it never stays behind."""
 
-import json
 import os
 import subprocess
 import sys
@@ -14,8 +13,7 @@ import soundfile
 from afx_live.realtime.audio.devices import Device, DeviceError, Listing
 from afx_live.realtime.audio.options import StreamOptions
 from afx_live.realtime.audio.virtual_mic import LATENCY, VirtualMicrophone, graph, steps
-from afx_live.realtime.audio.virtual_mic_process import loopback
-from support.pipewire import session, until
+from support.pipewire import card, session, until
 
 pytestmark = pytest.mark.slow
 RATE = 48000
@@ -43,14 +41,8 @@ def _within(server, monkeypatch):
 
 @pytest.fixture
 def real(server):
-    """A microphone that is not ours, as a sound card's would be."""
-    command = loopback("Some Card")
-    command[command.index("--playback-props") + 1] = json.dumps(
-        {"media.class": "Audio/Source", "node.name": "card", "node.description": "Some Card", "priority.session": 1600}
-    )
-    with server.running(*command):
-        assert until(lambda: "card" in graph().sources)
-        yield "card"
+    with card(server) as name:
+        yield name
 
 
 def there(name="afx-live"):
