@@ -21,6 +21,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import nullcontext
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from support.under_load import RATE, TURN_S, load, noise, taking_turns  # pyrigh
 
 SLICE_S, WINDOW_S = 20.0, 2.0
 BLOCKS = (128, 256)
+PACKAGES = ("numba", "sounddevice", "pedalboard", "onnxruntime-gpu")
 CALLBACKS = {
     "engine": "afx-live: every effect, limiter, meters",
     "empty": "empty compiled callback",
@@ -241,9 +243,7 @@ def machine() -> str:
     )
     server = subprocess.run(["jackd", "--version"], capture_output=True, text=True).stdout.splitlines()
     told = [line for line in server if line.startswith("jackdmp ")] or server[:1]
-    packages = ", ".join(
-        f"{name} {version(name)}" for name in ("numba", "sounddevice", "pedalboard", "onnxruntime-gpu")
-    )
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES if find_spec(name.partition("-")[0]))
     urgent = "real-time" if os.environ.get("AFX_JACK_REALTIME") else "ordinary"
     return (
         f"{os.cpu_count()} cores of {cpu}, Linux {platform.release()}, Python {platform.python_version()}, {packages}, "
