@@ -89,7 +89,7 @@ def test_what_starts_again_fades_in_with_the_same_settings():
     from afx_live.realtime.audio.safety import FADE_IN_S
 
     old = Engine(ChainSettings(output_gain_db=-6.0), RATE, fade_in=True)
-    tone = np.tile(np.float32([[0.5], [-0.5]]), (RATE // 2, 2))  # no direct current: it would be taken off
+    tone = np.tile(np.array([[0.5], [-0.5]], np.float32), (RATE // 2, 2))  # no direct current: it would be taken off
     old.process(tone)
     new = callback(memory(old.shared, RATE), RATE, 2, 2)
     y = np.zeros_like(tone)
@@ -104,7 +104,7 @@ def test_what_starts_again_fades_in_with_the_same_settings():
 def test_direct_current_is_taken_off_before_anything_hears_it():
     """Ring, meters, bypass and chain: a sound card's 0.5 is neither amplified nor played, and it is shown."""
     engine = Engine(ChainSettings(output_gain_db=20.0), RATE)
-    x = noise(8.0, 0.01) + np.float32([0.5, -0.25])
+    x = noise(8.0, 0.01) + np.array([0.5, -0.25], np.float32)
     for at in range(0, len(x), 4800):
         if at == 4 * RATE:
             engine.shared.play(ChainSettings(output_gain_db=20.0), bypass=True)
