@@ -10,4 +10,4 @@ def sentences(settings: ChainSettings) -> list[str]:
     """Say what a chain does, an effect a line; effects that are off are left out."""
     lines = [f"{each.effect:<11}{load(each.effect).summary(each.values)}" for each in settings.effects if each.enabled]
     level = f"level      {settings.input_gain_db:+.1f} dB in, {settings.output_gain_db:+.1f} dB out"
-    return [*(lines or ["nothing: the input already sounds like that, or the chain cannot help"]), level]
+    return [*(lines or ["nothing: no effect is on"]), level]

@@ -53,6 +53,13 @@ def _amount(text: str) -> float:
     return value
 
 
+def _names(text: str) -> list[str]:
+    found = [name for part in text.split(",") if (name := part.strip())]
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} names nothing; give names with commas between: compressor,reverb")
+    return found
+
+
 def _above(low: float) -> Callable[[str], float]:
     def number(text: str) -> float:
         try:
@@ -128,7 +135,25 @@ def _add_sound(command: argparse.ArgumentParser) -> None:
     )
     g.add_argument("--preset", metavar="NAME", help="play this preset (name or file) instead of matching")
     g.add_argument("--amount", type=_amount, metavar="0..1", help="how much of the effects to use (default: 1)")
+    _add_choices(g)
     _add_model(g)
+
+
+def _add_choices(command: Any) -> None:
+    """Add the flags of `Wishes`."""
+    command.add_argument(
+        "--boldness",
+        type=_amount,
+        metavar="0..1",
+        help="0: only effects that are nearly certain; 1: everything the reference suggests, its tone included",
+    )
+    for flag, what in (
+        ("--only", "effects that the reference has; no others are used"),
+        ("--without", "effects that are not used"),
+        ("--lock", "what stays as in --preset, the rest is matched: reverb, equaliser/peak_1_db"),
+    ):
+        name = "EFFECT[/PARAM],…" if flag == "--lock" else "EFFECT,…"
+        command.add_argument(flag, type=_names, default=[], action="extend", metavar=name, help=what)
 
 
 def _add_model(command: Any) -> None:
@@ -248,6 +273,7 @@ def _studio(studio: argparse.ArgumentParser) -> None:
     studio.add_argument(
         "--demo", nargs="?", const="guitar", choices=CLIPS, help="begin with a bundled clip and reference (guitar)"
     )
+    _add_choices(studio)
     _add_model(studio)
     studio.add_argument("--port", type=_port, default=PORT, help="the page's port (default: %(default)s)")
     _add_page(studio)
@@ -264,8 +290,9 @@ def _render(render: argparse.ArgumentParser) -> None:
     _add_sound(render)
     render.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="audio file")
     render.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="OUT", help="file, or folder for several inputs"
+        "--dry-run", action="store_true", help="match and say what would be set, and why; write no sound"
     )
+    render.add_argument("-o", "--output", type=Path, metavar="OUT", help="file, or folder for several inputs")
     _add_saving(render)
 
 

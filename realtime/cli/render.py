@@ -10,16 +10,18 @@ from ... import presets
 from ...chain import ChainSettings
 from ...matching.clips import Clip as Clip
 from ...matching.clips import read_clip as read_clip
+from ...matching.explain import Explanation, explain
 from ...matching.level import MAX_LUFS
 from ...matching.match import Match
 from ...matching.match import given_settings as given_settings
 from ...matching.match import match_clip as match_clip
-from ...matching.words import OUT_OF_RANGE, sentences
+from ...matching.words import sentences
 from ..audio.render import render as render_file
 from .errors import ExitCode, UsageError
 from .files import check_preset_path, refuse_existing, save_preset, settings_data
 from .printer import Printer
 from .sources import Sources, load_sources
+from .wishes import NO_WISHES, Wishes
 
 
 @dataclass(frozen=True)
@@ -27,53 +29,62 @@ class Rendered:
     """One file as it was rendered: loudness in LUFS before, after and aimed at; probabilities by effect, if matched."""
 
     input: Path
-    output: Path
+    output: Path | None
     seconds: float
-    x_real_time: float
+    x_real_time: float | None
     lufs_before: float
-    lufs_after: float
+    lufs_after: float | None
     target_lufs: float | None
     probability: dict[str, float] | None
     reached: bool
     settings: ChainSettings
+    explanation: Explanation | None = None
 
     def data(self) -> dict[str, Any]:
         """Give it as plain data, for JSON."""
-        paths = {"input": str(self.input), "output": str(self.output)}
-        return {**vars(self), **paths, "settings": settings_data(self.settings)}
+        paths = {"input": str(self.input), "output": None if self.output is None else str(self.output)}
+        told = self.explanation.data() if self.explanation else None
+        return {**vars(self), **paths, "settings": settings_data(self.settings), "explanation": told}
 
     def __str__(self) -> str:
-        loudness = f"{self.lufs_before:.1f} → {self.lufs_after:.1f} LUFS   {self.x_real_time:g} × real time"
-        lines = [f"{self.input} → {self.output}", f"  loudness   {loudness}"]
-        lines += [f"  {line}" for line in sentences(self.settings)]
-        if self.probability is not None:
-            heard = ", ".join(f"{effect} {p:.0%}" for effect, p in self.probability.items())
-            lines += [f"  heard      {heard}", *([] if self.reached else [f"  {OUT_OF_RANGE}"])]
+        if self.lufs_after is None:
+            aim = "" if self.target_lufs is None else f" → {self.target_lufs:.1f} LUFS"
+            lines = [f"{self.input}, not rendered", f"  loudness   {self.lufs_before:.1f}{aim}"]
+        else:
+            loudness = f"{self.lufs_before:.1f} → {self.lufs_after:.1f} LUFS   {self.x_real_time:g} × real time"
+            lines = [f"{self.input} → {self.output}", f"  loudness   {loudness}"]
+        *chain, level = sentences(self.settings)
+        told = self.explanation
+        lines += [f"  {line}" for line in (map(str, told.effects) if told else chain)]
+        lines += [f"  {level}", *([f"  {told.verdict}"] if told and told.verdict else [])]
         return "\n".join(lines)
 
 
 def render(
     inputs: Sequence[Path],
-    output: Path,
+    output: Path | None = None,
     reference: Sequence[Path] = (),
     preset: str | None = None,
     amount: float | None = None,
+    wishes: Wishes = NO_WISHES,
     model: Path | None = None,
+    dry_run: bool = False,
     save_preset: Path | None = None,
     force: bool = False,
     printer: Printer | None = None,
 ) -> int:
     """Render one file, or several into a folder; returns 0. Raises UsageError, ClipError, PresetError or ModelError.
 
-    reference: recordings to match, or else `preset`, a name or file. amount: 0 to 1. model: a folder, the shipped one
-    if None. save_preset: where to keep the last file's settings. force: replace files that exist.
+    reference: recordings to match, or else `preset`, a name or file. amount: 0 to 1. wishes: what is asked of the
+    matching. model: a folder, the shipped one if None. dry_run: say what would be set, and write no sound.
+    save_preset: where to keep the last file's settings. force: replace files that exist.
     """
     printer = printer or Printer()
-    outputs = _outputs(inputs, output)
+    outputs: list[Path | None] = [None] * len(inputs) if dry_run else [*_outputs(inputs, output)]
     check_preset_path(save_preset, force)
-    for out in outputs:
+    for out in filter(None, outputs):
         refuse_existing(out, force)
-    sources = load_sources(reference, preset, model, printer)
+    sources = load_sources(reference, preset, model, printer, wishes=wishes)
     rows: list[Rendered] = []
     try:
         for path, out in zip(inputs, outputs, strict=True):
@@ -87,7 +98,9 @@ def render(
     return ExitCode.DONE
 
 
-def _outputs(inputs: Sequence[Path], output: Path) -> list[Path]:
+def _outputs(inputs: Sequence[Path], output: Path | None) -> list[Path]:
+    if output is None:
+        raise UsageError("give -o OUT, a file or a folder; or --dry-run, which writes no sound")
     if len(inputs) == 1 and not output.is_dir():
         output.parent.mkdir(parents=True, exist_ok=True)
         return [output]
@@ -102,17 +115,24 @@ def _outputs(inputs: Sequence[Path], output: Path) -> list[Path]:
 
 def _match(clip: Clip, sources: Sources, amount: float | None) -> Match:
     """Match a clip to references, or put a preset on it."""
-    if (preset := sources.preset) is not None:
+    if (preset := sources.preset) is not None and not sources.references:
         share = preset.amount if amount is None else amount
         target = clip.lufs if preset.target_lufs is None else clip.lufs + share * (preset.target_lufs - clip.lufs)
         return given_settings(clip, preset.settings.scaled(share), target)
     assert sources.model is not None
-    return match_clip(clip, sources.model, sources.references, 1.0 if amount is None else amount)
+    return match_clip(clip, sources.model, sources.references, 1.0 if amount is None else amount, sources.choices)
+
+
+def _explained(clip: Clip, sources: Sources, found: Match) -> Explanation | None:
+    if found.prediction is None or sources.model is None:
+        return None
+    x, rate, near = clip.excerpts, clip.sample_rate, found.in_range
+    return explain(sources.model, found.prediction, found.settings, sources.choices, x, rate, near)
 
 
 def _render_one(
     path: Path,
-    out: Path,
+    out: Path | None,
     sources: Sources,
     amount: float | None,
     force: bool,
@@ -128,24 +148,27 @@ def _render_one(
     clip = read_clip(path)
     begin = perf_counter()
     found = _match(clip, sources, amount)
-    settings, lufs = render_file(clip, found, out, on, force)
+    settings, lufs = render_file(clip, found, out, on, force) if out else (found.settings, None)
     took = perf_counter() - begin
     return Rendered(
         path,
         out,
         seconds=round(clip.seconds, 3),
-        x_real_time=round(clip.seconds / took, 1),
+        x_real_time=round(clip.seconds / took, 1) if out else None,
         lufs_before=round(clip.lufs, 2),
-        lufs_after=round(lufs, 2),
+        lufs_after=None if lufs is None else round(lufs, 2),
         target_lufs=None if found.target_lufs is None else round(found.target_lufs, 2),
         probability={e: round(p, 3) for e, p in found.probabilities.items()} or None,
         reached=found.in_range,
         settings=settings,
+        explanation=_explained(clip, sources, found),
     )
 
 
 def _save(row: Rendered, sources: Sources, path: Path, force: bool) -> None:
     model = sources.model.name if sources.model else ""
-    source = presets.provenance(sources.references, model) if sources.references else {}
+    c = sources.choices
+    choices = presets.choices_data(c.boldness, c.only or (), c.without, c.locked)
+    source = presets.provenance(sources.references, model, choices=choices) if sources.references else {}
     target = None if row.target_lufs is None else min(row.target_lufs, MAX_LUFS)
     save_preset(presets.Preset(path.stem, row.settings, 1.0, target, source), path, force)

@@ -77,7 +77,7 @@ class Reader:
                 self._pull(address, 1.0, batch, origin)
             else:
                 origin.asked.append((address, None))
-        elif address.kind == "meter":
+        elif address.kind in ("meter", "told"):
             self._refuse("OSC %s is read-only", path)
         elif len(arguments) > 1 or any(isinstance(a, str) != (address.kind == "string") for a in arguments):
             self._refuse("OSC %s takes one value: %s", path, address.values)

@@ -31,7 +31,7 @@ DUMP_S = 1.0
 """A subscriber gets one dump in this time, as a request for one can be forged."""
 MAX_DATAGRAM = 1400
 """Bytes of a datagram: what passes every network whole."""
-SENT_KINDS = ("float", "bool", "string")
+SENT_KINDS = ("float", "bool", "string", "told")
 """Kinds of addresses whose changes are sent."""
 
 Value = float | str

@@ -33,6 +33,16 @@ class RecordingAnalyser(InputAnalyser):
         self._files = engine
         self._of: Recording | None = None
 
+    @property
+    def seconds(self) -> float | None:
+        """A recording is heard whole."""
+        return None
+
+    def known(self) -> tuple[Features, np.ndarray] | None:
+        """Give the whole recording's features, and a stretch of it."""
+        x = self.recent()
+        return None if x is None or self._model is None else (self.analyse(x), x)
+
     def recent(self) -> np.ndarray | None:
         """Give a typical stretch of the recording (frames, 2); None without one."""
         return self._files.recent_input(RECENT_S) if self._files.recording else None

@@ -65,6 +65,7 @@ class LevelSolver:
         self._engine, self._trained_lufs = engine, trained_lufs
         self._average = LevelAverage()
         self.input_lufs = -np.inf
+        self._heard: tuple[np.ndarray, float] | None = None
 
     def loudness(self) -> float:
         """Measure the loudness of the last seconds of input, in LUFS."""
@@ -79,15 +80,17 @@ class LevelSolver:
     def solve(
         self, settings: ChainSettings, amount: float, goal_lufs: float | None, input_gain_db: float | None = None
     ) -> Levels | None:
-        """Solve all levels; None if the input is silent. Takes a while.
+        """Solve all levels, on what was heard last if the input is silent; None if it always was. Takes a while.
 
         `goal_lufs` is the loudness to reach at amount 1, None for that of the input; an input gain that
         is given stays as it is.
         """
         x = self._measure()
-        lufs = self.input_lufs
-        if not lufs > SILENT_LUFS:
+        if self.input_lufs > SILENT_LUFS:
+            self._heard = x, self.input_lufs
+        if self._heard is None:
             return None
+        x, lufs = self._heard
         target = lufs if goal_lufs is None else lufs + amount * (goal_lufs - lufs)
         rate, scaled = self._engine.sample_rate, settings.scaled(amount)
         solved = solve_level(scaled, x, rate, target, self._trained_lufs, input_gain_db)

@@ -45,7 +45,8 @@ class Matcher:
         self._session, self._follower, self._model = session, follower, model
         self._folders = [p.resolve() for p in clip_folders]
         self._jobs: queue.Queue[Callable[[], object] | None] = queue.Queue(MAX_JOBS)
-        self._closing, self._warned_at, self._level_asked = False, -1.0, False
+        self._closing, self._warned_at = False, -1.0
+        self._asked: set[str] = set()
         self.thread = RestartableThread("the matching", self._run)
 
     def start(self) -> None:
@@ -81,14 +82,29 @@ class Matcher:
 
     def solve_level_soon(self) -> None:
         """Have the level solved again, on the thread that has time for it."""
-        if not self._level_asked:
-            with suppress(queue.Full):
-                self._jobs.put_nowait(self._solve_asked)
-                self._level_asked = True
+        self._soon("level", lambda: self._follower.follow_level(at_once=True))
 
-    def _solve_asked(self) -> None:
-        self._level_asked = False
-        self._follower.follow_level(at_once=True)
+    def decide_soon(self) -> None:
+        """Have the match decided again, from what was heard already."""
+        self._soon("decision", self._follower.decide)
+
+    def explain_soon(self) -> None:
+        """Have what plays explained again."""
+        self._soon("explanation", lambda: None)
+
+    def _soon(self, what: str, job: Callable[[], object]) -> None:
+        """Queue a job unless it waits already."""
+
+        def begin() -> None:
+            self._asked.discard(what)
+            job()
+
+        if what not in self._asked:
+            self._asked.add(what)
+            try:
+                self._jobs.put_nowait(begin)
+            except queue.Full:
+                self._asked.discard(what)
 
     # --- the thread -----------------------------------------------------------------------------------
 
@@ -109,6 +125,8 @@ class Matcher:
                 log.warning("matching goes on")
             if error:
                 self._tell("")
+            if self._jobs.empty():  # else there will be more to explain
+                self._follower.explain()
         except (ClipError, presets.PresetError, OSError, ValueError) as error:
             self._warn(str(error))
         except Exception as error:  # a bug in matching must not end the session

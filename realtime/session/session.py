@@ -34,6 +34,8 @@ class Session:
         self, engine: "LiveEngine", model: MatchModel | None, state: SessionState, clip_folders: Sequence[Path] = ()
     ) -> None:
         self.engine = engine
+        if state.boldness is None and model:
+            state = replace(state, boldness=model.decision.boldness)
         self._model, self._state = model, state
         self._changed = threading.Condition(threading.RLock())
         self.history = UndoHistory()
@@ -86,6 +88,7 @@ class Session:
             "locked": sorted("/".join(place) for place in state.locked),
             "probability": dict(zip(effects, probability, strict=False)),
             "in_range": state.in_range,
+            "explanation": state.explanation.data() if state.explanation else None,
             "target_lufs": self.target_lufs,
             "undo": undo,
             "redo": redo,
@@ -132,16 +135,19 @@ class Session:
                 state = control.write(state, value)
             if state != before:
                 self.history.note_values(before, [control.name for control in values])
-            solve = (state.amount, state.morph.position) != (before.amount, before.morph.position)
-            jumps = False
+            asked, jumps = state, False
             for control, value in values.items():
                 if control in (UNDO, REDO) and value >= 0.5:
                     state, jumped = self._step(state, back=control == UNDO)
                     jumps |= jumped
             self._put(MUTE.write(state, values.get(MUTE, 0.0)))
             self._send(cross_over=jumps)
-        if solve:
+        if _said(asked) != _said(before):
+            self.matcher.decide_soon()
+        elif _scaled(asked) != _scaled(before):
             self.matcher.solve_level_soon()
+        elif asked.settings != before.settings or asked.locked != before.locked:
+            self.matcher.explain_soon()
 
     def request(self, control: Control, text: str) -> None:
         """Ask for a reference, a preset or the end of a morph by its name; what is wrong with it becomes `error`."""
@@ -179,3 +185,13 @@ class Session:
     def _send(self, cross_over: bool = False) -> None:
         s = self._state
         self.engine.play(s.playing, bypass=s.bypass, muted=s.muted, dry_gain_db=s.dry_gain_db, cross_over=cross_over)
+
+
+def _said(state: SessionState) -> Any:
+    """What a match is decided by, beside what was heard."""
+    return state.boldness, state.only, state.without, state.choices.locked
+
+
+def _scaled(state: SessionState) -> Any:
+    """What the level depends on, beside the settings, which a hand may move as it likes."""
+    return state.amount, state.morph.position, state.shares

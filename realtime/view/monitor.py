@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from ...matching.words import OUT_OF_RANGE, sentences
+from ...matching.words import sentences
 from ..audio.health import advice, drop_outs
 from ..session.controls import FREEZE
 
@@ -41,6 +41,7 @@ class SessionMonitor:
         self._reported: list[str] = []
         self._seen: list[str] = []
         self._drops = self._muted = 0
+        self._enough = False
         self._began = monotonic()
 
     def check(self) -> None:
@@ -58,13 +59,17 @@ class SessionMonitor:
 
     def _choice(self) -> None:
         state = self._session.state
-        if state.chosen:
+        told = state.explanation
+        if state.chosen and (told or not state.references):
             *chain, level = sentences(state.playing)
             if chain != self._reported and chain == self._seen:  # once stable; not for the level alone
-                doubt = () if state.in_range else (OUT_OF_RANGE,)
-                self._console("\n           ".join((f"Chain      {chain[0]}", *chain[1:], level, *doubt)))
+                lines = [*map(str, told.effects), level, *filter(None, [told.verdict])] if told else [*chain, level]
+                self._console("\n           ".join((f"Chain      {lines[0]}", *lines[1:])))
                 self._reported = chain
             self._seen = chain
+            if told and told.enough and told.listening and not self._enough:
+                self._console(f"Heard      {told.listening.removeprefix('heard ')}")
+            self._enough = bool(told and told.enough)
         if self._freeze and state.prediction is not None:
             self._session.apply({FREEZE: 1.0})
             self._freeze = False

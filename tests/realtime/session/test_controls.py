@@ -46,7 +46,7 @@ def test_apply_is_one_command_to_the_engine(session, engine):
 
 
 def test_every_control_has_a_value_of_its_kind(session):
-    kinds = {"number": float, "switch": bool, "trigger": bool, "text": str}
+    kinds = {"number": float, "switch": bool, "trigger": bool, "text": str, "told": str}
     for control in controls():
         assert isinstance(control.read(session.state), kinds[control.kind]), control.name
 
