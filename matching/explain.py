@@ -77,7 +77,8 @@ class Explanation:
         if not used and not open_:
             return "nothing is used: none is needed" if self.in_range else f"nothing is used: {OUT_OF_RANGE}"
         if open_ and not self.in_range:
-            return "the reference is not reached: what is undecided or left out may be missing"
+            missing = "the reference is not reached: what is undecided or left out may be missing"
+            return missing if used else f"nothing is used: {missing}"
         if not used:
             return "nothing is used: no effect is certain enough" if self._undecided else LEFT_OUT
         return "" if self.in_range else OUT_OF_RANGE
