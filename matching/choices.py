@@ -54,9 +54,13 @@ class Choices:
         return cls(boldness, names, frozenset(without), frozenset(locked), playing)
 
     def allowed(self, order: Sequence[str]) -> list[bool]:
-        """Tell which effects the model may choose; a locked one it may not."""
+        """Tell which effects the model may count on; of those that are locked, the ones that play."""
         named = set(order) if self.only is None else set(self.only)
-        return [effect in named and effect not in self.without and effect not in self.locked for effect in order]
+        off = {e for e in self.locked if not self._plays(e)}
+        return [effect in named and effect not in self.without and effect not in off for effect in order]
+
+    def _plays(self, effect: str) -> bool:
+        return any(e.effect == effect and e.enabled for e in self.playing.effects) if self.playing else False
 
     def named(self, order: Sequence[str]) -> list[bool]:
         """Tell which effects the reference is known to have."""

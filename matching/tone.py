@@ -20,9 +20,9 @@ HEARD = (BANDS > 45.0) & (BANDS < 17000.0)
 
 
 def tone_share(model: MatchModel, prediction: Prediction, choices: Choices) -> float:
-    """Give how much of the references' tonal balance is to be taken over, 0 to 1: none without an equaliser."""
-    order = model.chain.order
-    allowed = "equaliser" in order and prediction.allowed[order.index("equaliser")]
+    """Give how much of the references' tonal balance is to be taken over, 0 to 1: none without a free equaliser."""
+    order, name = model.chain.order, "equaliser"
+    allowed = name in order and name not in choices.locked and prediction.allowed[order.index(name)]
     return model.decision.tone(choices.boldness) if allowed else 0.0
 
 

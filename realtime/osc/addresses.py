@@ -100,7 +100,7 @@ def _globals() -> tuple[Address, ...]:
         _plain(
             "boldness",
             "float",
-            "how sure the matching must be: 0 only what is nearly certain, 1 all that the reference suggests",
+            "what the matching dares: 0 the certain, 1 all that is suggested",
             c.BOLDNESS,
             c.UNSAID_BOLDNESS,
         ),
@@ -154,9 +154,9 @@ def _hand(effect: str) -> list[Address]:
     """The user's hand on an effect."""
     docs: tuple[tuple[Kind, str, float | None], ...] = (
         ("float", f"how much of the {effect} is used", 1.0),
-        ("bool", f"1: the reference has {effect}; only effects that are named so are used", None),
+        ("bool", "1: it is in the reference; what is not so named is left out", None),
         ("bool", f"1 keeps the matching from using the {effect}", None),
-        ("bool", f"1 keeps the {effect} as it is; 0 gives all of it back to the matching", None),
+        ("bool", f"1 keeps the {effect} as it is; 0 gives it to the matching", None),
     )
     hand = zip(hand_controls(effect), docs, strict=True)
     return [_plain(control.name, kind, doc, control, start) for control, (kind, doc, start) in hand]

@@ -104,10 +104,15 @@ class Follower:
             self._look = look
         prediction = with_hysteresis(look, None if anew else planned.prediction)
         heard = Heard(features, x, self._engine.sample_rate)
-        playing = None if first or anew else planned.settings
+        playing, moved = None if first or anew else planned.settings, first or anew
         for found in self._decider.settings(prediction, began.references, heard, choices, playing, sketch=anew):
             self._play(found, prediction, began, planned, anew)
-        self._judge(prediction, x, began, first or anew or found.effects != planned.settings.effects)
+            moved |= found.effects != planned.settings.effects
+            if self._session.state.said != began.said:  # the hand has gone on: what follows is for nothing
+                return
+        if anew:
+            self.follow_level(at_once=True)
+        self._judge(prediction, x, began, moved)
 
     def _play(
         self, found: ChainSettings, prediction: Prediction, began: SessionState, planned: SessionState, anew: bool
@@ -117,7 +122,7 @@ class Follower:
         settings = keep_locked(found, planned.settings, planned.locked)
         goal_lufs = mean_lufs(began.references)
         levels = self.level.solve(
-            shared_out(settings, planned.shares), planned.amount, goal_lufs, planned.locked_input_gain_db
+            shared_out(settings, planned.shares), planned.amount, goal_lufs, planned.locked_input_gain_db, quick=anew
         )
 
         def change(state: SessionState) -> SessionState:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 LEVEL_S = 12.0
 """Seconds of input on which levels are solved: long enough that a phrase does not move them."""
+QUICK_S = 3.0
+"""Seconds for a first answer."""
 SILENT_LUFS = -55.0
 """Quieter input is not listened to."""
 TRAINED_LUFS = -23.0
@@ -78,12 +80,17 @@ class LevelSolver:
         return x
 
     def solve(
-        self, settings: ChainSettings, amount: float, goal_lufs: float | None, input_gain_db: float | None = None
+        self,
+        settings: ChainSettings,
+        amount: float,
+        goal_lufs: float | None,
+        input_gain_db: float | None = None,
+        quick: bool = False,
     ) -> Levels | None:
         """Solve all levels, on what was heard last if the input is silent; None if it always was. Takes a while.
 
         `goal_lufs` is the loudness to reach at amount 1, None for that of the input; an input gain that
-        is given stays as it is.
+        is given stays as it is. `quick` takes a short stretch for the whole: for a hand that waits.
         """
         x = self._measure()
         if self.input_lufs > SILENT_LUFS:
@@ -92,7 +99,12 @@ class LevelSolver:
             return None
         x, lufs = self._heard
         target = lufs if goal_lufs is None else lufs + amount * (goal_lufs - lufs)
-        rate, scaled = self._engine.sample_rate, settings.scaled(amount)
-        solved = solve_level(scaled, x, rate, target, self._trained_lufs, input_gain_db)
+        rate, scaled, here = self._engine.sample_rate, settings.scaled(amount), target
+        if quick:
+            x = x[-int(QUICK_S * rate) :]
+            here += max(integrated_loudness(x, rate), SILENT_LUFS) - lufs
+        solved = solve_level(scaled, x, rate, here, self._trained_lufs, input_gain_db)
         levels = Levels(solved.input_gain_db, solved.output_gain_db, target - lufs)
+        if quick:
+            return levels
         return self._average.add((solved.effects, amount, goal_lufs, input_gain_db), levels)

@@ -155,7 +155,9 @@ class Matcher:
         def change(state: SessionState) -> SessionState:
             in_order = [e.effect for e in state.settings.effects] == list(model.chain.order)
             settings = state.settings if in_order else ChainSettings.default(model.chain.order)
-            state = state.with_source(references=found, settings=settings)
+            held = {e.effect for e in settings.effects if in_order and state.holds(e.effect)}
+            locked = frozenset(place for place in state.locked if place[0] in held)
+            state = state.with_source(references=found, settings=settings, locked=locked)
             return replace(state, frozen=False, frozen_by_undo=False)
 
         self._session.edit(change, undo.REFERENCE, send=False)

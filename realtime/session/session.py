@@ -142,7 +142,7 @@ class Session:
                     jumps |= jumped
             self._put(MUTE.write(state, values.get(MUTE, 0.0)))
             self._send(cross_over=jumps)
-        if _said(asked) != _said(before):
+        if asked.said != before.said:
             self.matcher.decide_soon()
         elif _scaled(asked) != _scaled(before):
             self.matcher.solve_level_soon()
@@ -185,11 +185,6 @@ class Session:
     def _send(self, cross_over: bool = False) -> None:
         s = self._state
         self.engine.play(s.playing, bypass=s.bypass, muted=s.muted, dry_gain_db=s.dry_gain_db, cross_over=cross_over)
-
-
-def _said(state: SessionState) -> Any:
-    """What a match is decided by, beside what was heard."""
-    return state.boldness, state.only, state.without, state.choices.locked
 
 
 def _scaled(state: SessionState) -> Any:

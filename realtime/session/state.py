@@ -89,6 +89,11 @@ class SessionState:
         whole = frozenset(e.effect for e in self.settings.effects if self.holds(e.effect))
         return Choices(self.boldness, self.only or None, self.without, whole, self.settings)
 
+    @property
+    def said(self) -> tuple[object, ...]:
+        """What a match is decided by, beside what was heard."""
+        return self.boldness, self.only, self.without, self.choices.locked
+
     def holds(self, effect: str) -> bool:
         """Tell whether an effect is locked as a whole."""
         return has(self.settings, effect) and self.locked >= places_of(self.settings, effect)

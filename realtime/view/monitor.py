@@ -60,7 +60,7 @@ class SessionMonitor:
     def _choice(self) -> None:
         state = self._session.state
         told = state.explanation
-        if state.chosen and (told or not state.references):
+        if state.chosen:
             *chain, level = sentences(state.playing)
             if chain != self._reported and chain == self._seen:  # once stable; not for the level alone
                 lines = [*map(str, told.effects), level, *filter(None, [told.verdict])] if told else [*chain, level]

@@ -328,5 +328,5 @@ def keys(state: Status) -> Text:
     """What the keys do, in a word or two each."""
     text = Text(end="")
     for key, does in state["keys"]:
-        text.append(clean(key), STRONG).append(f" {clean(does).split(':')[0].split(',')[0]}   ", QUIET)
+        text.append(clean(key), STRONG).append(f" {clean(does).split(':')[0].split(',')[0]}  ", QUIET)
     return text

@@ -128,7 +128,9 @@ class SessionDesk:
             on = {place for place, wanted in changes.items() if wanted}
             return replace(state, locked=(state.locked - {*changes}) | on)
 
-        self.session.edit(change, send=False)
+        before, matcher = self.session.state, self.session.matcher
+        after = self.session.edit(change, send=False)
+        matcher.decide_soon() if after.said != before.said else matcher.explain_soon()
 
     # --- references -----------------------------------------------------------------------------------
 

@@ -142,7 +142,11 @@ export function panic() {
 
 function said(verdict, listening, heard) {
   const { explanation, error, in_range: near } = state.session;
-  heard.replaceChildren(...(explanation?.effects ?? []).map(told));
+  const now = JSON.stringify(explanation?.effects ?? []);
+  if (heard.dataset.shown !== now) {
+    heard.dataset.shown = now;
+    heard.replaceChildren(...(explanation?.effects ?? []).map(told));
+  }
   write(verdict, error || sentence(explanation));
   write(listening, explanation ? hearing(explanation) : "");
   verdict.classList.toggle("bad", Boolean(error));

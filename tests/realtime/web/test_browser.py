@@ -128,6 +128,65 @@ def test_what_osc_moves_moves_on_the_page(matched, studio):
     assert slider.get_attribute("aria-valuetext") == "−41.5 dB"
 
 
+def test_boldness_is_heard_at_once_and_what_stays_undecided_is_brought(matched, studio):
+    page = matched.page
+    slider = page.get_by_role("slider", name="Boldness")
+    slider.focus()
+    page.keyboard.press("Home")
+    matched.until("state.session.values.boldness === 0 && state.session.explanation", 20)
+    page.wait_for_timeout(500)
+    timid = studio.session.state.playing
+    page.keyboard.press("End")
+    matched.until("state.session.values.boldness === 1", 5)
+    matched.until("state.session.explanation.effects.some((e) => e.effect === 'equaliser' && e.amount > 0)", 60)
+    assert studio.session.state.playing.effects != timid.effects
+    rows = page.locator("#match .heard li")
+    assert rows.count() == 4
+    assert page.locator("#match .heard").get_by_text("used to").count() >= 1
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("<")
+    matched.until("state.session.values.boldness === 0.95", 5)
+    studio.session.send({"boldness": studio.session._model.decision.boldness})
+    matched.until("state.session.values.boldness !== 0.95", 5)
+    assert not matched.complaints
+
+
+def test_a_hand_on_each_effect(matched, studio):
+    card = matched.page.locator("#effect-reverb")
+    card.get_by_label("Match reverb").select_option("only")
+    matched.until("state.session.values['reverb/only'] && !state.session.values['reverb/bypass']", 30)
+    assert {e.effect for e in studio.session.state.settings.effects if e.enabled} == {"reverb"}
+    amount = card.get_by_role("slider", name="reverb: how much")
+    amount.focus()
+    matched.page.keyboard.press("Home")
+    matched.until("state.session.values['reverb/amount'] === 0", 5)
+    assert studio.session.state.playing.effect("reverb").values["mix"] == 0.0
+    matched.page.keyboard.press("Delete")
+    matched.until("state.session.values['reverb/amount'] === 1", 5)
+    card.get_by_label("Match reverb").select_option("without")
+    matched.until("state.session.values['reverb/without'] && state.session.values['reverb/bypass']", 30)
+    matched.page.locator("#match .heard").get_by_text("left out").wait_for()
+    card.get_by_label("Match reverb").select_option("decide")
+    matched.until("!state.session.values['reverb/without']", 5)
+    assert not matched.complaints
+
+
+def test_it_morphs_between_presets(matched, studio):
+    page = matched.page
+    page.locator("summary", has_text="Morph").click()
+    page.get_by_label("From").select_option("telephone")
+    matched.until("state.session.values['morph/a'] === 'telephone'", 20)
+    page.get_by_label("to", exact=True).select_option("warm")
+    matched.until("state.session.values['morph/b'] === 'warm'", 20)
+    first = studio.session.state.settings
+    slider = page.get_by_role("slider", name="Morph")
+    slider.focus()
+    page.keyboard.press("End")
+    matched.until("state.session.values.morph === 1", 5)
+    assert studio.session.state.settings.effects != first.effects
+    assert not matched.complaints
+
+
 def _playing(matched):
     matched.page.get_by_role("button", name="Play", exact=True).click()
     for _ in range(300):
