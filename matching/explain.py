@@ -44,17 +44,20 @@ class EffectReport:
     boldness: float | None = None
     hint: str = ""
 
-    def __str__(self) -> str:
+    @property
+    def says(self) -> str:
+        """All of it in a sentence."""
         sure = f"sure to {self.probability:.0%}"
         if self.why == "locked":
-            said = f"kept: {self.does or 'off'} (locked)"
-        elif self.why == "by hand":
-            said = f"{self.does or 'off'} ({sure}, set by hand)"
-        elif self.does:
-            said = f"{self.does} ({sure}, used to {self.amount:.0%})"
-        else:
-            said = f"{self.why} ({self.probability:.0%})" + (f": {self.hint}" if self.hint else "")
-        return f"{self.effect:<11}{said}"
+            return f"kept: {self.does or 'off'} (locked)"
+        if self.why == "by hand":
+            return f"{self.does or 'off'} ({sure}, set by hand)"
+        if self.does:
+            return f"{self.does} ({sure}, used to {self.amount:.0%})"
+        return f"{self.why} ({self.probability:.0%})" + (f": {self.hint}" if self.hint else "")
+
+    def __str__(self) -> str:
+        return f"{self.effect:<11}{self.says}"
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ class Explanation:
                 "does": e.does,
                 "why": e.why,
                 "boldness": e.boldness,
-                "says": str(e)[11:],
+                "says": e.says,
             }
             for e in self.effects
         ]
@@ -193,7 +196,7 @@ def _hint(model: MatchModel, choices: Choices, effect: str, allowed: bool, boldn
 def _does(effect: str, settings: ChainSettings, x: np.ndarray, sample_rate: float, rate: float) -> str:
     if effect == "equaliser":
         return _bands(settings_curve_db(settings, GRID_HZ, rate)) or "flat"
-    plain = next(line for line in sentences(settings) if line.startswith(effect))[11:]
+    plain = next(line for line in sentences(settings) if line.startswith(effect)).removeprefix(effect).strip()
     if effect == "compressor":
         return f"{_reduction_db(settings, x, sample_rate):.0f} dB gain reduction on peaks, {plain}"
     return plain

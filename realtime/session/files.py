@@ -95,6 +95,6 @@ class FileSession(Session):
         """Work on another recording, and match it. Raises ClipError."""
         recording = Recording.open(path)
         self.files.open(recording)
-        self.edit(lambda state: replace(state, prediction=None), step="", send=False)
+        self.edit(lambda state: replace(state, prediction=None, explanation=None), step="", send=False)
         self.matcher.later("the recording", self.follower.listen)
         return recording

@@ -78,9 +78,11 @@ function asked(effect) {
     { "aria-label": `Match ${effect}`, onchange: () => set({ [`${effect}/only`]: select.value === "only", [`${effect}/without`]: select.value === "without" }) },
     ...Object.entries(choices).map(([choice, text]) => make("option", { value: choice, text })),
   );
-  on("session", () => {
+  const show = () => {
     if (document.activeElement !== select) select.value = value(`${effect}/without`) ? "without" : value(`${effect}/only`) ? "only" : "decide";
-  });
+  };
+  on("session", show);
+  show();
   return make("div", { class: "row" }, make("span", { class: "label", "aria-hidden": "true", text: "Match" }), select);
 }
 

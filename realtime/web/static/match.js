@@ -25,7 +25,7 @@ export function startMatch() {
   const heard = make("ul", { class: "heard", "aria-label": "What the match heard" });
   const verdict = make("p", { class: "verdict" });
   const listening = make("p", { class: "says" });
-  const say_ = () => said(verdict, listening, heard);
+  const showHeard = () => said(verdict, listening, heard);
   by("match").append(drop, chips, sliders, buttons(), verdict, heard, listening);
 
   on("spec", () => {
@@ -35,10 +35,10 @@ export function startMatch() {
   on("session spec", () => {
     if (!sliders.children.length && value("amount") !== undefined) sliders.append(slider("amount", AMOUNT, { label: "Amount", lock: false }));
     if (sliders.children.length === 1 && value("boldness") !== undefined) sliders.append(slider("boldness", BOLDNESS, { label: "Boldness", lock: false }));
-    say_();
+    showHeard();
   });
   on("references session", () => showReferences(chips));
-  on("references mode", say_);
+  on("references mode", showHeard);
   dropping();
 }
 
@@ -163,10 +163,9 @@ function told({ effect, probability, amount, does, why, boldness }) {
     "by hand": `${does || "off"} · set by hand`,
     "left out": "left out, as you said",
     "not heard": "not heard",
-    undecided: `undecided: “only” brings it`,
+    undecided: `undecided: ${boldness ? `boldness ${percent(boldness)} or ` : ""}“only” brings it`,
   };
   const bolder = why === "undecided" && boldness;
-  if (bolder) words.undecided = `undecided: boldness ${percent(boldness)} or “only” brings it`;
   return make(
     "li",
     { class: does ? "" : "off" },
@@ -192,6 +191,7 @@ function hearing({ heard_s: seconds, heard_enough: enough }) {
 function sentence(explanation) {
   const there = (state.references ?? []).length;
   if (value("preset")) return `Plays the preset ${value("preset")}.`;
+  if (value("morph/a") && value("morph/b")) return `Plays between ${value("morph/a")} and ${value("morph/b")}.`;
   if (!there) return "Nothing is matched yet: the input is heard as it is.";
   if (!explanation) return state.mode === "files" ? "Waits for a recording to work on." : "Listening: play or speak for a few seconds.";
   if (explanation.verdict) return `${explanation.verdict[0].toUpperCase()}${explanation.verdict.slice(1)}.`;

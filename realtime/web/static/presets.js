@@ -70,7 +70,7 @@ export function startPresets() {
 /** From the sound of one preset or bundled clip to that of another. */
 function morph() {
   const ends = ["a", "b"].map((end) => {
-    const select = make("select", { id: `morph-${end}`, onchange: () => select.value && say({ send: { [`morph/${end}`]: select.value } }) });
+    const select = make("select", { "aria-label": end === "a" ? "Morph from" : "Morph to", onchange: () => select.value && say({ send: { [`morph/${end}`]: select.value } }) });
     on("presets spec session", () => {
       const now = value(`morph/${end}`) ?? "";
       const names = [...new Set([...(state.presets ?? []), ...(state.spec.clips ?? []), ...(now ? [now] : [])])];
@@ -79,7 +79,7 @@ function morph() {
       }
       if (document.activeElement !== select) select.value = now;
     });
-    return make("label", {}, end === "a" ? "From" : "to", select);
+    return select;
   });
   const rows = make("div", { class: "rows" });
   on("session", () => {

@@ -39,24 +39,6 @@ def clip(tmp_path_factory):
     return lambda name: folder / f"{name}.wav"
 
 
-@pytest.fixture
-def view(studio, open_view):
-    return open_view(studio.link)
-
-
-@pytest.fixture
-def matched(view):
-    """A page on which a bundled guitar is matched to a bundled reference."""
-    if not view.state("state.recording"):
-        view.page.get_by_label("A bundled recording").select_option("guitar")
-        view.until("state.recording")
-    if view.state("state.references?.[0]?.name") != "guitar reference":
-        view.page.get_by_label("A bundled reference").select_option("guitar_reference")
-    view.until("state.references?.[0]?.name === 'guitar reference' && Object.keys(state.session.probability).length")
-    view.until("state.pictures?.reverb")
-    return view
-
-
 def test_it_loads_alone_and_complains_of_nothing(view, studio):
     assert view.page.title() == "afx-live"
     assert not view.complaints
@@ -126,65 +108,6 @@ def test_what_osc_moves_moves_on_the_page(matched, studio):
     matched.until("state.session.values['compressor/threshold_db'] === -41.5", 5)
     slider = matched.page.locator("#effect-compressor").get_by_role("slider", name="threshold")
     assert slider.get_attribute("aria-valuetext") == "−41.5 dB"
-
-
-def test_boldness_is_heard_at_once_and_what_stays_undecided_is_brought(matched, studio):
-    page = matched.page
-    slider = page.get_by_role("slider", name="Boldness")
-    slider.focus()
-    page.keyboard.press("Home")
-    matched.until("state.session.values.boldness === 0 && state.session.explanation", 20)
-    page.wait_for_timeout(500)
-    timid = studio.session.state.playing
-    page.keyboard.press("End")
-    matched.until("state.session.values.boldness === 1", 5)
-    matched.until("state.session.explanation.effects.some((e) => e.effect === 'equaliser' && e.amount > 0)", 60)
-    assert studio.session.state.playing.effects != timid.effects
-    rows = page.locator("#match .heard li")
-    assert rows.count() == 4
-    assert page.locator("#match .heard").get_by_text("used to").count() >= 1
-    page.evaluate("document.activeElement.blur()")
-    page.keyboard.press("<")
-    matched.until("state.session.values.boldness === 0.95", 5)
-    studio.session.send({"boldness": studio.session._model.decision.boldness})
-    matched.until("state.session.values.boldness !== 0.95", 5)
-    assert not matched.complaints
-
-
-def test_a_hand_on_each_effect(matched, studio):
-    card = matched.page.locator("#effect-reverb")
-    card.get_by_label("Match reverb").select_option("only")
-    matched.until("state.session.values['reverb/only'] && !state.session.values['reverb/bypass']", 30)
-    assert {e.effect for e in studio.session.state.settings.effects if e.enabled} == {"reverb"}
-    amount = card.get_by_role("slider", name="reverb: how much")
-    amount.focus()
-    matched.page.keyboard.press("Home")
-    matched.until("state.session.values['reverb/amount'] === 0", 5)
-    assert studio.session.state.playing.effect("reverb").values["mix"] == 0.0
-    matched.page.keyboard.press("Delete")
-    matched.until("state.session.values['reverb/amount'] === 1", 5)
-    card.get_by_label("Match reverb").select_option("without")
-    matched.until("state.session.values['reverb/without'] && state.session.values['reverb/bypass']", 30)
-    matched.page.locator("#match .heard").get_by_text("left out").wait_for()
-    card.get_by_label("Match reverb").select_option("decide")
-    matched.until("!state.session.values['reverb/without']", 5)
-    assert not matched.complaints
-
-
-def test_it_morphs_between_presets(matched, studio):
-    page = matched.page
-    page.locator("summary", has_text="Morph").click()
-    page.get_by_label("From").select_option("telephone")
-    matched.until("state.session.values['morph/a'] === 'telephone'", 20)
-    page.get_by_label("to", exact=True).select_option("warm")
-    matched.until("state.session.values['morph/b'] === 'warm'", 20)
-    first = studio.session.state.settings
-    slider = page.get_by_role("slider", name="Morph")
-    slider.focus()
-    page.keyboard.press("End")
-    matched.until("state.session.values.morph === 1", 5)
-    assert studio.session.state.settings.effects != first.effects
-    assert not matched.complaints
 
 
 def _playing(matched):
