@@ -4,6 +4,7 @@ Nothing changes in a recording by itself. So it is analysed once, matched when a
 is another, and its level is solved again when a hand has come to rest.
 """
 
+import logging
 import queue
 import time
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from .listener import InputAnalyser
 from .matcher import Matcher
 from .session import Session
 from .state import SessionState
+
+log = logging.getLogger(__name__)
 
 REST_S = 0.25
 """A hand that has not moved anything for so long rests."""
@@ -75,9 +78,18 @@ class FileMatcher(Matcher):
                 elif now.settings != solved.settings and time.monotonic() - since >= REST_S:
                     self._guarded(partial(self._follower.follow_level, at_once=True))
                     solved = moved = self._session.state
+                else:
+                    self._explain()
                 continue
             if job:
                 self._guarded(job)
+
+    def _explain(self) -> None:
+        """Explain what a hand has left there; a fault in it must not end the thread."""
+        try:
+            self._follower.explain()
+        except Exception:
+            log.exception("what plays cannot be explained")
 
 
 class FileSession(Session):

@@ -60,7 +60,12 @@ class Follower:
         self._explained: object = None
 
     def listen(self) -> bool:
-        """Listen once: match what sounds, and solve its level, unless frozen. False if the input is silent."""
+        """Listen once: match what sounds, and solve its level, unless frozen; then explain. False if it is silent."""
+        heard = self._listen()
+        self.explain()
+        return heard
+
+    def _listen(self) -> bool:
         x = self.input.recent()
         if x is None:
             return False
@@ -84,6 +89,7 @@ class Follower:
             self._decide(*known, state, anew=True)
         elif known and state.morph.active:
             self.follow_morph(anew=True)
+        self.explain()
 
     def _follow_references(self, x: np.ndarray, began: SessionState) -> None:
         self._decide(self.input.analyse(x), x, began)
@@ -98,7 +104,8 @@ class Follower:
         planned = self._session.state
         if planned.references is not began.references:
             return
-        first = planned.prediction is None
+        if first := planned.prediction is None:
+            self._look = None
         if not anew:
             self._enough = self.input.seconds is None or heard_enough(look, self._look, features.windows, model)
             self._look = look

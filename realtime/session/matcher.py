@@ -88,10 +88,6 @@ class Matcher:
         """Have the match decided again, from what was heard already."""
         self._soon("decision", self._follower.decide)
 
-    def explain_soon(self) -> None:
-        """Have what plays explained again."""
-        self._soon("explanation", lambda: None)
-
     def _soon(self, what: str, job: Callable[[], object]) -> None:
         """Queue a job unless it waits already."""
 
@@ -109,13 +105,14 @@ class Matcher:
     # --- the thread -----------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        due = time.monotonic() + INTERVAL_S
         while not self._closing:
-            try:
-                job = self._jobs.get(timeout=INTERVAL_S)
-            except queue.Empty:
-                job = self._follower.listen
-            if job:
-                self._guarded(job)
+            with suppress(queue.Empty):
+                if job := self._jobs.get(timeout=max(due - time.monotonic(), 0.0)):
+                    self._guarded(job)
+            if time.monotonic() >= due and not self._closing:  # also while a fader moves that never rests
+                self._guarded(self._follower.listen)
+                due = time.monotonic() + INTERVAL_S
 
     def _guarded(self, job: Callable[[], object]) -> None:
         try:
@@ -125,8 +122,6 @@ class Matcher:
                 log.warning("matching goes on")
             if error:
                 self._tell("")
-            if self._jobs.empty():  # else there will be more to explain
-                self._follower.explain()
         except (ClipError, presets.PresetError, OSError, ValueError) as error:
             self._warn(str(error))
         except Exception as error:  # a bug in matching must not end the session

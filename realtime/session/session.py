@@ -146,8 +146,6 @@ class Session:
             self.matcher.decide_soon()
         elif _scaled(asked) != _scaled(before):
             self.matcher.solve_level_soon()
-        elif asked.settings != before.settings or asked.locked != before.locked:
-            self.matcher.explain_soon()
 
     def request(self, control: Control, text: str) -> None:
         """Ask for a reference, a preset or the end of a morph by its name; what is wrong with it becomes `error`."""

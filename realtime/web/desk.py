@@ -128,9 +128,9 @@ class SessionDesk:
             on = {place for place, wanted in changes.items() if wanted}
             return replace(state, locked=(state.locked - {*changes}) | on)
 
-        before, matcher = self.session.state, self.session.matcher
-        after = self.session.edit(change, send=False)
-        matcher.decide_soon() if after.said != before.said else matcher.explain_soon()
+        before = self.session.state
+        if self.session.edit(change, send=False).said != before.said:
+            self.session.matcher.decide_soon()
 
     # --- references -----------------------------------------------------------------------------------
 

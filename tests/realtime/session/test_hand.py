@@ -1,10 +1,13 @@
 """The user's hand on the matching: boldness, effects that are known or unwanted, locks, how much of each effect."""
 
+import time
+
 import numpy as np
 import pytest
 
 from afx_live import presets
-from afx_live.realtime.session.controls import BOLDNESS, FREEZE, UNDO, controls, hand_controls
+from afx_live.realtime.session import matcher
+from afx_live.realtime.session.controls import AMOUNT, BOLDNESS, FREEZE, UNDO, controls, hand_controls
 from afx_live.realtime.session.state import SessionState
 from support.in_process import RATE, clip
 
@@ -149,3 +152,15 @@ def test_what_is_set_by_hand_is_not_said_to_be_matched(matched):
     told = next(e for e in matched.state.explanation.effects if e.effect == "reverb")
     assert told.why == "by hand"
     assert "set by hand" in str(told)
+
+
+def test_a_fader_that_never_rests_does_not_keep_it_from_listening(matched, monkeypatch):
+    heard: list[int] = []
+    monkeypatch.setattr(matcher, "INTERVAL_S", 0.05)
+    monkeypatch.setattr(matched.follower, "listen", lambda: heard.append(1))
+    monkeypatch.setattr(matched.follower, "follow_level", lambda at_once: None)
+    matched.matcher.start()
+    end, n = time.monotonic() + 20.0, 0
+    while len(heard) < 3:
+        assert time.monotonic() < end
+        matched.apply({AMOUNT: 0.01 * (n := (n + 1) % 90)})
