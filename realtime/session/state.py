@@ -17,7 +17,7 @@ from ...matching.reference import ReferenceClip, mean_lufs
 from .hysteresis import within_deadband
 from .level import DEADBAND_DB, Levels
 from .morph import Morph
-from .places import GAINS, Place, has, parse_places, places_of, shared_out, value_at, with_value
+from .places import BYPASS, GAINS, Place, has, parse_places, places_of, shared_out, value_at, with_value
 
 FREEZE = "freeze"
 """How `by_hand` says that the matching was frozen."""
@@ -96,7 +96,8 @@ class SessionState:
 
     def holds(self, effect: str) -> bool:
         """Tell whether an effect is locked as a whole."""
-        return has(self.settings, effect) and self.locked >= places_of(self.settings, effect)
+        step = next((e for e in self.settings.effects if e.effect == effect), None)
+        return step is not None and all((effect, name) in self.locked for name in (BYPASS, *step.values))
 
     @property
     def chosen(self) -> bool:
