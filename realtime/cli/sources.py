@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ... import effects, presets
 from ...chain import ChainSettings
@@ -30,6 +31,12 @@ class Sources:
     references: list[ReferenceClip]
     preset: presets.Preset | None
     choices: Choices = NO_CHOICES
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What was asked of the matching, as a preset's provenance says it."""
+        c = self.choices
+        return presets.choices_data(c.boldness, c.only or (), c.without, c.locked)
 
 
 def load_model(folder: Path | None) -> MatchModel:

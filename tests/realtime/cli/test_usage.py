@@ -51,21 +51,31 @@ USAGE = [
     (["render", VOICE, "--pres", "warm", "-o", "o.wav"], "unrecognized arguments: --pres"),
     (["render", "-o", "o.wav"], "the following arguments are required: IN"),
     (["render", VOICE, "--preset", "warm"], "give -o OUT, a file or a folder; or --dry-run"),
+    (["render", "-", "--dry-run", "--preset", "warm"], "--dry-run hears files"),
+    (["render", VOICE, "-o", "o.wav", "--preset", "warm", "--lufs", "3"], "'3' is no loudness: -60 to 0 LUFS"),
+    (["render", VOICE, "-o", "o.wav", "--preset", "warm", "--shard", "3/2"], "'3/2' is not I/N"),
+    (["render", VOICE, "-o", "o.wav", "--preset", "warm", "--jobs", "0"], "'0' is not a whole number above 0"),
+    (["render", VOICE, "-o", "o.wav", "--preset", "warm", "--format", "s16"], "give - as IN or as OUT"),
+    (["render", "-", VOICE, "-o", "o", "--preset", "warm"], "- is a pipe: it goes alone"),
+    (["render", VOICE, "-o", "o/", "--preset", "warm", "--ray", VOICE], "that is a file"),
     (["render", VOICE, "-o", "o.wav"], "give --reference FILE (one or more) or --preset NAME"),
     (["render", VOICE, "-o", "o.wav", "--preset", "warm", "--reference", VOICE], "both only with --lock"),
     (["render", VOICE, "-o", "o.wav", "--preset", "warm", "--boldness", "1"], "are for matching: add --reference FILE"),
     (["render", VOICE, "-o", "o.wav", "--reference", VOICE, "--boldness", "1.5"], "'1.5' is not in 0..1"),
     (["render", VOICE, "-o", "o.wav", "--reference", VOICE, "--only", ","], "',' names nothing"),
     (
-        ["render", VOICE, "-o", "o.wav", "--reference", VOICE, "--only", "flanger"],
+        ["render", VOICE, "-o", "o.wav", "--reference", GUITAR_REFERENCE, "--only", "flanger"],
         "--only: 'flanger' is not one of equaliser, compressor, distortion, reverb",
     ),
-    (["render", VOICE, "-o", "o.wav", "--reference", VOICE, "--without", "echo"], "--without: 'echo' is not one of"),
+    (
+        ["render", VOICE, "-o", "o.wav", "--reference", GUITAR_REFERENCE, "--without", "echo"],
+        "--without: 'echo' is not one of",
+    ),
     (
         ["render", VOICE, "--dry-run", "--reference", VOICE, "--only", "reverb", "--without", "reverb"],
         "--only: no effect is left to choose from",
     ),
-    (["render", VOICE, "-o", "o.wav", "--reference", VOICE, "--lock", "reverb"], "--lock: nothing plays yet"),
+    (["render", VOICE, "--dry-run", "--reference", VOICE, "--lock", "reverb"], "--lock: nothing plays yet"),
     (
         ["render", VOICE, "--dry-run", "--reference", VOICE, "--preset", "warm", "--lock", "equaliser/peak_9_db"],
         "--lock: 'equaliser/peak_9_db': equaliser has no peak_9_db, but low_shelf_hz",
@@ -142,9 +152,12 @@ def test_a_clip_that_is_none_is_exit_code_4(afx, place, name, text, role):
         "live": ["--reference", name],
     }
     code, out, err = afx(*words[role])
+    assert not (place / "out.wav").exists()
+    if (name, role) == ("folder.wav", "input"):
+        assert (code, out, err) == (2, "", "afx-live: folder.wav: no sound file there\n")
+        return
     assert (code, out) == (4, "")
     assert re.fullmatch(rf"afx-live: {name} .*{text}.*\n", err)
-    assert not (place / "out.wav").exists()
 
 
 def test_an_output_that_can_not_be_written_is_exit_code_4(afx, place):
