@@ -33,7 +33,8 @@ MISSED_LU = 0.5
 class Rendered:
     """One file as it was rendered: loudness in LUFS before, after and aimed at; probabilities by effect, if matched.
 
-    A dry run has no output, and nothing is known of it. explanation: of a match. notes: what is missing from the input, what the output could not keep, a loudness that is out of reach.
+    A dry run has no output, and nothing is known of it. explanation: of a match. notes: what is missing from the input,
+    what the output could not keep, a loudness that is out of reach.
     """
 
     input: Path
