@@ -31,6 +31,8 @@ DUMP_S = 1.0
 """A subscriber gets one dump in this time, as a request for one can be forged."""
 MAX_DATAGRAM = 1400
 """Bytes of a datagram: what passes every network whole."""
+MAX_TOLD = 1000
+"""Bytes of a text: who subscribes has proved to be there."""
 SENT_KINDS = ("float", "bool", "string", "told")
 """Kinds of addresses whose changes are sent."""
 
@@ -201,7 +203,7 @@ class Subscribers:
             self._give(self._all, list(meters().items()))
 
     def _give(self, subscribers: Sequence[_Subscriber], values: Sequence[tuple[str, Value]]) -> None:
-        for datagram in datagrams(values, MAX_DATAGRAM):
+        for datagram in datagrams(values, MAX_DATAGRAM, MAX_TOLD):
             for subscriber in subscribers:
                 self._send(datagram, subscriber.where)
 

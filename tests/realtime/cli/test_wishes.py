@@ -27,7 +27,7 @@ def test_a_dry_run_says_what_would_be_set_and_writes_nothing(afx, place):
         assert (e["amount"] > 0.0) is chain[e["effect"]]["on"]
     code, out, _ = afx("render", GUITAR, "--reference", GUITAR_REFERENCE, "--dry-run", "--save-preset", "p.json")
     assert code == 0
-    assert "not rendered" in out
+    assert "nowhere: a dry run" in out
     assert [p.name for p in place.iterdir()] == ["p.json"]
 
 
