@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
-from ..session.controls import Control
+from ..session.controls import MAX_TOLD, Control
 from .addresses import NUMBERED, SUBSCRIBED, TOKEN, Address
 from .packets import datagrams, encode
 
@@ -31,8 +31,6 @@ DUMP_S = 1.0
 """A subscriber gets one dump in this time, as a request for one can be forged."""
 MAX_DATAGRAM = 1400
 """Bytes of a datagram: what passes every network whole."""
-MAX_TOLD = 1000
-"""Bytes of a text: who subscribes has proved to be there."""
 SENT_KINDS = ("float", "bool", "string", "told")
 """Kinds of addresses whose changes are sent."""
 

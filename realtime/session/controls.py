@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # effects and numba load with the state: who only needs the n
 
 Value = float | bool | str
 MAX_TOLD = 1000
-"""Characters: it has to pass in a datagram."""
+"""Bytes of a text that is told: it has to pass in a datagram."""
 UNSAID_BOLDNESS = 0.5
 """What is read where no model says what its own is."""
 Kind = Literal["number", "switch", "trigger", "text", "told"]
