@@ -57,7 +57,7 @@ def test_pooling_weighs_by_how_much_was_heard():
     ("x", "words"),
     [
         (np.ones(RATE // 2), "it has 0.5 s of sound; 1 s are needed"),
-        (np.zeros(3 * RATE), "it is silent: its loudest 5 s are at -inf LUFS; -60 are needed"),
+        (np.zeros(3 * RATE), "it is silent: its loudest 5 s are at -inf LUFS; -90 are needed"),
         (np.full(3 * RATE, np.nan), "it holds NaN or Inf"),
         (np.zeros(0), "it has 0.0 s of sound"),
     ],
