@@ -5,7 +5,10 @@ them.
 """
 
 import errno
+import os
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -22,6 +25,9 @@ class ExitCode(IntEnum):
 
 INTERRUPTED = 130
 """Ctrl-C where there is nothing to end gently: 128 and the signal's number, as shells have it."""
+
+KINDS = {1: "bug", 2: "usage", 3: "device", 4: "file", 5: "preset", 6: "port", INTERRUPTED: "interrupted"}
+"""What an exit code is called in JSON."""
 
 
 class UsageError(ValueError):
@@ -49,3 +55,26 @@ def message(error: BaseException) -> str:
         advice = room.get(error.errno or 0, "name another place")
         return f"{error.filename or 'a file'}: {error.strerror}; {advice}"
     return str(error)
+
+
+def as_data(code: int, text: str, given: Iterable[Any] = ()) -> dict[str, Any]:
+    """Give an error as plain data: code, kind, path (None if it is of no file) and message.
+
+    given: values of the command line; the path is the longest of them that the message names.
+    """
+    named = [word for word in _words(given) if _shown(word) in text and not word.startswith("-")]
+    return {"code": code, "kind": KINDS.get(code, "bug"), "path": max(named, key=len, default=None), "message": text}
+
+
+def _words(given: Iterable[Any]) -> Iterator[str]:
+    for value in given:
+        if isinstance(value, list | tuple):
+            yield from _words(value)
+        elif isinstance(value, str | os.PathLike):
+            word = os.fspath(value)
+            if len(word) > 1 and ("/" in word or "." in word or os.path.exists(word)):
+                yield word
+
+
+def _shown(path: str) -> str:
+    return os.fsencode(path).decode("utf-8", "replace")

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ..strict_json import finite
+
 
 @dataclass(frozen=True)
 class Printer:
@@ -18,7 +20,7 @@ class Printer:
 
     def result(self, data: Any, text: str) -> None:
         """Print a result: text for people, or JSON."""
-        print(json.dumps(data, indent=2) if self.as_json else text, flush=True)
+        print(json.dumps(finite(data), indent=2, allow_nan=False) if self.as_json else text, flush=True)
 
     def text(self, text: Any) -> None:
         """Print a part of a result that JSON has in its whole only."""
