@@ -11,6 +11,7 @@ from ...matching.model import MatchModel
 from ...matching.reference import read_reference as read_reference
 from ..audio.options import StreamOptions
 from ..audio.virtual_mic import VirtualMicrophone, need_pipewire
+from ..batch.distinct import Named, check_distinct
 from ..session.autosave import saved
 from ..session.state import SessionState
 from ..view.console import Console, ConsoleLogHandler
@@ -61,6 +62,10 @@ def run(
     printer = printer or Printer()
     if list_devices:
         return devices(printer)
+    if save_preset:
+        named = [Named("a reference", path) for path in reference]
+        named += [Named("the preset", Path(preset))] if preset and Path(preset).is_file() else []
+        check_distinct([*named, Named("the preset to be saved", save_preset, True)])
     check_preset_path(save_preset, force)
     options = options or StreamOptions()
     mic = _microphone(virtual_mic, virtual_mic_default, options)
