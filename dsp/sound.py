@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-
 INPUT_CLIP = 8.0
 """Samples are let into a chain up to +18 dBFS: beyond that it is a fault, not a sound."""
 

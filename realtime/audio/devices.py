@@ -243,7 +243,11 @@ def _by_number(found: Listing, kind: Kind, number: int) -> Device:
 def _by_name(usable: Sequence[Device], kind: Kind, want: str, near: str, troubled: Sequence[Device]) -> Device:
     """An exact name wins, then the host API at hand."""
     words = want.lower().split()
-    fits, lost = ([d for d in some if all(w in f"{d.name} {d.api}".lower() for w in words)] for some in (usable, troubled))
+
+    def fitting(some: Sequence[Device]) -> list[Device]:
+        return [d for d in some if all(w in f"{d.name} {d.api}".lower() for w in words)]
+
+    fits, lost = fitting(usable), fitting(troubled)
     if lost and not fits:
         raise DeviceError("E312", f"{lost[0]} {lost[0].trouble}.")
     for narrower in ([d for d in fits if d.name.lower() == want.lower()], [d for d in fits if d.api == near]):

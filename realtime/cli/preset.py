@@ -61,7 +61,9 @@ def _check(names: Sequence[str], printer: Printer) -> int:
     """Check every preset, whatever is wrong with the others."""
     found = {name: _trouble(name) for name in names}
     bad = sum(map(bool, found.values()))
-    lines = [f"{shown(name)}: {f'does not fit: {_without(name, why)}' if why else 'fits'}" for name, why in found.items()]
+    lines = [
+        f"{shown(name)}: {f'does not fit: {_without(name, why)}' if why else 'fits'}" for name, why in found.items()
+    ]
     if bad and len(found) > 1:
         lines.append(f"{len(found)} presets: {len(found) - bad} fit, {bad} do not")
     printer.result({name: why or "fits" for name, why in found.items()}, "\n".join(lines))
