@@ -1,8 +1,8 @@
 """A matching model: two sounds → settings of a chain. onnxruntime, one thread, no torch.
 
-Clips are analysed in windows of 5 s of sound, long silences left out, each brought to the loudness of training; much
-quieter windows are left out and the rest averaged. So a reference of any length works, and the live input is described better the longer
-it plays.
+Clips are analysed in windows of 5 s of sound, long silences left out, each brought to the loudness of training;
+windows that are much quieter than the loudest are left out, too, and the rest averaged. So a reference of any length
+works, and the live input is described better the longer it plays.
 """
 
 import os
