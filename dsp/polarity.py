@@ -1,5 +1,7 @@
 """Several channels as one, without those of opposite polarity cancelling each other."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +23,7 @@ def polarity(products: NDArray[np.float64]) -> NDArray[np.float64]:
     return signs
 
 
-def mono(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def mono(x: NDArray[Any]) -> NDArray[Any]:
     """Give the mean (frames,) of the channels of x, (frames,) or (frames, channels), none cancelling another."""
     if x.ndim == 1:
         return x
