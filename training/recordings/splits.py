@@ -52,7 +52,7 @@ def check_sides(train: Sequence[Recording], held_out: Sequence[Recording]) -> No
         if not any(map(usable_for_pairs, recordings)):
             longest = max((r.seconds for r in recordings), default=0.0)
             raise NoRecordings(
-                f"none of the {len(recordings)} recordings to {side} lasts {2 * MIN_STRETCH_S:g} s, which two stretches "
+                f"none of the {len(recordings)} recordings to {side} lasts {2 * MIN_STRETCH_S:g} s, as two stretches "
                 f"take: the longest has {longest:.1f} s"
             )
 
