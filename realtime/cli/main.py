@@ -47,17 +47,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parsed(words: list[str]) -> argparse.Namespace:
     """Parse the words; what is wrong with them goes to standard error, and to those who asked for JSON."""
-    if "--json" not in words:
-        return parser().parse_args(words)
     said = io.StringIO()
     try:
         with redirect_stderr(said):
             return parser().parse_args(words)
     except SystemExit as end:
-        print(said.getvalue(), end="", file=sys.stderr)
-        if end.code:
-            text = said.getvalue().rpartition("\nTry: ")[0].partition(": ")[2]
-            print(json.dumps(as_data(int(end.code), text, words)))
+        text = said.getvalue()
+        if dashed := [word for word in words if word.startswith("-") and os.path.exists(word)]:
+            text += f"{dashed[0]} is a file: write ./{dashed[0]}, as what begins with a dash is an option\n"
+        print(text, end="", file=sys.stderr)
+        if end.code and "--json" in words:
+            print(json.dumps(as_data(int(end.code), text.partition("\nTry: ")[0].partition(": ")[2], words)))
         raise
 
 

@@ -46,3 +46,11 @@ def test_the_path_is_the_longest_word_that_the_message_names():
     assert as_data(4, text, ["render", ["take/1.wav", "1.wav"], None, 3])["path"] == "take/1.wav"
     assert as_data(130, "interrupted")["kind"] == "interrupted"
     assert as_data(4, "caf\N{REPLACEMENT CHARACTER}.wav is silent", ["caf\udce9.wav"])["path"] == "caf\udce9.wav"
+
+
+def test_a_file_that_begins_with_a_dash_is_told_how_to_be_named(afx, place):
+    (place / "-dash.wav").write_bytes(b"sound")
+    for words in (["render", "-dash.wav", "--preset", "warm", "-o", "o.wav"], ["-r", "-dash.wav"]):
+        code, _, err = afx(*words)
+        assert code == 2
+        assert "-dash.wav is a file: write ./-dash.wav" in err
