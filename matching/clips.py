@@ -93,6 +93,20 @@ def read_clip(
     return Clip(path, rate, channels, frames, lufs, excerpts, tuple(chosen), note, file.subtype, dc)
 
 
+def clip_of(x: np.ndarray, sample_rate: int, path: Path, subtype: str = "") -> Clip:
+    """Make a clip of a sound (frames, channels) that is there, of a pipe for example; silence is one, too.
+
+    Raises ClipError for samples in another scale.
+    """
+    heard = _Hearing(sample_rate, x.shape[1])
+    heard.add(x)
+    heard.check_peak(shown(path))
+    clean = DcBlocker(sample_rate, x.shape[1], heard.mean())(x).astype(np.float32)
+    lufs = integrated_loudness(clean, sample_rate, faint=True)
+    note = "; ".join(heard.notes())
+    return Clip(path, sample_rate, x.shape[1], len(x), lufs, clean, note=note, subtype=subtype, dc=heard.dc())
+
+
 class _Hearing:
     """What is found out of a sound while it is read once: loudness, peak, direct current, polarity."""
 

@@ -200,7 +200,7 @@ def play(
             written = pool.submit(write, kept)
             progress(len(kept))
         written.result()
-    return meter.lufs(), peak.db()
+    return meter.lufs(faint=True), peak.db()
 
 
 def _delay(front: ChainSettings, back: ChainSettings) -> int:

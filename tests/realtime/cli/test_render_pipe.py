@@ -25,7 +25,7 @@ def piped(words, given, place, **more):
 def shell(line, place):
     """Run a pipeline; `afx` stands for afx-live."""
     afx = " ".join(f"'{word}'" for word in PROGRAM)
-    words = ["bash", "-c", f"set -o pipefail; afx() {{ {afx} \"$@\"; }}; {line}"]
+    words = ["bash", "-c", f'set -o pipefail; afx() {{ {afx} "$@"; }}; {line}']
     done = subprocess.run(words, cwd=place, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done
