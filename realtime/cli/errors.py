@@ -51,14 +51,18 @@ def message(error: BaseException) -> str:
     if exit_code(error) == ExitCode.BUG:
         return f"a bug: {error!r}. Run again with -v and report it, please."
     if isinstance(error, OSError) and error.strerror:  # the system's own words, which are made for programmers
-        known = {
-            errno.ENOSPC: "free some room, or name another place",
-            errno.EDQUOT: "free some room",
-            errno.ENAMETOOLONG: "choose a shorter name",
-        }
-        advice = known.get(error.errno or 0, "name another place")
-        return f"{error.filename or 'a file'}: {error.strerror}; {advice}"
+        return f"{_shown(str(error.filename or 'a file'))}: {error.strerror}; {advice(error)}"
     return str(error)
+
+
+def advice(error: OSError) -> str:
+    """Say what to do about a file that could not be read or written."""
+    known = {
+        errno.ENOSPC: "free some room, or name another place",
+        errno.EDQUOT: "free some room",
+        errno.ENAMETOOLONG: "choose a shorter name",
+    }
+    return known.get(error.errno or 0, "name another place")
 
 
 def as_data(code: int, text: str, given: Iterable[Any] = ()) -> dict[str, Any]:
