@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...chain import ChainSettings
+from ...files.reader import shown
 from ...matching.model import MatchModel
 from ...matching.reference import read_reference as read_reference
 from ..audio.options import StreamOptions
@@ -181,6 +182,8 @@ def _neutral(model: Path | None, amount: float | None, printer: Printer) -> Plan
 
 def _announce(state: SessionState, console: Console) -> None:
     for r in state.references:
-        console(f"Reference  {r.path.name}  {r.seconds:.1f} s  {r.lufs:.1f} LUFS")
+        console(f"Reference  {shown(r.path.name)}  {r.seconds:.1f} s  {r.lufs:.1f} LUFS")
+        if r.note:
+            console(f"warning: {shown(r.path.name)}: {r.note}")
     if state.preset_name:
         console(f"Preset     {state.preset_name}")

@@ -99,10 +99,10 @@ def test_a_first_start_says_that_it_compiles(afx, fake, monkeypatch):
         assert err.count("compiling the effects, which takes about 25 s") == 1
         assert "compiling" not in out
         assert "compiling" not in afx(*words, "-q")[2]
-    said = afx("demo", "--folder", "again")[2]
+    said = afx("--preset", "warm", "--osc", "no.such.host.invalid:1")[2]
     assert "happens once (kept in " in said
     monkeypatch.setattr(sources, "folder", lambda: None)
-    said = afx("demo", "--folder", "once-more")[2]
+    said = afx("--preset", "warm", "--osc", "no.such.host.invalid:1")[2]
     assert "happens at every start" in said
     assert "XDG_CACHE_HOME" in said
     for words in (["osc"], ["preset", "list"], ["render", VOICE, "-o", "out.wav"]):  # nothing is played
