@@ -15,7 +15,7 @@ from afx_live.realtime.cli.devices import table
 OLD, NEW = 0x130600, 0x130700
 
 
-@pytest.mark.parametrize("name", ["Speaker + Headphones", "Scarlett 2i2 (2nd gen)", "a[b", "c{d", "^up", "down$", "x*"])
+@pytest.mark.parametrize("name", ["Speaker + Headphones", "Scarlett 2i2 (2nd gen)", "a[b", "c{d", "^up", "down$"])
 def test_a_pattern_that_finds_no_ports_is_told_with_the_way_out(name):
     why = misread(name, 0, [name, "system"], OLD)
     assert "PortAudio 19.6 takes for a pattern, and so finds no ports" in why
