@@ -57,11 +57,12 @@ def _expanded(text: str, output: Path) -> Iterator[tuple[Path, Path]]:
     """Give each file that an argument stands for, and its name within that."""
     path = Path(text)
     if path.is_dir():
+        inside = path.absolute() in output.parents
         for file in sorted(path.rglob("*")):
             name = file.relative_to(path)
             hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
             sound = file.suffix.lower() in FORMATS or file.suffix.lower() in FOREIGN
-            if sound and not hidden and output not in file.absolute().parents and file.is_file():
+            if sound and not hidden and not (inside and output in file.absolute().parents) and file.is_file():
                 yield file, name
     elif not path.exists() and glob.has_magic(text):
         yield from ((Path(f), Path(Path(f).name)) for f in sorted(glob.glob(text, recursive=True)))

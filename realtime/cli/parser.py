@@ -246,7 +246,7 @@ def _render(render: argparse.ArgumentParser) -> None:
         help="on a Ray cluster: auto, an address, or one of this machine (needs afx-live[cluster])",
     )  # fmt: skip
     g = render.add_argument_group("pipes (- as IN or OUT): WAV, or raw samples with --format")
-    g.add_argument("--format", dest="encoding", choices=ENCODINGS, default="", help="how raw samples are stored")
+    g.add_argument("--format", dest="encoding", choices=tuple(ENCODINGS), default="", help="how raw samples are stored")
     g.add_argument("--rate", type=values.count, default=0, metavar="HZ", help="sample rate of raw input")
     g.add_argument(
         "--listen", type=values.above(0.0), default=30.0, metavar="S",

@@ -175,7 +175,7 @@ def test_a_manifest_that_was_cut_off_goes_on(here):
 def test_a_manifest_that_cannot_be_written_says_so(here):
     root = here("a.wav")
     with pytest.raises(ManifestError, match="cannot be written"):
-        Manifest(root / "no" / "m.jsonl", "k").add(Item(root / "a.wav", root / "b.wav"), {"status": "done"})
+        Manifest(root / "a.wav" / "m.jsonl", "k").add(Item(root / "a.wav", root / "b.wav"), {"status": "done"})
 
 
 # --- the work -------------------------------------------------------------------------------------
