@@ -1,4 +1,4 @@
-"""Every format in every state that people have it in, and what the product makes of it: the table of docs/files.md.
+"""Every format with every kind of sound in it, and what is heard of it: the second table of docs/files.md.
 
 `table_markdown` makes it; a test compares, and `make docs` writes it.
 """
@@ -10,14 +10,14 @@ import numpy as np
 
 from afx_live.files import AudioFileError
 from afx_live.matching import read_clip
-from support.audio_files import BEXT, CUE, FORMATS, LOSSY, RATE, mp3_frames, riff, sound, without_sizes, written
+from support.audio_files import BEXT, CUE, FORMATS, LOSSY, RATE, mp3_frames, riff, sound, written
 
 SECONDS = 2.0
-RUBBISH = b"this is no sound" * 5
 OTHERS = ("Ogg Vorbis chained", "Opus chained", "MP3 without header", "MP3 CBR")
 ROWS = (*FORMATS, "WAV with bext and cue", "BW64", *OTHERS)
-UNSIZED = {*LOSSY, *OTHERS}
-"""Their headers hold no size that could be wrong."""
+ABOUT = {*LOSSY, *OTHERS}
+"""Their lengths are those of whole packets."""
+FLOATS = ("WAV float", "WAV double", "AIFF-C float")
 
 
 def made(row, x):
@@ -58,53 +58,38 @@ def _holed(row):
 
 STATES = {
     "whole": lambda row: made(row, _plain()),
-    "cut": None,
-    "size 0": lambda row: None if row in UNSIZED else without_sizes(_sized(row), made(row, _plain())),
-    "size all ones": lambda row: None if row in UNSIZED else without_sizes(_sized(row), made(row, _plain()), ones=True),
-    "rubbish before": lambda row: RUBBISH + made(row, _plain()),
-    "rubbish behind": lambda row: made(row, _plain()) + RUBBISH * 10,
     "1 sample": lambda row: made(row, np.full((1, 1), 0.5)),
     "silent": lambda row: made(row, 0.0 * _plain()),
-    "DC": lambda row: made(row, 0.2 + _plain()),
-    "NaN": lambda row: _holed(row) if "float" in row or "double" in row else None,
-    "+12 dBFS": lambda row: made(row, 4.0 / 0.3 * sound(SECONDS, channels=1)) if "float" in row else None,
+    "DC of 0.2": lambda row: made(row, 0.2 + _plain()),
     "one-sided": lambda row: made(row, _stereo(0.0)),
-    "opposite": lambda row: made(row, _stereo(-1.0)),
-    "5.1": lambda row: None if "MP3" in row else made(row, np.repeat(_plain(), 6, 1)),
+    "opposite sides": lambda row: made(row, _stereo(-1.0)),
+    "NaN": lambda row: _holed(row) if row in FLOATS else None,
+    "+12 dBFS": lambda row: made(row, 4.0 / 0.3 * sound(SECONDS, channels=1)) if row in FLOATS else None,
+    "scale of 32768": lambda row: made(row, 32767.0 / 0.3 * sound(SECONDS, channels=1)) if row in FLOATS else None,
 }
-"""How a file comes, and the bytes of a row in that state; None where there is no such thing."""
-
-
-def _sized(row):
-    return {"WAV with bext and cue": "WAV 16 bit", "BW64": "RF64"}.get(row, row)
+"""What a file holds, and the bytes of a row that does; None where a format cannot."""
 
 
 def outcome(path, row, seconds=SECONDS):
-    """Say what reading a file gives: "all" or "part", "+" if a note is said of it; "no" if it is refused in words."""
+    """Say what hearing a file gives: "all" or "part", "said" if a note is made of it; "refused" in words."""
     wanted = seconds * (2 if row.endswith(" chained") else 1)
     try:
         clip = read_clip(path)
     except AudioFileError as error:
         said = str(error)
-        return "no" if path.name in said and "\n" not in said else f"no, but in bad words: {said}"
-    whole = abs(clip.seconds - wanted) < (0.1 if row in UNSIZED else 1e-3)
-    return ("all" if whole else "part") + ("+" if clip.note else "")
+        return "refused" if path.name in said and "\n" not in said else f"refused in bad words: {said}"
+    whole = abs(clip.seconds - wanted) < (0.1 if row in ABOUT else 1e-3)
+    return ("all" if whole else "part") + (", said" if clip.note else "")
 
 
 def cell(folder, row, state):
-    """Give a cell of the table; of ten cuts, what all of them give: "no or part+"."""
+    """Give a cell of the table."""
+    data = STATES[state](row)
+    if data is None:
+        return ""
     path = folder / f"file.{suffix(row)}"
-    if state != "cut":
-        data = STATES[state](row)
-        if data is None:
-            return ""
-        path.write_bytes(data)
-        return outcome(path, row, 1 / RATE if state == "1 sample" else SECONDS)
-    data, found = made(row, _plain()), set()
-    for tenth in range(10):
-        path.write_bytes(data[: len(data) * (tenth + 1) // 11])
-        found.add(outcome(path, row))
-    return " or ".join(sorted(found))
+    path.write_bytes(data)
+    return outcome(path, row, 1 / RATE if state == "1 sample" else SECONDS)
 
 
 def table_markdown():
