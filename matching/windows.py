@@ -8,18 +8,19 @@ from ..dsp.loudness import LoudnessMeter
 HOP_S = 0.1
 QUIET_DB = 45.0
 """Hops this far under the loudest one are silence."""
-BEFORE_HOPS, AFTER_HOPS = 2, 8
-"""Kept around each hop of sound: rests of up to a second are part of the playing."""
+REST_HOPS = 10
+"""Rests of up to a second are part of the playing."""
 
 
 def sounds(powers: ArrayLike) -> NDArray[np.bool_]:
     """Say of each hop of 100 ms, by the mean squares (hops,), whether it is sound or within a short rest."""
     powers = np.asarray(powers, np.float64)
-    if not len(powers):
-        return np.zeros(0, np.bool_)
-    loud = powers > powers.max() * 10 ** (-QUIET_DB / 10)
-    near = np.convolve(loud, np.ones(BEFORE_HOPS + AFTER_HOPS + 1))
-    return near[BEFORE_HOPS : BEFORE_HOPS + len(loud)] > 0.5
+    found = np.ones(len(powers), np.bool_)
+    loud = np.flatnonzero(powers > powers.max(initial=0.0) * 10 ** (-QUIET_DB / 10))
+    edges = np.concatenate([[-1], loud, [len(powers)]])
+    for before in np.flatnonzero(np.diff(edges) - 1 > REST_HOPS):
+        found[edges[before] + 1 : edges[before + 1]] = False
+    return found
 
 
 def sounding(x: NDArray[np.float64], sample_rate: float) -> NDArray[np.float64]:

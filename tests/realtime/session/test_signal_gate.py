@@ -33,7 +33,7 @@ def test_the_noise_of_a_room_is_none(noise, lufs):
 def test_nor_is_a_chair_that_moves():
     x = 1e-4 * HISS
     x[RATE : RATE + 2000] += 0.01 * RANDOM.standard_normal(2000)
-    assert not SignalGate().open(x[:, None], RATE)
+    assert not SignalGate().open(at(x, -62.0), RATE)
 
 
 def test_between_two_takes_nothing_is_heard_until_the_input_has_stayed_low():
