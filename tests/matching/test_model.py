@@ -40,7 +40,7 @@ def test_windows_are_pooled_and_silence_is_not(model):
     both = model.analyse(np.concatenate([silence, a, silence, b, silence]), RATE)
     assert both.windows == 2.0
     # A clip's own first and last quiet tenths go with the silence beside them, so windows move by some.
-    assert feature_distance(both, one + two) < 0.25 * feature_distance(one, two)
+    assert feature_distance(both, one + two) < 0.4 * feature_distance(one, two)
 
 
 def test_what_is_quiet_beside_the_rest_does_not_count(model):
