@@ -33,10 +33,10 @@ def provenance(
     """
     files = [
         {
-            "file": r.path.name,
+            "file": _readable(r.path.name),
             **({"sha256": r.sha256} if r.sha256 else {}),
             "lufs": r.lufs,
-            **({"path": os.path.abspath(r.path)} if paths else {}),
+            **({"path": _readable(os.path.abspath(r.path))} if paths else {}),
         }
         for r in references
     ]
@@ -63,3 +63,9 @@ def choices_data(
     named = {"only": sorted(only), "without": sorted(without), "locked": sorted(locked)}
     bold = {} if boldness is None else {"boldness": boldness}
     return {**bold, **{name: found for name, found in {**named, "shares": dict(shares or {})}.items() if found}}
+
+
+def _readable(name: str) -> str:
+    """Write a file's name as text: bytes that are no UTF-8, and control characters, are replaced."""
+    text = os.fsencode(name).decode("utf-8", "replace")
+    return "".join("\N{REPLACEMENT CHARACTER}" if c < " " or c == "\x7f" else c for c in text)

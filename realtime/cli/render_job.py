@@ -21,7 +21,7 @@ from ...matching.words import sentences
 from ..audio.render import Rendering, render
 from ..audio.safety import CEILING
 from ..batch import Item, check_stopped
-from .errors import exit_code, message
+from .errors import KINDS, exit_code, message
 from .files import settings_data
 from .sources import Sources
 
@@ -191,4 +191,9 @@ class RenderJob:
 
 def failed(error: Exception) -> dict[str, Any]:
     """Make a row of what went wrong with one of many."""
-    return {"status": "failed", "code": exit_code(error), "kind": type(error).__name__, "message": message(error)}
+    return {
+        "status": "failed",
+        "code": exit_code(error),
+        "kind": KINDS.get(exit_code(error), "bug"),
+        "message": message(error),
+    }

@@ -7,7 +7,8 @@ import numpy as np
 
 from ...chain import ChainSettings
 from ...dsp.loudness import integrated_loudness
-from ...matching.level import solve_level
+from ...matching.level import SILENT_LUFS, solve_level
+from .signal_gate import SignalGate
 
 if TYPE_CHECKING:
     from ..audio.live_engine import LiveEngine
@@ -16,8 +17,6 @@ LEVEL_S = 12.0
 """Seconds of input on which levels are solved: long enough that a phrase does not move them."""
 QUICK_S = 3.0
 """Seconds for a first answer."""
-SILENT_LUFS = -55.0
-"""Quieter input is not listened to."""
 TRAINED_LUFS = -23.0
 """Loudness at which a chain works where no model names another."""
 AVERAGED = 15
@@ -60,12 +59,13 @@ def _mean(levels: list[Levels]) -> Levels:
 class LevelSolver:
     """Solve levels on an engine's input. One thread uses it.
 
-    `input_lufs` is the loudness of the input when it was last measured; any thread may read it.
+    `input_lufs` is the loudness of the input when it was last measured; any thread may read it. `gate` says what is a
+    signal.
     """
 
     def __init__(self, engine: "LiveEngine", trained_lufs: float = TRAINED_LUFS) -> None:
         self._engine, self._trained_lufs = engine, trained_lufs
-        self._average = LevelAverage()
+        self._average, self.gate = LevelAverage(), SignalGate()
         self.input_lufs = -np.inf
         self._heard: tuple[np.ndarray, float] | None = None
 
@@ -76,7 +76,7 @@ class LevelSolver:
 
     def _measure(self) -> np.ndarray:
         x = self._engine.recent_input(LEVEL_S)
-        self.input_lufs = integrated_loudness(x, self._engine.sample_rate) if len(x) else -np.inf
+        self.input_lufs = integrated_loudness(x, self._engine.sample_rate, faint=True) if len(x) else -np.inf
         return x
 
     def solve(
@@ -93,7 +93,7 @@ class LevelSolver:
         is given stays as it is. `quick` takes a short stretch for the whole: for a hand that waits.
         """
         x = self._measure()
-        if self.input_lufs > SILENT_LUFS:
+        if self.gate.open(x, self._engine.sample_rate):
             self._heard = x, self.input_lufs
         if self._heard is None:
             return None
@@ -102,7 +102,7 @@ class LevelSolver:
         rate, scaled, here = self._engine.sample_rate, settings.scaled(amount), target
         if quick:
             x = x[-int(QUICK_S * rate) :]
-            here += max(integrated_loudness(x, rate), SILENT_LUFS) - lufs
+            here += max(integrated_loudness(x, rate, faint=True), SILENT_LUFS) - lufs
         solved = solve_level(scaled, x, rate, here, self._trained_lufs, input_gain_db)
         levels = Levels(solved.input_gain_db, solved.output_gain_db, target - lufs)
         if quick:

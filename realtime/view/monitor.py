@@ -81,7 +81,7 @@ class SessionMonitor:
         state = self._session.state
         told = state.explanation
         if state.chosen:
-            *chain, level = sentences(state.playing)
+            *chain, level = sentences(state.playing, state.in_range if state.prediction is not None else None)
             if chain != self._reported and chain == self._seen:  # once stable; not for the level alone
                 lines = [*map(str, told.effects), level, *filter(None, [told.verdict])] if told else [*chain, level]
                 self._console("\n           ".join((f"Chain      {lines[0]}", *lines[1:])))
