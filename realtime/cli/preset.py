@@ -1,13 +1,14 @@
 """`afx-live preset`: list, show, check and export presets."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from ... import presets
 from ...presets import other_programs
-from .errors import ExitCode, UsageError
+from .errors import ExitCode, UsageError, message
 from .printer import Printer
 
 
@@ -23,7 +24,8 @@ def preset(
     force: bool = False,
     printer: Printer | None = None,
 ) -> int:
-    """List presets, or show, check or export those of these names or files; returns 0.
+    """List presets, or show, check or export those of these names or files; returns 0, or 5 if one of
+    several does not fit.
 
     The other arguments are for the export, to a program of `other_programs.TARGETS`: see its `write`. Raises
     UsageError, PresetError, ExportError, FileExistsError without `force`, OSError.
@@ -46,9 +48,24 @@ def preset(
         told = [{"effect": line.effect, "fidelity": line.grade, "note": line.note} for line in lines]
         printer.result({"files": [str(file) for file in files], "effects": told}, "\n".join(map(str, [*files, *lines])))
         return ExitCode.DONE
-    texts = {name: presets.to_json(presets.load(name)).rstrip() for name in names}
     if action == "show":
-        printer.result([json.loads(text) for text in texts.values()], "\n".join(texts.values()))
-    else:
-        printer.result(dict.fromkeys(texts, "fits"), "\n".join(f"{name}: fits" for name in texts))
-    return ExitCode.DONE
+        texts = [presets.to_json(presets.load(name)).rstrip() for name in names]
+        printer.result([json.loads(text) for text in texts], "\n".join(texts))
+        return ExitCode.DONE
+    found = {name: _check(name, alone=len(names) == 1) for name in names}
+    lines = [f"{name}: fits" for name, wrong in found.items() if not wrong]
+    printer.result({name: wrong or "fits" for name, wrong in found.items()}, "\n".join(lines))
+    for wrong in filter(None, found.values()):
+        print(f"afx-live: {wrong}", file=sys.stderr)
+    return ExitCode.PRESET if any(found.values()) else ExitCode.DONE
+
+
+def _check(name: str, alone: bool) -> str:
+    """Say what is wrong with a preset, "" if nothing; a single one raises."""
+    try:
+        presets.load(name)
+    except presets.PresetError as error:
+        if alone:
+            raise
+        return message(error)
+    return ""

@@ -75,3 +75,13 @@ def test_a_first_start_says_that_it_compiles(afx, fake, monkeypatch):
         assert "compiling" not in afx(*words, "-q")[2]
     for words in (["osc"], ["preset", "list"], ["render", VOICE, "-o", "out.wav"]):  # nothing is played
         assert "compiling" not in afx(*words)[2]
+
+
+def test_one_bad_preset_stops_no_check(afx, place):
+    (place / "bad.json").write_text("{oops")
+    code, out, err = afx("preset", "check", "warm", "bad.json", "hall")
+    assert (code, out) == (5, "warm: fits\nhall: fits\n")
+    assert "bad.json: line 1" in err
+    found = json.loads(afx("preset", "check", "warm", "bad.json", "--json")[1])
+    assert found["warm"] == "fits"
+    assert "is not JSON" in found["bad.json"]
