@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ...files.reader import shown
+from ..strict_json import finite
 from .work_list import Item
 
 
@@ -63,7 +64,7 @@ class Manifest:
             "stamp": stamp(item.source),
             "key": self.key,
         }
-        data = json.dumps(row, ensure_ascii=True, allow_nan=False).encode() + b"\n"
+        data = json.dumps(finite(row), ensure_ascii=True, allow_nan=False).encode() + b"\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(self.path, "ab+") as file:

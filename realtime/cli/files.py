@@ -10,7 +10,7 @@ from ...files.pipe import is_stream
 from ...presets import other_programs
 from ..session.autosave import Autosave
 from ..view.console import Console
-from .errors import UsageError
+from .errors import UsageError, advice
 
 
 def refuse_existing(path: Path, force: bool) -> None:
@@ -46,7 +46,7 @@ def save_preset(preset: presets.Preset, path: Path, force: bool) -> None:
         raise
     except OSError as error:
         why = error.strerror or error
-        raise presets.PresetError(f"{path} cannot be written: {why}; free some room or name another place") from None
+        raise presets.PresetError(f"{path} cannot be written: {why}; {advice(error)}") from None
 
 
 def save_last(

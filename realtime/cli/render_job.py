@@ -20,7 +20,7 @@ from ...matching.words import OUT_OF_RANGE, sentences
 from ..audio.render import Rendering, render
 from ..audio.safety import CEILING
 from ..batch import Item, check_stopped
-from .errors import exit_code, message
+from .errors import KINDS, exit_code, message
 from .files import settings_data
 from .sources import Sources
 
@@ -70,7 +70,7 @@ class Rendered:
             f"{shown(self.input)} → {shown(self.output)}",
             f"  loudness   {loudness}   {self.x_real_time:g} × real time",
         ]
-        lines += [f"  {line}" for line in sentences(self.settings)]
+        lines += [f"  {line}" for line in sentences(self.settings, self.reached if self.probability else None)]
         if self.probability is not None:
             heard = ", ".join(f"{effect} {p:.0%}" for effect, p in self.probability.items())
             lines += [f"  heard      {heard}", *([] if self.reached else [f"  {OUT_OF_RANGE}"])]
@@ -175,4 +175,9 @@ class RenderJob:
 
 def failed(error: Exception) -> dict[str, Any]:
     """Make a row of what went wrong with one of many."""
-    return {"status": "failed", "code": exit_code(error), "kind": type(error).__name__, "message": message(error)}
+    return {
+        "status": "failed",
+        "code": exit_code(error),
+        "kind": KINDS.get(exit_code(error), "bug"),
+        "message": message(error),
+    }

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ... import effects, presets
-from ...dsp.compile_cache import first_start
+from ...dsp.compile_cache import FOLDER, first_start, folder
 from ...files.pipe import is_stream
 from ...files.reader import shown
 from ...matching.model import MatchModel
@@ -36,7 +36,9 @@ def announce_compiling(printer: Printer) -> None:
     """Say, once on a machine, why the first sound takes a while."""
     compiled = [*Path(effects.__file__).parent.glob("*.py"), Path(audio.__file__).with_name("callback.py")]
     if first_start(compiled):
-        printer.note("First start: compiling the effects, which takes about 25 s and happens once.")
+        once = f"happens once (kept in {FOLDER})"
+        always = f"happens at every start: {FOLDER} cannot be written; set XDG_CACHE_HOME to a folder that can"
+        printer.note(f"First start: compiling the effects, which takes about 25 s and {once if folder() else always}.")
 
 
 def load_sources(

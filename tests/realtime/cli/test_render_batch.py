@@ -52,7 +52,7 @@ def test_a_folder_becomes_the_same_tree_and_a_bad_file_stops_nothing(afx, talks)
         ("talks/day2/bad.wav", "failed"),
     ]
     assert rows[0]["settings"]["chain"]
-    assert (rows[3]["code"], rows[3]["kind"]) == (4, "AudioFileError")
+    assert (rows[3]["code"], rows[3]["kind"]) == (4, "file")
     assert "bad.wav cannot be read as audio" in rows[3]["message"]
     assert "bad.wav cannot be read as audio" in err
     assert "4 files: 3 done, 1 failed" in err
