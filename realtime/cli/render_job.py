@@ -34,7 +34,7 @@ class Rendered:
     """One file as it was rendered: loudness in LUFS before, after and aimed at; probabilities by effect, if matched.
 
     A dry run has no output, and nothing is known of it. explanation: of a match. notes: what is missing from the input,
-    what the output could not keep, a loudness that is out of reach.
+    what the output could not keep, a loudness that is out of reach; reference_notes: what is missing from references.
     """
 
     input: Path
@@ -49,14 +49,15 @@ class Rendered:
     reached: bool
     settings: ChainSettings
     notes: tuple[str, ...] = ()
+    reference_notes: tuple[str, ...] = ()
     explanation: Explanation | None = None
 
     def data(self) -> dict[str, Any]:
         """Give it as plain data, for JSON."""
         paths = {"input": str(self.input), "output": None if self.output is None else str(self.output)}
+        notes = {"notes": list(self.notes), "reference_notes": list(self.reference_notes)}
         told = self.explanation.data() if self.explanation else None
-        plain = {"settings": settings_data(self.settings), "notes": list(self.notes), "explanation": told}
-        return {**vars(self), **paths, **plain}
+        return {**vars(self), **paths, "settings": settings_data(self.settings), **notes, "explanation": told}
 
     def line(self) -> str:
         """Say it in one line."""
@@ -152,7 +153,6 @@ class RenderJob:
     def told(self, item: Item, clip: Clip, found: Match, done: Rendering | None, took_s: float) -> Rendered:
         """Say what was done."""
         notes = [clip.note, *(f"not kept: {what}" for what in (done.lost if done else ()))]
-        notes += [f"the reference {shown(r.path.name)}: {r.note}" for r in self.sources.references if r.note]
         if done and found.target_lufs is not None and abs(found.target_lufs - done.lufs) > MISSED_LU:
             why = (
                 f"under the ceiling of {20 * math.log10(CEILING):.0f} dBFS"
@@ -173,6 +173,7 @@ class RenderJob:
             reached=found.in_range,
             settings=done.settings if done else found.settings,
             notes=tuple(filter(None, notes)),
+            reference_notes=tuple(f"{shown(r.path)}: {r.note}" for r in self.sources.references if r.note),
             explanation=self._explained(clip, found),
         )
 

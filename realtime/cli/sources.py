@@ -1,13 +1,17 @@
 """What a sound is made from: references with a model, or a preset."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ... import effects, presets
 from ...chain import ChainSettings
 from ...dsp.compile_cache import FOLDER, first_start, folder
+from ...files.pipe import is_stream
+from ...files.reader import shown
 from ...matching.choices import NO_CHOICES, Choices
 from ...matching.model import MatchModel
 from ...matching.reference import ReferenceClip
@@ -77,7 +81,22 @@ def load_sources(
     loaded = load_model(model) if references or always_model else None
     playing = found.settings.scaled(found.amount) if found else None
     choices = wishes.choices(loaded.chain.order, playing) if loaded else NO_CHOICES
-    return Sources(loaded, [read_reference(path, loaded) for path in references if loaded], found, choices)
+    clips = [_read(path, loaded) for path in references if loaded]
+    for clip in clips:
+        if clip.note:
+            printer.note(f"{shown(clip.path)}: {clip.note}")
+    return Sources(loaded, clips, found, choices)
+
+
+def _read(path: Path, model: MatchModel) -> ReferenceClip:
+    """Read a reference; one that comes through a pipe is kept in a file meanwhile, for it is heard more than once."""
+    if not is_stream(path):
+        return read_reference(path, model)
+    with TemporaryDirectory() as folder:
+        kept = Path(folder) / "reference"
+        with open(path, "rb") as pipe, open(kept, "wb") as file:
+            shutil.copyfileobj(pipe, file)
+        return replace(read_reference(kept, model), path=path)
 
 
 def neutral(
@@ -92,7 +111,7 @@ def neutral(
     loaded = load_model(model)
     settings = ChainSettings.default(loaded.chain.order)
     state = asked(SessionState(settings, 1.0 if amount is None else amount), wishes, loaded.chain.order)
-    return loaded, replace(state, references=tuple(read_reference(path, loaded) for path in references))
+    return loaded, replace(state, references=tuple(_read(path, loaded) for path in references))
 
 
 def asked(state: SessionState, wishes: Wishes, order: Sequence[str]) -> SessionState:
