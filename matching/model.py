@@ -1,8 +1,8 @@
 """A matching model: two sounds → settings of a chain. onnxruntime, one thread, no torch.
 
-Clips are analysed in windows of 5 s, each brought to the loudness of training; windows without signal are left
-out and the rest averaged. So a reference of any length works, and the live input is described better the longer
-it plays.
+Clips are analysed in windows of 5 s of sound, long silences left out, each brought to the loudness of training;
+windows that are much quieter than the loudest are left out, too, and the rest averaged. So a reference of any length
+works, and the live input is described better the longer it plays.
 """
 
 import os
@@ -16,13 +16,16 @@ import numpy as np
 
 from ..chain import ChainSettings
 from ..dsp.loudness import integrated_loudness
+from ..dsp.polarity import mono
 from ..presets import MODELS, SHIPPED_MODEL
 from . import format as model_format
-from .clips import SILENT_LUFS, ClipError
+from .clips import ClipError
 from .equaliser_fit import fit_curve
 from .format import CONTROLLER, ENCODER, GRAPHS
+from .level import SILENT_LUFS
 from .long_term_spectrum import BANDS, long_term_spectrum
 from .onnx_sandbox import ModelError, check_graph, load_graph, run_graph, run_in_sandbox, trial_run
+from .windows import sounding
 
 RELATIVE_GATE_LU = 20.0
 """Windows this far below the loudest one are left out."""
@@ -31,6 +34,8 @@ MIN_CLIP_S = 1.0
 MAX_LOG_ODDS = 1000.0
 MAX_CURVE_DB = 100.0
 """Predicted curves are clipped here: a nonsensical one must not overflow."""
+NAMED = 0.5
+"""An effect that the user knows to be there is used by at least so much."""
 DISTANCE_SHARE = 0.1
 """The feature distance is taken over this share of all statistics, those that differ most."""
 
@@ -65,7 +70,7 @@ class Prediction:
     unit (params,): parameters in (0, 1). probability (effects,): that the references have each effect. amount
     (effects,): how much of it to use, in log-odds (see `Decision`). curve_db (bands,): the equaliser's, without its
     level. same_source: the probability that input and reference are of one source. allowed (effects,) bool: what
-    may be used at all.
+    may be used at all; named (effects,) bool: what the user knows to be there.
     """
 
     unit: np.ndarray
@@ -74,6 +79,7 @@ class Prediction:
     curve_db: np.ndarray
     same_source: float
     allowed: np.ndarray
+    named: np.ndarray | bool = False
 
 
 class MatchModel:
@@ -110,25 +116,31 @@ class MatchModel:
     def analyse(self, clip: np.ndarray, sample_rate: float, name: str = "clip") -> Features:
         """Give the features of a clip (frames,) or (frames, channels) of any length; `name` is for messages.
 
-        Raises ClipError if it is shorter than 1 s, holds NaN or Inf, or is nowhere louder than -60 LUFS.
+        Raises ClipError if it is shorter than 1 s, holds NaN or Inf, is nowhere louder than -90 LUFS, or if the
+        model has no answer to it; ModelError if the model has none to anything.
         """
         x = np.asarray(clip, np.float64)
-        x = x if x.ndim == 1 else x.mean(1)
         if len(x) < MIN_CLIP_S * sample_rate:
             raise ClipError(f"{name} has {len(x) / sample_rate:.1f} s of sound; {MIN_CLIP_S:g} s are needed")
         if not np.isfinite(x).all():
             raise ClipError(f"{name} holds NaN or Inf; export it again")
+        x = mono(x)
         if sample_rate != self.sample_rate:
             import soxr
 
             x = soxr.resample(x, sample_rate, self.sample_rate, quality="HQ")
-        windows = [(integrated_loudness(w, self.sample_rate), w) for w in self._windows(x)]
+        windows = self._windows(sounding(x, self.sample_rate))
+        windows = [(integrated_loudness(w, self.sample_rate, faint=True), w) for w in windows]
         loudest = max(lufs for lufs, _ in windows)
         if not loudest > SILENT_LUFS:
             silent = f"{name} is silent: its loudest 5 s are at {loudest:.0f} LUFS"
             raise ClipError(f"{silent}; {SILENT_LUFS:.0f} are needed")
         active = [(lufs, w) for lufs, w in windows if lufs > loudest - RELATIVE_GATE_LU]
-        features = [self._encode(w * 10 ** ((self.lufs - lufs) / 20)) for lufs, w in active]
+        encoded = [self._encode(w * 10 ** ((self.lufs - lufs) / 20)) for lufs, w in active]
+        features = [found for found in encoded if found is not None]
+        if not features:
+            self._check_itself()
+            raise ClipError(f"{name} cannot be described: {self.name} has no answer to it; use another recording of it")
         total = features[0]
         for each in features[1:]:
             total = total + each
@@ -136,8 +148,8 @@ class MatchModel:
 
     def spectrum_db(self, x: np.ndarray, sample_rate: float) -> np.ndarray:
         """Give the long-term spectrum (BANDS,) of a clip (frames,) or (frames, channels) at training loudness."""
-        x = x if x.ndim == 1 else x.mean(1)
-        lufs = max(integrated_loudness(x, sample_rate), SILENT_LUFS)
+        x = mono(np.asarray(x, np.float64))
+        lufs = max(integrated_loudness(x, sample_rate, faint=True), SILENT_LUFS)
         return long_term_spectrum(x * 10 ** ((self.lufs - lufs) / 20), sample_rate)
 
     def _windows(self, x: np.ndarray) -> list[np.ndarray]:
@@ -148,22 +160,33 @@ class MatchModel:
         starts = [*range(0, len(x) - size, size), len(x) - size]
         return [x[s : s + size] for s in starts]
 
-    def _encode(self, window: np.ndarray) -> Features:
+    def _encode(self, window: np.ndarray) -> Features | None:
+        """Give the features of a window; None if they are no numbers."""
         waveform = window[None].astype(np.float32)
         statistics, embedding = run_graph(self.folder, ENCODER, self._encoder, [waveform])
         if not (np.isfinite(statistics).all() and np.isfinite(embedding).all()):
+            return None
+        return Features(statistics[0], embedding[0], 1.0, long_term_spectrum(window, self.sample_rate))
+
+    def _check_itself(self) -> None:
+        """Raise ModelError if the encoder answers noise, too, with NaN."""
+        if self._encode(np.random.default_rng(0).normal(0.0, 0.05, self.description.window)) is None:
             path = self.folder / ENCODER.file
             raise ModelError(f"{path} answers with NaN or Inf; export again, or use another model")
-        return Features(statistics[0], embedding[0], 1.0, long_term_spectrum(window, self.sample_rate))
 
     # --- prediction -----------------------------------------------------------------------------------
 
     def predict(
-        self, features: Features, references: Sequence[Features], allowed: Sequence[bool] | None = None
+        self,
+        features: Features,
+        references: Sequence[Features],
+        allowed: Sequence[bool] | None = None,
+        named: Sequence[bool] | None = None,
     ) -> Prediction:
         """Predict settings with which the input sounds like the references; several predictions are averaged.
 
-        allowed (effects,) says which effects may be used; all of them without.
+        allowed (effects,) says which effects may be used; all of them without. named (effects,) says which are known
+        to be in the references; none without.
         """
         mask = np.ones(len(self.chain.order), np.float32) if allowed is None else np.asarray(allowed, np.float32)
         rows = [self._predicted(features, r, mask) for r in references]
@@ -176,7 +199,8 @@ class MatchModel:
         curve = np.clip(np.nan_to_num(curve), -MAX_CURVE_DB, MAX_CURVE_DB)
         amount = np.clip(np.nan_to_num(amount, nan=-MAX_LOG_ODDS), -MAX_LOG_ODDS, MAX_LOG_ODDS)
         same_source = float(np.nan_to_num(same[0]))
-        return Prediction(unit, np.nan_to_num(probability), amount, curve, same_source, mask > 0.5)
+        known = False if named is None else np.asarray(named, bool)
+        return Prediction(unit, np.nan_to_num(probability), amount, curve, same_source, mask > 0.5, known)
 
     def _predicted(self, features: Features, r: Features, mask: np.ndarray) -> list[np.ndarray]:
         inputs = [x[None] for x in (features.statistics, features.embedding, r.statistics, r.embedding)]
@@ -188,7 +212,7 @@ class MatchModel:
     ) -> np.ndarray:
         """Give how much of each effect to use, 0 to 1, at a boldness (the model's own without); margin in log-odds."""
         amounts = self.decision.amounts(prediction.amount, prediction.same_source, boldness, margin)
-        return prediction.allowed * amounts
+        return prediction.allowed * np.maximum(amounts, NAMED * np.asarray(prediction.named))
 
     def used(
         self, prediction: Prediction, margin: Sequence[float] | float = 0.0, boldness: float | None = None

@@ -31,7 +31,7 @@ ADDRESS = re.compile(rb"/[^\x00-\x20\x7f-\xff*?\[\]{}]*")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 NUMBERS = {ord(tag): struct.Struct(code) for tag, code in {"i": ">i", "f": ">f", "d": ">d", "h": ">q"}.items()}
 TEXT = ord("s")
-TRUTH = {ord("T"): True, ord("F"): False}  # N (nil) and I (impulse) carry no value to set: refused with the rest
+TRUTH = {ord("T"): True, ord("F"): False}  # N (nil) is refused with the rest
 MAX_FLOAT = 3.4e38
 
 Argument = int | float | bool | str
@@ -102,7 +102,7 @@ def _message(data: bytes, due: float) -> Message:
         tags, at = _string(data, at)
         _require(tags[:1] == b",", "type tags without a comma")
         _require(len(tags) <= 1 + MAX_ARGUMENTS, "more than {} arguments", MAX_ARGUMENTS)
-        for tag in tags[1:]:
+        for tag in tags[1:].replace(b"I", b""):  # an impulse carries no value: it is as if nothing were there
             argument, at = _argument(data, at, tag)
             arguments.append(argument)
         _require(at == len(data), "{} bytes after the last argument", len(data) - at)
@@ -120,7 +120,7 @@ def _argument(data: bytes, at: int, tag: int) -> tuple[Argument, int]:
     if tag == TEXT:
         raw, at = _string(data, at)
         return _text(raw), at
-    _require(tag in TRUTH, "type tag {!r}; i f d h s T F are taken", chr(tag))
+    _require(tag in TRUTH, "type tag {!r}; i f d h s T F I are taken", chr(tag))
     return TRUTH[tag], at
 
 
@@ -150,14 +150,14 @@ def _require(condition: bool, reason: str, *values: object) -> None:
 # --- writing ----------------------------------------------------------------------------------------
 
 
-def encode(address: str, value: float | str) -> bytes:
+def encode(address: str, value: float | str, longest: int = MAX_TEXT) -> bytes:
     """Write a message with one argument; nothing (no bytes) for a number that float32 cannot hold.
 
     An int is sent as int32. Other numbers and switches are float32, the one type that every controller
-    learns. Text is cut at MAX_TEXT bytes.
+    learns. Text is cut at `longest` bytes.
     """
     if isinstance(value, str):
-        return _built(address, OscMessageBuilder.ARG_TYPE_STRING, _cut(value))
+        return _built(address, OscMessageBuilder.ARG_TYPE_STRING, _cut(value, longest))
     if isinstance(value, int) and not isinstance(value, bool):
         return _head(address, OscMessageBuilder.ARG_TYPE_INT) + struct.pack(">i", value)
     if abs(value) < MAX_FLOAT:
@@ -177,13 +177,13 @@ def _built(address: str, tag: str, value: float | str) -> bytes:
     return builder.build().dgram
 
 
-def datagrams(values: Iterable[tuple[str, float | str]], limit: int) -> Iterator[bytes]:
+def datagrams(values: Iterable[tuple[str, float | str]], limit: int, longest: int = MAX_TEXT) -> Iterator[bytes]:
     """Write (address, value) pairs as datagrams of at most `limit` bytes: bundles, or a message that is alone.
 
-    What does not fit into a datagram of its own is left out.
+    What does not fit into a datagram of its own is left out. Texts are cut at `longest` bytes.
     """
     bundle, size = [], 16
-    for message in (encode(*pair) for pair in values):
+    for message in (encode(*pair, longest) for pair in values):
         if not 0 < len(message) <= limit:
             continue
         if bundle and size + 4 + len(message) > limit:
@@ -201,9 +201,9 @@ def _bundled(messages: list[bytes]) -> bytes:
     return BUNDLE + IMMEDIATELY + b"".join(struct.pack(">i", len(m)) + m for m in messages)
 
 
-def _cut(text: str) -> str:
-    """Leave out what OSC cannot carry (a zero ends a string), and shorten to MAX_TEXT bytes of UTF-8."""
+def _cut(text: str, longest: int) -> str:
+    """Leave out what OSC cannot carry (a zero ends a string), and shorten to `longest` bytes of UTF-8."""
     data = CONTROL.sub("", text).encode("utf-8", "replace")
-    if len(data) <= MAX_TEXT:
+    if len(data) <= longest:
         return data.decode()
-    return data[: MAX_TEXT - 3].decode("utf-8", "ignore") + "…"
+    return data[: longest - 3].decode("utf-8", "ignore") + "…"
