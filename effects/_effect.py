@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from math import exp, log
@@ -50,10 +50,11 @@ class Param:
             return 1 / (1 / self.low + (1 / self.high - 1 / self.low) * unit)
         return self.low + (self.high - self.low) * unit
 
-    def unit(self, value: float) -> float:
-        """Map a value to (0, 1), the inverse of `value`."""
+    def unit(self, value: Any) -> Any:
+        """Map a value to (0, 1), the inverse of `value`; number or tensor."""
         if self.curve == "log":
-            return log(value / self.low) / log(self.high / self.low)
+            ratio = value / self.low
+            return (ratio.log() if is_tensor(value) else log(ratio)) / log(self.high / self.low)
         if self.curve == "slope":
             return (1 / value - 1 / self.low) / (1 / self.high - 1 / self.low)
         return (value - self.low) / (self.high - self.low)
@@ -113,7 +114,11 @@ class Effect:
     summary(values) -> str
         Says in words and numbers, in a line, what the effect does at these values (by name, all of them).
     prior(rng) -> values
-        Draws values that an engineer might dial in. Training learns from them; what is left out stays at its default.
+        Draws values that an engineer might dial in, of the same parameters each time. Training learns these; what is
+        left out stays at its default.
+    follows_level
+        Parameters that must move with the level of the input for the effect to do the same, by name: how many dB for
+        each dB, so 1 for a threshold and -1 for a drive. Training says them for the level at which chains play.
     meter
         Where in `state` a gain reduction in dB can be read, for effects that have one.
     latency
@@ -138,6 +143,7 @@ class Effect:
     linear: bool
     summary: Callable[[Mapping[str, float]], str]
     prior: Callable[[np.random.Generator], Mapping[str, float]]
+    follows_level: Mapping[str, float] = field(default_factory=dict)
     meter: int | None = None
     latency: int = 0
     tail: Callable[..., float] | None = None
@@ -148,6 +154,8 @@ class Effect:
         if not self.name:
             object.__setattr__(self, "name", self.design.__module__.rpartition(".")[2])
         names = [p.name for p in self.params]
+        for name in self.follows_level:
+            self.param(name)
         wanted = {"design": ["sample_rate", *names], "kernel": KERNEL, "adjoint": ADJOINT, "tail": names}
         for role, arguments in wanted.items():
             function = getattr(self, role)

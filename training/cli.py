@@ -17,25 +17,42 @@ def main(arguments: list[str] | None = None) -> None:
             from .recordings.gather.gather import main as gather
 
             return gather(given[1:])
-        import lightning  # noqa: F401
+        from lightning.pytorch.cli import LightningCLI
     except ImportError as error:
         sys.exit(f"afx-train: {error.name} is missing. Install the training side: pip install 'afx-live[train]'")
 
+    from ..chain import ChainParameters
     from .datamodules import TakesDataModule
     from .system import SettingsSystem
 
-    command_line(SettingsSystem, TakesDataModule, Path(__file__).with_name("configs") / "afx.yaml", given)
+    class OneChain(LightningCLI):
+        """Model and data have one chain, given once."""
+
+        def add_arguments_to_parser(self, parser) -> None:
+            parser.link_arguments("model.chain", "data.chain")
+
+        def before_instantiate_classes(self) -> None:
+            try:
+                ChainParameters(tuple(self.config[str(self.subcommand)].model.chain))
+            except ValueError as error:
+                self.parser.error(f"model.chain: {error}")
+
+    defaults = Path(__file__).with_name("configs") / "afx.yaml"
+    command_line(SettingsSystem, TakesDataModule, defaults, given, OneChain)
 
 
-def command_line(model: Any, data: Any, defaults: Path, arguments: list[str] | None, **more: Any) -> None:
-    """Run LightningCLI with defaults from a file; what is not there ends it with code 4 and no traceback."""
+def command_line(
+    model: Any, data: Any, defaults: Path, arguments: list[str] | None, cli: Any = None, **more: Any
+) -> None:
+    """Run LightningCLI, or a kind of it, with defaults from a file; what is not there ends it with code 4."""
     from lightning.pytorch.cli import LightningCLI
 
     from .recordings import NoRecordings
 
     parser = {command: {"default_config_files": [str(defaults)]} for command in ("fit", "validate")}
+    options = {"parser_kwargs": parser, "save_config_kwargs": {"overwrite": True}, **more}
     try:
-        LightningCLI(model, data, args=arguments, parser_kwargs=parser, save_config_kwargs={"overwrite": True}, **more)
+        (cli or LightningCLI)(model, data, args=arguments, **options)
     except (FileNotFoundError, NoRecordings) as error:
         print(f"afx-train: {error}", file=sys.stderr)
         sys.exit(4)

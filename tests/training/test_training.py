@@ -21,7 +21,7 @@ from afx_live.presets import clip
 from afx_live.training import pairs, response_losses, shards, sound_loss
 from afx_live.training.features import BANDS, LUFS, SAMPLE_RATE, WINDOW, FeatureExtractor, band_centres
 from afx_live.training.network import SettingsNetwork, amounts
-from afx_live.training.priors import NOT_LEARNED, draw
+from afx_live.training.priors import draw, is_learned
 from afx_live.training.recordings import find, read_mono, split
 from afx_live.training.recordings.decoded import decoded, playing
 from afx_live.training.stft import PowerSpectra
@@ -41,7 +41,7 @@ def rendered(folder, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def takes(rendered) -> shards.Shards:
-    return shards.load(rendered)
+    return shards.load(rendered, ChainParameters())
 
 
 def test_a_take_is_two_stretches_at_the_training_loudness(folder):
@@ -60,8 +60,9 @@ def test_draws_are_reproducible_and_leave_effects_out():
     assert (on.sum(1) == 1).any()
     assert (on.sum(1) == len(CANONICAL)).any()
     for settings in (draw(rng) for _ in range(50)):
-        for effect, name in NOT_LEARNED:
-            assert settings.effect(effect).values[name] == load(effect).param(name).default
+        for effect, param in ChainParameters().params:
+            if not is_learned(effect, param.name):
+                assert settings.effect(effect).values[param.name] == param.default
 
 
 def test_settling_moves_threshold_and_drive_and_keeps_the_sound():
@@ -106,7 +107,7 @@ def test_losses_are_zero_at_the_truth_and_differentiable():
     response_losses.errors(chain, moved, true).sum().backward()
     assert moved.grad is not None
     assert torch.isfinite(moved.grad).all()
-    learned = [(e, p.name) not in NOT_LEARNED for e, p in chain.params]
+    learned = [is_learned(e, p.name) for e, p in chain.params]
     assert (moved.grad[:, learned].abs().sum(0) > 0).all()
 
 
