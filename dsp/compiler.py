@@ -115,7 +115,9 @@ def _pass(context, builder, value, have, want):
     return context.cast(builder, value, have, want)
 
 
-def _caller(signature: Any) -> Any:
+def caller(signature: Any) -> Any:
+    """Make what compiled code calls a C function with: `call(address, (arguments, ...))`, as the signature has them."""
+
     @intrinsic
     def call(typingctx, address, arguments):
         if not isinstance(arguments, types.BaseTuple) or len(arguments) != len(signature.args):
@@ -136,10 +138,10 @@ def _caller(signature: Any) -> Any:
     return call
 
 
-call_design = _caller(DESIGN)
-call_jacobian = _caller(JACOBIAN)
-call_kernel = _caller(KERNEL)
-call_adjoint = _caller(ADJOINT)
+call_design = caller(DESIGN)
+call_jacobian = caller(JACOBIAN)
+call_kernel = caller(KERNEL)
+call_adjoint = caller(ADJOINT)
 
 
 @intrinsic

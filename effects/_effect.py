@@ -154,8 +154,7 @@ class Effect:
         if not self.name:
             object.__setattr__(self, "name", self.design.__module__.rpartition(".")[2])
         names = [p.name for p in self.params]
-        for name in self.follows_level:
-            self.param(name)
+        self.check_names(self.follows_level)
         wanted = {"design": ["sample_rate", *names], "kernel": KERNEL, "adjoint": ADJOINT, "tail": names}
         for role, arguments in wanted.items():
             function = getattr(self, role)

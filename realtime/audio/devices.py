@@ -29,12 +29,12 @@ Kind = Literal["input", "output"]
 
 
 class DeviceError(RuntimeError):
-    """An audio device cannot be used (exit code 3); `code` is E300 to E310, the text says why and what to do.
+    """An audio device cannot be used (exit code 3); `code` is E300 to E311, the text says why and what to do.
 
     E300 PortAudio missing, E301 no device at all, E302 a name fits several, E303 a name or number
     fits none, E304 not enough channels, E305 rate not offered, E306 it does not open, E307 no
     answer, E308 input and output under different host APIs, E309 no room for the memory that two
-    processes share, E310 no loop from output to input.
+    processes share, E310 no loop from output to input, E311 no virtual microphone.
     """
 
     exit_code = 3
