@@ -117,7 +117,14 @@ def _host_port_only(text: str) -> tuple[str, int]:
 
 def _add_sound(command: argparse.ArgumentParser) -> None:
     g = command.add_argument_group("sound")
-    g.add_argument(
+    _add_reference(g)
+    g.add_argument("--preset", metavar="NAME", help="play this preset (name or file) instead of matching")
+    g.add_argument("--amount", type=_amount, metavar="0..1", help="how much of the effects to use (default: 1)")
+    _add_model(g)
+
+
+def _add_reference(command: Any) -> None:
+    command.add_argument(
         "-r",
         "--reference",
         action="append",
@@ -126,9 +133,6 @@ def _add_sound(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="recording to sound like; give several to blend them",
     )
-    g.add_argument("--preset", metavar="NAME", help="play this preset (name or file) instead of matching")
-    g.add_argument("--amount", type=_amount, metavar="0..1", help="how much of the effects to use (default: 1)")
-    _add_model(g)
 
 
 def _add_model(command: Any) -> None:
@@ -236,15 +240,7 @@ def _run(run: argparse.ArgumentParser) -> None:
 
 def _studio(studio: argparse.ArgumentParser) -> None:
     studio.add_argument("recording", nargs="?", type=Path, metavar="RECORDING", help="audio file to work on")
-    studio.add_argument(
-        "-r",
-        "--reference",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="FILE",
-        help="recording to sound like; give several to blend them",
-    )
+    _add_reference(studio)
     studio.add_argument(
         "--demo", nargs="?", const="guitar", choices=CLIPS, help="begin with a bundled clip and reference (guitar)"
     )
