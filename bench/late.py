@@ -147,7 +147,7 @@ def timed(plain: tuple[int, int], meters: np.ndarray, sound: np.ndarray) -> tupl
     """Compile a callback that takes the time around another one; address, user pointer, and what must live."""
     from numba import types
 
-    from afx_live.dsp.compiler import caller, at_address, c_function, carray
+    from afx_live.dsp.compiler import at_address, c_function, caller, carray
     from afx_live.realtime.audio.callback import CALLBACK, PORT, enter, leave
 
     row = np.dtype([("address", "i8"), ("user", "i8"), ("port", "i8"), ("meters", "i8"), ("noise", "i8")])

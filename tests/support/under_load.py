@@ -188,7 +188,7 @@ def _in_turn(bind: Callable[..., Any], memory: Any, rate: float, empty: Shared) 
     """Bind a callback that calls the engine's for a turn, then the empty one, and so on; both hear noise."""
     from numba import types
 
-    from afx_live.dsp.compiler import caller, at_address, c_function, carray
+    from afx_live.dsp.compiler import at_address, c_function, caller, carray
     from afx_live.realtime.audio.callback import CALLBACK, PORT, Callback
     from afx_live.realtime.audio.engine import memory as engine_memory
 
