@@ -4,6 +4,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+HELP = """\
+usage: afx-train COMMAND …
+
+Train a model that sets the chain, on your own recordings or on free ones.
+
+  gather    collect 13 hours of freely licensed recordings: afx-train gather recordings
+  fit       train a model on a folder of recordings: afx-train fit --data.folder recordings
+  validate  measure a checkpoint: afx-train validate --data.folder recordings --ckpt_path best.ckpt
+
+exit codes: 0 done · 1 a bug · 2 usage · 4 recordings or checkpoints that are not there
+more: afx-train COMMAND --help, and docs/train_your_own.md"""
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `afx-train gather FOLDER`, or `afx-train fit|validate … --data.folder RECORDINGS [--config FILE] …`.
@@ -12,6 +24,12 @@ def main(arguments: list[str] | None = None) -> None:
     from configs/afx.yaml. Exit codes: 0 done, 2 usage, 4 recordings or checkpoints that are not there, 1 anything else.
     """
     given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] in ([], ["-h"], ["--help"]):
+        print(HELP)
+        sys.exit(0 if given else 2)
+    if given[0] not in ("gather", "fit", "validate"):
+        print(f"afx-train: {given[0]!r} is no command; there are gather, fit, validate", file=sys.stderr)
+        sys.exit(2)
     try:
         if given[:1] == ["gather"]:
             from .recordings.gather.gather import main as gather

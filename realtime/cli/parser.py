@@ -150,9 +150,13 @@ def _add_devices(command: argparse.ArgumentParser) -> Any:
     g.add_argument("-i", "--input-device", type=_device, metavar="DEV", help="number or part of the name")
     g.add_argument("-o", "--output-device", type=_device, metavar="DEV", help="number or part of the name")
     g.add_argument(
-        "-c", "--input-channels", type=_channels, metavar="N[,M]", help="which inputs (one goes to both ears)"
+        "-c",
+        "--input-channels",
+        type=_channels,
+        metavar="N[,M]",
+        help="input channels, from 1; one is played on both sides",
     )
-    g.add_argument("--output-channels", type=_channels, metavar="N[,M]", help="which outputs")
+    g.add_argument("--output-channels", type=_channels, metavar="N[,M]", help="output channels")
     g.add_argument(
         "--samplerate", dest="sample_rate", type=_above(0.0), metavar="HZ", help="sample rate (default: the device's)"
     )
@@ -242,7 +246,11 @@ def _studio(studio: argparse.ArgumentParser) -> None:
     studio.add_argument("recording", nargs="?", type=Path, metavar="RECORDING", help="audio file to work on")
     _add_reference(studio)
     studio.add_argument(
-        "--demo", nargs="?", const="guitar", choices=CLIPS, help="begin with a bundled clip and reference (guitar)"
+        "--demo",
+        nargs="?",
+        const="guitar",
+        choices=CLIPS,
+        help="begin with a bundled clip (guitar) and its reference",
     )
     _add_model(studio)
     studio.add_argument("--port", type=_port, default=PORT, help="the page's port (default: %(default)s)")
@@ -284,20 +292,23 @@ def _doctor(doctor: argparse.ArgumentParser) -> None:
 
 
 def _preset(preset: argparse.ArgumentParser) -> None:
-    preset.add_argument("action", choices=("list", "show", "check", "export"))
+    preset.add_argument(
+        "action", choices=("list", "show", "check", "export"),
+        help="list all, show what one sets, check whether a file is one, or export one for another program",
+    )  # fmt: skip
     preset.add_argument("names", nargs="*", metavar="NAME", help="name of a preset, or file")
     group = preset.add_argument_group("export: a preset for another program")
     programs = ("camilladsp", "easyeffects", "equalizer-apo", "pipewire", "lv2", "clap")
-    group.add_argument("--to", choices=programs, help="the program, or the kind of our plug-ins that is to load it")
+    group.add_argument("--to", choices=programs, help="the program or plug-in format")
     group.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: NAME with the program's ending")
     group.add_argument(
         "--samplerate", type=_above(0.0), default=48000.0, metavar="HZ",
-        help="of a reverb's impulse responses (default: 48000)",
+        help="sample rate of a reverb's impulse response (default: 48000)",
     )  # fmt: skip
     group.add_argument("--microphone", action="store_true", help="for EasyEffects' input, not its output")
     group.add_argument("--install", action="store_true", help="put it where EasyEffects looks for it")
     group.add_argument(
-        "--plugin", metavar="NAME", default="afx-live", help="the LV2 plug-in it is for (default: afx-live)"
+        "--plugin", metavar="NAME", default="afx-live", help="name of the LV2 plug-in (default: afx-live)"
     )
     group.add_argument("--force", action="store_true", help="replace files that exist")
 

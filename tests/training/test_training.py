@@ -19,6 +19,7 @@ from afx_live.dsp.loudness import integrated_loudness
 from afx_live.effects import load
 from afx_live.presets import clip
 from afx_live.training import pairs, response_losses, shards, sound_loss
+from afx_live.training.cli import main as train
 from afx_live.training.features import BANDS, LUFS, SAMPLE_RATE, WINDOW, FeatureExtractor, band_centres
 from afx_live.training.network import SettingsNetwork, amounts
 from afx_live.training.priors import draw, is_learned
@@ -331,6 +332,15 @@ def test_two_processes_train_together(folder, tmp_path):
     done = _fit(folder, tmp_path / "cache", tmp_path, *words)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "MEMBER: 2/2" in done.stderr
+
+
+def test_help_names_every_command(capsys):
+    for words, code in (["--help"], 0), ([], 2), (["train"], 2):
+        with pytest.raises(SystemExit) as ended:
+            train(words)
+        assert ended.value.code == code
+        said = capsys.readouterr()
+        assert all(command in said.out + said.err for command in ("gather", "fit", "validate"))
 
 
 def test_a_folder_without_audio_is_refused_with_code_4(tmp_path):
