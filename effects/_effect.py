@@ -143,7 +143,7 @@ class Effect:
     linear: bool
     summary: Callable[[Mapping[str, float]], str]
     prior: Callable[[np.random.Generator], Mapping[str, float]]
-    follows_level: Mapping[str, float] = field(default_factory=dict)
+    follows_level: Mapping[str, float] = field(default_factory=dict, hash=False)
     meter: int | None = None
     latency: int = 0
     tail: Callable[..., float] | None = None

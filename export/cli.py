@@ -10,7 +10,7 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="afx-export",
         allow_abbrev=False,
-        description="Write a trained model as a model folder for afx-live (ONNX, with proof clips), or prove one again.",
+        description="Write a trained model as a folder for afx-live (ONNX, with proof clips), or prove one again.",
         epilog="afx-export plugin --help: a preset as an LV2 or CLAP plug-in. "
         "Exit codes: 0 done, 1 the proof failed, 2 usage, 5 the checkpoint or folder is not what it must be.",
     )
