@@ -8,7 +8,9 @@ it plays.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -99,6 +101,10 @@ class MatchModel:
         if found != about.output_sizes:
             path = self.folder / CONTROLLER.file
             raise ModelError(f"{path} answers {found} numbers, not {about.output_sizes}; export again")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A model goes to another process as its folder, and is loaded there once."""
+        return _loaded, (self.folder.resolve(),)
 
     # --- analysis -------------------------------------------------------------------------------------
 
@@ -228,6 +234,11 @@ class MatchModel:
         """
         limit = _interpolated(np.array(self.description.max_distance), same_source)
         return bool(min(feature_distance(played, r) for r in references) <= limit)
+
+
+@lru_cache(1)
+def _loaded(folder: Path) -> MatchModel:
+    return MatchModel(folder)
 
 
 def feature_distance(a: Features, b: Features) -> float:

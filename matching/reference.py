@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ReferenceClip:
-    """A reference file as a model analysed it: features, loudness, length, checksum of the file."""
+    """A reference file as a model analysed it: features, loudness, length, checksum of the file.
+
+    note: what does not fit between the file's header and what was read; "" if all is well.
+    """
 
     path: Path
     features: "Features"
     lufs: float
     seconds: float
     sha256: str = ""
+    note: str = ""
 
 
 def read_reference(path: str | os.PathLike[str], model: "MatchModel") -> ReferenceClip:
@@ -32,7 +36,7 @@ def read_reference(path: str | os.PathLike[str], model: "MatchModel") -> Referen
     path = Path(path)
     clip = read_clip(path)
     features = model.analyse(clip.excerpts, clip.sample_rate, str(path))
-    return ReferenceClip(path, features, clip.lufs, clip.seconds, file_sha256(path))
+    return ReferenceClip(path, features, clip.lufs, clip.seconds, file_sha256(path), clip.note)
 
 
 def file_sha256(path: Path) -> str:

@@ -47,6 +47,17 @@ class Rendering:
     lost: tuple[str, ...] = ()
 
 
+class Source(Protocol):
+    """What is played, as often as is needed: a file, or what was heard of a stream."""
+
+    sample_rate: int
+    channels: int
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Give it from the beginning, in blocks (frames, channels)."""
+        ...
+
+
 class Sink(Protocol):
     """What a sound is written into."""
 
@@ -123,7 +134,7 @@ class _Takes:
 
 
 def settled(
-    file: AudioReader, match: Match, writer: AudioWriter | None, progress: Progress
+    file: Source, match: Match, writer: AudioWriter | None, progress: Progress
 ) -> tuple[Rendering, tuple[ChainSettings, ChainSettings]]:
     """Play a file until its level is right, into `writer`, or nowhere; also gives the two parts that played last."""
     settings, target, sink = match.settings, match.target_lufs, _Takes(writer)
@@ -142,7 +153,7 @@ def settled(
 
 
 def _take(
-    file: AudioReader, settings: ChainSettings, sink: _Takes, progress: Progress
+    file: Source, settings: ChainSettings, sink: _Takes, progress: Progress
 ) -> tuple[Rendering, tuple[ChainSettings, ChainSettings]]:
     """Play a whole file from the beginning of the sink: in two parts if that is what the whole plays."""
     for parts in (split_chain(settings), (ChainSettings(), settings)):

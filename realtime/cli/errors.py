@@ -45,7 +45,11 @@ def message(error: BaseException) -> str:
     if exit_code(error) == ExitCode.BUG:
         return f"a bug: {error!r}. Run again with -v and report it, please."
     if isinstance(error, OSError) and error.strerror:  # the system's own words, which are made for programmers
-        room = {errno.ENOSPC: "free some room, or name another place", errno.EDQUOT: "free some room"}
-        advice = room.get(error.errno or 0, "name another place")
+        known = {
+            errno.ENOSPC: "free some room, or name another place",
+            errno.EDQUOT: "free some room",
+            errno.ENAMETOOLONG: "choose a shorter name",
+        }
+        advice = known.get(error.errno or 0, "name another place")
         return f"{error.filename or 'a file'}: {error.strerror}; {advice}"
     return str(error)
