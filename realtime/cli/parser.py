@@ -91,7 +91,7 @@ def _add_devices(command: argparse.ArgumentParser) -> Any:
         "--input-channels",
         type=values.channels,
         metavar="N[,M]",
-        help="inputs, from 1 (one is played on both sides)",
+        help="inputs, from 1 (one goes to both ears)",
     )
     g.add_argument("--output-channels", type=values.channels, metavar="N[,M]", help="outputs, from 1")
     g.add_argument(
