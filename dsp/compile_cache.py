@@ -9,6 +9,7 @@ stays as it is for everybody else in the process.
 import hashlib
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,8 @@ def first_start(files: Iterable[Path]) -> bool:
     mark = place / f"{sources_stamp(frozenset(files))[:16]}.compiled"
     if mark.exists():
         return False
-    mark.touch()
+    with suppress(OSError):  # a disk that is full: it is told again
+        mark.touch()
     return True
 
 

@@ -92,7 +92,8 @@ class AudioWriter:
         arguments, kind = self._arguments
         self._room = _LIMIT if kind in COUNTED_IN_32 else 1 << 62
         try:
-            self._sound = soundfile.SoundFile(str(self.part), "w", *arguments, format=kind)
+            part: Any = os.fsencode(self.part)  # soundfile's types know no bytes; its text is UTF-8, a path need not be
+            self._sound = soundfile.SoundFile(part, "w", *arguments, format=kind)
         except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
             raise self._said(error) from None
 

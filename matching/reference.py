@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..files.reader import shown
 from .clips import read_clip
 from .level import MAX_LUFS
 
@@ -35,7 +36,7 @@ def read_reference(path: str | os.PathLike[str], model: "MatchModel") -> Referen
     """Read and analyse a reference file of any sample rate, channel count and length. Raises ClipError."""
     path = Path(path)
     clip = read_clip(path)
-    features = model.analyse(clip.excerpts, clip.sample_rate, str(path))
+    features = model.analyse(clip.excerpts, clip.sample_rate, shown(path))
     return ReferenceClip(path, features, clip.lufs, clip.seconds, file_sha256(path), clip.note)
 
 

@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..files.streams import make_safe
+
 HELP = """\
 usage: afx-train COMMAND …
 
@@ -23,6 +25,8 @@ def main(arguments: list[str] | None = None) -> None:
     Devices, nodes, strategy, precision, checkpoints and logger are Lightning's flags. Defaults come
     from configs/afx.yaml. Exit codes: 0 done, 2 usage, 4 recordings or checkpoints that are not there, 1 anything else.
     """
+    if arguments is None:
+        make_safe()
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] in ([], ["-h"], ["--help"]):
         print(HELP)

@@ -16,6 +16,7 @@ import numpy as np
 from ...chain import ChainPlayer, ChainSettings
 from ...dsp.dc_blocker import DcBlocker
 from ...dsp.loudness import LoudnessMeter
+from ...dsp.sound import INPUT_CLIP
 from ...dsp.true_peak import TruePeak
 from ...effects import load
 from ...files import AudioReader
@@ -26,7 +27,7 @@ from ...matching import Clip, ClipError, Match
 from ...matching.blocks import BLOCK, prefetch, split_chain
 from ...matching.clips import MAX_CHANNELS, SILENT_LUFS, Progress
 from .engine import Engine
-from .safety import INPUT_CLIP, LOOKAHEAD
+from .safety import LOOKAHEAD
 
 TOLERANCE_LU = 0.2
 """A rendered file misses its target by no more, except where the ceiling is in the way."""
@@ -199,7 +200,7 @@ def play(
             written = pool.submit(write, kept)
             progress(len(kept))
         written.result()
-    return meter.lufs(), peak.db()
+    return meter.lufs(faint=True), peak.db()
 
 
 def _delay(front: ChainSettings, back: ChainSettings) -> int:

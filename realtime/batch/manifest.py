@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ...files.reader import shown
+from ..strict_json import finite
 from .work_list import Item
 
 
@@ -25,6 +26,8 @@ class Manifest:
     def __init__(self, path: Path, key: str) -> None:
         self.path, self.key = path, key
         self._done: dict[str, dict[str, Any]] = {}
+        if path.exists() and not path.is_file():
+            raise ManifestError(f"{shown(path)} is a folder, pipe or device; the manifest is a file")
         try:
             data = path.read_bytes() if path.exists() else b""
         except OSError as error:
@@ -61,7 +64,7 @@ class Manifest:
             "stamp": stamp(item.source),
             "key": self.key,
         }
-        data = json.dumps(row, ensure_ascii=True, allow_nan=False).encode() + b"\n"
+        data = json.dumps(finite(row), ensure_ascii=True, allow_nan=False).encode() + b"\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(self.path, "ab+") as file:

@@ -6,10 +6,11 @@ from typing import Any
 
 from ... import presets
 from ...chain import ChainSettings
+from ...files.pipe import is_stream
 from ...presets import other_programs
 from ..session.autosave import Autosave
 from ..view.console import Console
-from .errors import UsageError
+from .errors import UsageError, advice
 
 
 def refuse_existing(path: Path, force: bool) -> None:
@@ -23,6 +24,8 @@ def check_preset_path(path: Path | None, force: bool) -> None:
     if path is not None:
         refuse_existing(path, force)
         presets.Preset(path.stem, ChainSettings())
+        if is_stream(path):
+            raise presets.PresetError(f"{path} is a pipe or device; a preset is saved in a file")
         above = next(folder for folder in path.absolute().parents if folder.exists())  # what is missing is made
         why = "is no folder" if not above.is_dir() else "" if os.access(above, os.W_OK) else "is read-only for you"
         if why:
@@ -43,7 +46,7 @@ def save_preset(preset: presets.Preset, path: Path, force: bool) -> None:
         raise
     except OSError as error:
         why = error.strerror or error
-        raise presets.PresetError(f"{path} cannot be written: {why}; free some room or name another place") from None
+        raise presets.PresetError(f"{path} cannot be written: {why}; {advice(error)}") from None
 
 
 def save_last(

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ..strict_json import finite
+
 
 @dataclass(frozen=True)
 class Printer:
@@ -22,7 +24,7 @@ class Printer:
 
     def result(self, data: Any, text: str) -> None:
         """Print a result: text for people, or JSON."""
-        text = json.dumps(data, indent=2) if self.as_json else text
+        text = json.dumps(finite(data), indent=2, allow_nan=False) if self.as_json else text
         print(text, file=sys.stderr if self.sound_out else sys.stdout, flush=True)
 
     def text(self, text: Any) -> None:

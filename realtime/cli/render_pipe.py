@@ -5,7 +5,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from time import perf_counter
@@ -19,8 +19,7 @@ from ...files.encodings import PIPED, SUBTYPES
 from ...files.pipe import PipeReader, PipeWriter, is_stream, open_for_writing
 from ...files.reader import shown
 from ...files.writer import AudioWriter, choose_format
-from ...matching.clips import SILENT_LUFS, Clip, read_clip
-from ...matching.level import loudness
+from ...matching.clips import SILENT_LUFS, Clip, clip_of, read_clip
 from ..audio.render import Rendering, check_channels, play, settled
 from ..batch import Item
 from .errors import UsageError
@@ -53,7 +52,7 @@ class _Heard:
 
 def input_of(source: str) -> Path | None:
     """Give the file that standard input was redirected from, as a path; None for a pipe."""
-    with suppress(OSError, ValueError):  # closed, or none
+    with suppress(OSError, ValueError, AttributeError):  # closed, or none
         if source == "-" and os.path.exists("/dev/stdin") and stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode):
             return Path("/dev/stdin")
     return None
@@ -91,7 +90,7 @@ def _from_stream(job: RenderJob, item: Item, listen_s: float, raw: Raw, begin: f
     while frames < listen_s * reader.sample_rate and (block := next(blocks, None)) is not None:
         heard.append(block)
         frames += len(block)
-    clip = _clip(item.source, reader, heard, len(chosen) or reader.channels, frames)
+    clip = _clip(item.source, reader, heard, frames)
     found = job.match(clip)
     settled_on, _ = settled(_Heard(heard, clip.sample_rate, clip.channels), found, None, lambda count: None)
     sink = _sink(job, item.target, clip, raw, stack)
@@ -105,18 +104,19 @@ def _from_stream(job: RenderJob, item: Item, listen_s: float, raw: Raw, begin: f
     lufs, true_peak_db = play(chain(heard, blocks), clip.sample_rate, clip.channels, parts, on, sink)
     sink.close()
     done = Rendering(settled_on.settings, lufs, true_peak_db)
-    whole = Clip(clip.path, clip.sample_rate, clip.channels, played, clip.lufs, clip.excerpts, note=reader.note)
+    whole = Clip(clip.path, clip.sample_rate, clip.channels, played, clip.lufs, clip.excerpts)
+    whole = replace(whole, note="; ".join(filter(None, (reader.note, clip.note))))
     return job.told(item, whole, found, done, perf_counter() - begin)
 
 
-def _clip(source: Path, reader: PipeReader, heard: list[np.ndarray], channels: int, frames: int) -> Clip:
+def _clip(source: Path, reader: PipeReader, heard: list[np.ndarray], frames: int) -> Clip:
     name = "standard input" if source == STDIN else shown(source)
     if not frames:
         raise AudioFileError(f"{name} has no sound in it")
     source = Path(name)
     x = np.concatenate(heard)
     subtype = {encoding: subtype for subtype, encoding in PIPED.items()}.get(reader.encoding, "")
-    clip = Clip(source, reader.sample_rate, channels, frames, loudness(x, reader.sample_rate), x, subtype=subtype)
+    clip = clip_of(x, reader.sample_rate, source, subtype)
     check_channels(clip)
     if not clip.lufs > SILENT_LUFS:
         heard_s = frames / reader.sample_rate
@@ -127,8 +127,10 @@ def _clip(source: Path, reader: PipeReader, heard: list[np.ndarray], channels: i
 def _opened(source: Path, stack: ExitStack) -> IO[bytes]:
     if source != STDIN:
         return stack.enter_context(open(source, "rb"))
-    if sys.stdin.isatty():
-        raise UsageError("standard input is a terminal: pipe sound into it, as in ffmpeg -i in.mp3 -f wav - | …")
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError(
+            "standard input is closed or a terminal: pipe sound into it, as in ffmpeg -i in.mp3 -f wav - | …"
+        )
     return sys.stdin.buffer
 
 
@@ -153,8 +155,8 @@ def _sink(job: RenderJob, target: Path, clip: Clip, raw: Raw, stack: ExitStack) 
         return _File(stack.enter_context(AudioWriter(target, rate, channels, kind)))
     if target != STDOUT:
         stream = stack.enter_context(open_for_writing(target))
-    elif sys.stdout.isatty():
-        raise UsageError("standard output is a terminal: pipe the sound on, or name a file with -o")
+    elif sys.stdout is None or sys.stdout.isatty():
+        raise UsageError("standard output is closed or a terminal: pipe the sound on, or name a file with -o")
     else:
         stream = sys.stdout.buffer
     subtype = SUBTYPES[job.subtype] if job.subtype else clip.subtype

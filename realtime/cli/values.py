@@ -11,8 +11,15 @@ def amount(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0.0 <= value <= 1.0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not in 0..1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not in 0..1{_as_share(text)}")
     return value
+
+
+def _as_share(text: str) -> str:
+    """Suggest the number for a percentage."""
+    share = text.removesuffix("%").strip().replace(",", ".", 1)
+    plain = share.replace(".", "", 1).isdecimal()
+    return f": {text} is {float(share) / 100:g}" if plain and text.endswith("%") else ", like 0.5"
 
 
 def above(low: float) -> Callable[[str], float]:
@@ -85,6 +92,8 @@ def host_port(text: str) -> tuple[str, int] | None:
     if text == "off":
         return None
     host, _, port = text.rpartition(":")
+    if ":" in host:
+        raise argparse.ArgumentTypeError(f"{text!r} is IPv6, which is not received; write 127.0.0.1:{port or 9123}")
     if not port.isdigit() or not 0 < int(port) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT or off")
     return host or "127.0.0.1", int(port)

@@ -52,7 +52,7 @@ def test_a_folder_becomes_the_same_tree_and_a_bad_file_stops_nothing(afx, talks)
         ("talks/day2/bad.wav", "failed"),
     ]
     assert rows[0]["settings"]["chain"]
-    assert (rows[3]["code"], rows[3]["kind"]) == (4, "AudioFileError")
+    assert (rows[3]["code"], rows[3]["kind"]) == (4, "file")
     assert "bad.wav cannot be read as audio" in rows[3]["message"]
     assert "bad.wav cannot be read as audio" in err
     assert "4 files: 3 done, 1 failed" in err
@@ -165,6 +165,8 @@ def test_what_is_missing_is_said(afx, place):
         assert row["seconds"] == pytest.approx(seconds, abs=0.01)
     code, _, err = afx("render", VOICE, "--reference", "cut.wav", "-o", "out.wav")
     assert (code, "claims 4.00 s, 2.00 s" in err) == (0, True)
+    code, out, _ = afx("render", VOICE, "--reference", "cut.wav", "-o", "again.wav", "--json")
+    assert "claims 4.00 s" in json.loads(out)[0]["reference_notes"][0]
 
 
 def test_time_code_markers_and_bits_are_kept_or_said_to_be_lost(afx, place):
