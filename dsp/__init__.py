@@ -6,10 +6,12 @@ oversampling    four times the sample rate and back through polyphase all-pass h
 loudness        ITU-R BS.1770: K-weighting, meters for clips and streams, gates
 spectrum        long-term spectra in bands, and the minimum phase of a magnitude
 fastmath        exp, log and tanh as vector code
-simd            two, four or eight float64 in one register, in compiled code
+simd            two, four or eight float64 in one register, in compiled code; lanes: how the compiler does that
 layout          names for offsets into flat state
 array_math      the functions that numpy arrays and torch tensors call differently
 compiler        plain functions to C functions, called by address
-compile_cache   compiled code on disk, stamped with all its sources
+library         the same, compiled when the package was built; entry: how Python calls it; late: without loading numba
+compile_cache   numba's code on disk, stamped with all its sources
+sources         what code is compiled from, and the folder that it is kept in
 cpu             denormals, memory fence, clock
 """

@@ -11,7 +11,7 @@ from ...chain.numbered import order, parameters, path_values, playing_order
 from ...native.build import SOURCES, kit, link
 from ...presets import Preset
 from ...presets.plugin_state import ORDER, slug, uri
-from .turtle import turtle
+from .turtle import METERS, turtle
 
 HERE = Path(__file__).resolve().parent
 FORMATS = {".lv2": "lv2_descriptor", ".clap": "clap_entry"}
@@ -83,6 +83,7 @@ def _header(preset: Preset, name: str) -> str:
             *lines,
             f"enum {{ PLUGIN_BYPASS = {bypass} }};",
             f"static const double plugin_values[] = {{{numbers}}};",
+            f"static const char *const plugin_meters[] __attribute__((unused)) = {{{', '.join(json.dumps(label) for label in METERS.values())}}};",
             f"static const int plugin_order[] = {{{', '.join(map(str, playing))}}};",
             "static inline void plugin_preset(afx *a) {",
             "    for (int i = 0; i < afx_param_count(); i++)",

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ... import effects, presets
-from ...dsp.compile_cache import first_start
+from ...dsp import library
+from ...dsp.sources import first_start
 from ...matching.model import MatchModel
 from ...matching.reference import ReferenceClip
 from ...matching.reference import read_reference as read_reference
@@ -29,7 +30,9 @@ def load_model(folder: Path | None) -> MatchModel:
 
 
 def announce_compiling(printer: Printer) -> None:
-    """Say, once on a machine, why the first sound takes a while."""
+    """Say, once on a machine, why the first sound takes a while; without the package's library, that is."""
+    if library.opened():
+        return
     compiled = [*Path(effects.__file__).parent.glob("*.py"), Path(audio.__file__).with_name("callback.py")]
     if first_start(compiled):
         printer.note("First start: compiling the effects, which takes about 25 s and happens once.")

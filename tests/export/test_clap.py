@@ -15,6 +15,7 @@ from afx_live.realtime.audio.engine import Engine
 from support.clap_host import Bundle, Number, Port, Ports
 
 RATES = (44100.0, 48000.0, 96000.0)
+READ_ONLY = 8
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +96,7 @@ def test_ports_are_one_in_and_one_out(bundle):
 
 
 def test_parameters_are_named_ranged_and_spelled(plugin):
-    assert len(plugin.infos) == len(parameters())
+    assert sum(not info.flags & READ_ONLY for info in plugin.infos.values()) == len(parameters())
     for q in parameters():
         info = plugin.by_id[identity(plugin, q.path)]
         name = info.module.decode() + "/" + info.name.decode()
@@ -194,6 +195,58 @@ def test_latency_is_told_and_a_change_of_it_asks_for_a_restart(bundle, plugin, n
     plugin.stop()
     plugin.activate(48000.0)
     assert latency.get(plugin.own) == 63
+    plugin.stop()
+
+
+def meters(plugin):
+    """Names of the meters without their module, by id."""
+    return {info.id: info.name.decode() for info in plugin.infos.values() if info.flags & READ_ONLY}
+
+
+def test_meters_are_told_as_the_engine_measures_them(bundle, noise):
+    plugin, engine = bundle.create(), Engine(presets.load("drum-punch").settings, 48000.0)
+    plugin.load(to_state(presets.load("drum-punch").settings))
+    plugin.activate(48000.0)
+    told, names, events = {}, meters(plugin), 0
+    for at in range(0, len(noise), 500):
+        plugin.process(noise[at : at + 500])
+        engine.process(noise[at : at + 500])
+        assert all(0 <= time < 500 and identity in names for time, identity, _ in plugin.told)
+        told |= {names[identity]: value for _, identity, value in plugin.told}
+        events += bool(plugin.told)
+        if plugin.told:
+            heard = engine.shared.read()
+            assert told["In peak"] == pytest.approx(20 * np.log10(heard["in_peak"]), abs=1e-3)
+            assert told["Out loudness (LUFS)"] == pytest.approx(max(heard["out_lufs"], -120.0), abs=1e-3)
+            assert told["Compressor gain reduction"] == pytest.approx(min(heard["gain_reduction_db"]), abs=1e-3)
+    assert told["Compressor gain reduction"] < -0.5
+    assert events == pytest.approx(30 * len(noise) / 48000, abs=2), "30 times a second, not at every block"
+    for name, value in told.items():
+        assert plugin.value(f"meters/{name}") == value
+        assert plugin.text(f"meters/{name}", -3.25) in ("-3.2", "-3.3")
+        assert plugin.from_text(f"meters/{name}", "-3.2") is None
+    plugin.stop()
+    plugin.destroy()
+
+
+def test_nobody_sets_a_meter_and_no_state_holds_it(plugin, noise):
+    before = plugin.save()
+    plugin.activate(48000.0)
+    plugin.process(noise, [(0, identity, 12.0) for identity in meters(plugin)])
+    assert all(plugin.value(f"meters/{name}") != 12.0 for name in meters(plugin).values())
+    assert plugin.save() == before
+    plugin.stop()
+
+
+def test_a_host_that_takes_no_event_now_is_told_again(plugin, noise):
+    plugin.activate(48000.0)
+    plugin.listens = False
+    plugin.process(noise[:2000])
+    first = plugin.told
+    assert first
+    plugin.listens = True
+    plugin.process(noise[2000:4000])
+    assert {identity for _, identity, _ in first} <= {identity for _, identity, _ in plugin.told}
     plugin.stop()
 
 
