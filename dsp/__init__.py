@@ -4,6 +4,7 @@ biquad          second-order sections: cookbook coefficients, the compiled casca
 delay_line      reading, writing and tapping a ring buffer a tile at a time
 oversampling    four times the sample rate and back through polyphase all-pass half-bands
 loudness        ITU-R BS.1770: K-weighting, meters for clips and streams, gates
+true_peak       the level between samples, as BS.1770 has it
 spectrum        long-term spectra in bands, and the minimum phase of a magnitude
 fastmath        exp, log and tanh as vector code
 simd            two, four or eight float64 in one register, in compiled code; lanes: how the compiler does that

@@ -23,7 +23,7 @@ from .layout import layout
 
 LINES = 8
 LENGTHS = (1031, 1327, 1523, 1871, 2053, 2311, 2539, 2803)  # frames at 48 kHz: 21 to 58 ms
-MAX_RATE = 192000
+MAX_RATE = 384000
 DAMPED_HZ = 16000.0
 PRIMES = delay_line.primes(LENGTHS[-1] * MAX_RATE // 48000 + 100)
 

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +27,9 @@ GUESSED = {"MP3", "RAW", "SDS"}
 
 
 class AudioFileError(ValueError):
-    """A sound file that cannot be read, or cannot be used (exit code 4)."""
+    """A sound file that cannot be read, or cannot be used."""
+
+    exit_code = 4
 
 
 class AudioReader:
@@ -35,11 +37,12 @@ class AudioReader:
 
     `frames` are those by the header, made right where the container shows better, or the decoder's estimate: only
     reading tells. `claimed` are the header's own, None where it says nothing. `note` says what does not fit.
-    Raises AudioFileError: not there, not audio, another rate than 8 to 384 kHz.
+    chosen: channels to read, counted from 1; all if it is empty. Raises AudioFileError: not there, not audio, without
+    those channels, another rate than 8 to 384 kHz.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike[str], chosen: Sequence[int] = ()) -> None:
+        self.path, self._chosen = Path(path), [channel - 1 for channel in chosen]
         if not self.path.is_file():
             raise AudioFileError(f"{shown(self.path)} is not {'a file' if self.path.exists() else 'there'}")
         with ExitStack() as stack:
@@ -50,6 +53,7 @@ class AudioReader:
             self.sample_rate, self.channels = first.samplerate, first.channels
             self.format, self.subtype = first.format, first.subtype
             self._check()
+            self.channels = len(self._chosen) or self.channels
             self._stack = stack.pop_all()
 
     def _open(self, stack: ExitStack) -> list[Any]:
@@ -76,6 +80,8 @@ class AudioReader:
         if not SLOWEST_HZ <= self.sample_rate <= FASTEST_HZ:
             allowed = f"{SLOWEST_HZ} to {FASTEST_HZ} Hz"
             raise AudioFileError(f"{shown(self.path)} runs at {self.sample_rate} Hz; {allowed} can be used")
+        if max(self._chosen, default=-1) >= self.channels:
+            raise AudioFileError(f"{shown(self.path)} has no channel {max(self._chosen) + 1}: it has {self.channels}")
 
     def __enter__(self) -> "AudioReader":
         return self
@@ -102,7 +108,15 @@ class AudioReader:
     @property
     def note(self) -> str:
         """What does not fit between header and file, in words; "" if all is well."""
-        return self._found.note
+        several = len(self._sounds)
+        return self._found.note or (f"{several} streams one after the other were read" if several > 1 else "")
+
+    def note_after(self, frames: int) -> str:
+        """Give the note of a file that has been read to its end, which gave so many frames."""
+        if self.note or self.claimed is None or self.claimed == frames:
+            return self.note
+        claimed_s, read_s = self.claimed / self.sample_rate, frames / self.sample_rate
+        return f"its header claims {claimed_s:.2f} s, {read_s:.2f} s could be read"
 
     @property
     def frames(self) -> int:
@@ -114,21 +128,29 @@ class AudioReader:
 
         However many frames a file claims to have, no more are allocated than a block's: it may lie.
         """
-        size = max(1, BLOCK * 2 // max(self.channels, 2))
+        size = max(1, BLOCK * 2 // max(self._sounds[0].channels, 2))
         for sound in self._sounds:
             if start >= sound.frames > 0 and sound is not self._sounds[-1]:
                 start -= sound.frames
                 continue
             try:
-                sound.seek(start)
+                sound.seek(min(start, sound.frames))
                 while frames > 0 and len(block := sound.read(int(min(size, frames)), "float32", always_2d=True)):
                     if not np.isfinite(block).all():
                         raise AudioFileError(f"{shown(self.path)} holds NaN or Inf; export it again")
                     frames -= len(block)
-                    yield block
+                    yield block[:, self._chosen] if self._chosen else block
             except (soundfile.LibsndfileError, RuntimeError) as error:
                 raise AudioFileError(f"{shown(self.path)} breaks off or is damaged ({error})") from None
             start = 0
+
+    def read(self, start: int, frames: int) -> NDArray[np.float32]:
+        """Read a stretch (frames, channels); silence after the end. Raises AudioFileError as `blocks` does."""
+        x, at = np.zeros((frames, self.channels), np.float32), 0
+        for block in self.blocks(start, frames):
+            x[at : at + len(block)] = block
+            at += len(block)
+        return x
 
 
 def shown(path: str | os.PathLike[str]) -> str:

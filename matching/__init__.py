@@ -26,7 +26,7 @@ words          what was chosen, in words
 """
 
 from .choices import Choices
-from .clips import Clip, ClipError, open_clip, read_clip
+from .clips import Clip, ClipError, read_clip
 from .decision import Decision
 from .equaliser_fit import fit_curve, settings_curve_db
 from .explain import EffectReport, Explanation, explain, heard_enough
@@ -62,7 +62,6 @@ __all__ = [
     "match_clip",
     "match_features",
     "mean_lufs",
-    "open_clip",
     "read_clip",
     "read_reference",
     "result_in_range",

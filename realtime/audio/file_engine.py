@@ -15,7 +15,8 @@ import numpy as np
 
 from ...chain import ChainSettings
 from ...dsp.loudness import integrated_loudness
-from ...matching import Clip, ClipError, open_clip, read_clip
+from ...files import AudioReader
+from ...matching import Clip, ClipError, read_clip
 from ...matching.clips import MAX_CHANNELS
 from .engine import Engine
 from .safety import LOOKAHEAD
@@ -48,8 +49,11 @@ class Recording:
         if clip.channels > MAX_CHANNELS:
             raise ClipError(f"it has {clip.channels} channels; afx-live plays mono and stereo: split it first")
         size = max(-(-clip.frames // PEAKS), 1)
-        with open_clip(path) as file:
-            outline = np.array([np.abs(block).max() for block in file.blocks(size, dtype="float32", always_2d=True)])
+        outline, at = np.zeros(-(-clip.frames // size), np.float32), 0
+        with AudioReader(path) as file:
+            for block in file.blocks():
+                np.maximum.at(outline, (at + np.arange(len(block))) // size, np.abs(block).max(1))
+                at += len(block)
         return cls(clip, float(outline.max()), outline)
 
 
@@ -153,9 +157,8 @@ def _typical(clip: Clip) -> np.ndarray:
 
 def _read(path: Path, start: int, frames: int) -> np.ndarray:
     """Read a stretch (frames, channels); silence after the end."""
-    with open_clip(path) as file:
-        file.seek(min(max(start, 0), file.frames))
-        return file.read(frames, "float32", always_2d=True, fill_value=0.0)
+    with AudioReader(path) as file:
+        return file.read(start, frames)
 
 
 def _begun(clip: Clip, settings: ChainSettings, start: int) -> _Player:

@@ -3,25 +3,27 @@
 Everything streams: memory does not grow with a file's length.
 """
 
-import os
-import shutil
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-import soundfile
 
 from ...chain import ChainPlayer, ChainSettings
 from ...dsp.loudness import LoudnessMeter
+from ...dsp.true_peak import TruePeak
 from ...effects import load
-from ...matching import Clip, ClipError, Match, open_clip
+from ...files import AudioReader
+from ...files.metadata import copy_metadata
+from ...files.reader import shown
+from ...files.writer import AudioWriter, choose_format
+from ...matching import Clip, ClipError, Match
 from ...matching.blocks import BLOCK, prefetch, split_chain
-from ...matching.clips import MAX_CHANNELS, SILENT_LUFS, Progress, read_blocks
-from ...presets.atomic_write import atomic_path
+from ...matching.clips import MAX_CHANNELS, SILENT_LUFS, Progress
 from .engine import Engine
 from .safety import INPUT_CLIP, LOOKAHEAD
 
@@ -31,99 +33,161 @@ MAX_PASSES = 4
 """The level is corrected and the file rendered again until it has been rendered this often."""
 
 
-def render(clip: Clip, match: Match, out: Path, progress: Progress, force: bool = False) -> tuple[ChainSettings, float]:
-    """Play a file through the engine into `out`; returns the settings with their final level, and the loudness.
+@dataclass(frozen=True)
+class Rendering:
+    """How a rendering came out: settings with their final level, loudness in LUFS, true peak in dBTP.
+
+    lost: what the input says of itself that the output's format cannot hold, in words.
+    """
+
+    settings: ChainSettings
+    lufs: float
+    true_peak_db: float
+    lost: tuple[str, ...] = ()
+
+
+class Sink(Protocol):
+    """What a sound is written into."""
+
+    def write(self, block: np.ndarray) -> None:
+        """Write frames (frames, channels)."""
+
+
+def render(
+    clip: Clip, match: Match, out: Path, progress: Progress, force: bool = False, subtype: str = ""
+) -> Rendering:
+    """Play a file through the engine into `out`.
 
     One pass is enough if the level that was solved on excerpts is right over the whole file; else another with a
     corrected level follows, and up to two more where the ceiling takes some of it away. The result appears under
-    its name only when it is complete. Raises FileExistsError without `force`, ClipError for more than two
-    channels or a format that cannot be written, OSError for a full disk.
+    its name only when it is complete, with the input's sample format (or `subtype`, see `files.writer`), time code,
+    markers and tags, as far as the format can hold them. Raises FileExistsError without `force`, ClipError for more
+    than two channels or a format that cannot be written, OSError for a full disk.
     """
-    kind = _format(out)
-    if out.exists() and not force:
-        raise FileExistsError(f"{out} exists; add --force to replace it, or choose another name")
-    if out.exists() and out.samefile(clip.path):
-        raise FileExistsError(f"{out} is the input itself; choose another name")
+    check_channels(clip)
+    kind = choose_format(out, clip.sample_rate, clip.channels, clip.frames, subtype, clip.subtype)
+    _check_free(out, clip, force)
+    with AudioReader(clip.path, clip.chosen) as file, AudioWriter(out, clip.sample_rate, clip.channels, kind) as writer:
+        done, _ = settled(file, match, writer, progress)
+        writer.close()
+        lost = _kept(clip.path, writer.part)
+        _check_free(out, clip, force)
+        writer.finish()
+    return replace(done, lost=(*_coarser(clip.subtype, kind[1], subtype), *lost))
+
+
+def check_channels(clip: Clip) -> None:
+    """Raise ClipError for a clip of more channels than are played, with the way out."""
     if clip.channels > MAX_CHANNELS:
-        raise ClipError(f"{clip.path} has {clip.channels} channels; afx-live plays mono and stereo: split it first")
-    settings, target = match.settings, match.target_lufs
-    with open_clip(clip.path) as file, atomic_path(out, durable=False) as part:
-        lufs, slope = _write(file, settings, part, kind, progress), 1.0
-        for _ in range(MAX_PASSES - 1):
-            if target is None or abs(target - lufs) < TOLERANCE_LU or not lufs > SILENT_LUFS:
-                break
-            old_gain_db, old_lufs = settings.output_gain_db, lufs
-            gain_db = load("gain").param("gain_db").clip(old_gain_db + (target - old_lufs) / slope)
-            if abs(gain_db - old_gain_db) < TOLERANCE_LU:
-                break
-            settings = replace(settings, output_gain_db=gain_db)
-            lufs = _write(file, settings, part, kind, progress)
-            slope = float(np.clip((lufs - old_lufs) / (gain_db - old_gain_db), 0.2, 1.0))  # the ceiling takes the rest
-    return settings, lufs
+        kind = {6: " (5.1)", 8: " (7.1)"}.get(clip.channels, "")
+        raise ClipError(
+            f"{shown(clip.path)} has {clip.channels} channels{kind}; afx-live plays mono and stereo: "
+            f"choose one or two with --channels 1,2, or split it first"
+        )
 
 
-def _format(out: Path) -> str:
-    kind = out.suffix.lower().lstrip(".").upper() or "WAV"
-    if kind not in soundfile.available_formats():
-        raise ClipError(f"{out}: .{kind.lower()} is not a format that can be written; use .wav or .flac")
-    return kind
+def _check_free(out: Path, clip: Clip, force: bool) -> None:
+    if out.exists() and not force:
+        raise FileExistsError(f"{shown(out)} exists; add --force to replace it, or choose another name")
+    if out.exists() and out.samefile(clip.path):
+        raise FileExistsError(f"{shown(out)} is the input itself; choose another name")
 
 
-def _write(file: soundfile.SoundFile, settings: ChainSettings, out: Path, kind: str, progress: Progress) -> float:
-    subtype = "PCM_24" if soundfile.check_format(kind, "PCM_24") else soundfile.default_subtype(kind)
+def _coarser(before: str, after: str, asked: str) -> list[str]:
+    """Say it if the format has no room for the input's samples, and nobody asked for fewer bits."""
+    fine = {"PCM_32": "32-bit samples", "FLOAT": "32-bit float samples", "DOUBLE": "64-bit float samples"}
+    return [] if asked or before not in fine or after in (before, "DOUBLE") else [f"{fine[before]} ({after})"]
+
+
+def _kept(source: Path, target: Path) -> list[str]:
     try:
-        for front, back in (split_chain(settings), (ChainSettings(), settings)):
-            with (
-                suppress(_SplitDiffers),
-                soundfile.SoundFile(out, "w", file.samplerate, file.channels, subtype, format=kind) as target,
-            ):
-                return _play(file, front, back, progress, target)
-    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-        why = _why_not(out.parent) or str(error).rstrip(".")
-        raise OSError(f"{out.parent} could not be written to: {why}; free some room or name another place") from None
+        return copy_metadata(source, target)
+    except (ValueError, OSError, KeyError, struct.error):
+        return ["what the input says of itself, which is damaged"]
+
+
+class _Takes:
+    """A sink that may be written anew from the beginning."""
+
+    def __init__(self, writer: AudioWriter | None) -> None:
+        self._writer = writer
+
+    def rewind(self) -> None:
+        if self._writer is not None:
+            self._writer.rewind()
+
+    def write(self, block: np.ndarray) -> None:
+        if self._writer is not None:
+            self._writer.write(block)
+
+
+def settled(
+    file: AudioReader, match: Match, writer: AudioWriter | None, progress: Progress
+) -> tuple[Rendering, tuple[ChainSettings, ChainSettings]]:
+    """Play a file until its level is right, into `writer`, or nowhere; also gives the two parts that played last."""
+    settings, target, sink = match.settings, match.target_lufs, _Takes(writer)
+    (done, parts), slope = _take(file, settings, sink, progress), 1.0
+    for _ in range(MAX_PASSES - 1):
+        if target is None or abs(target - done.lufs) < TOLERANCE_LU or not done.lufs > SILENT_LUFS:
+            break
+        old_gain_db, old_lufs = settings.output_gain_db, done.lufs
+        gain_db = load("gain").param("gain_db").clip(old_gain_db + (target - old_lufs) / slope)
+        if abs(gain_db - old_gain_db) < TOLERANCE_LU:
+            break
+        settings = replace(settings, output_gain_db=gain_db)
+        done, parts = _take(file, settings, sink, progress)
+        slope = float(np.clip((done.lufs - old_lufs) / (gain_db - old_gain_db), 0.2, 1.0))  # the ceiling takes the rest
+    return done, parts
+
+
+def _take(
+    file: AudioReader, settings: ChainSettings, sink: _Takes, progress: Progress
+) -> tuple[Rendering, tuple[ChainSettings, ChainSettings]]:
+    """Play a whole file from the beginning of the sink: in two parts if that is what the whole plays."""
+    for parts in (split_chain(settings), (ChainSettings(), settings)):
+        sink.rewind()
+        try:
+            lufs, true_peak_db = play(file.blocks(), file.sample_rate, file.channels, parts, progress, sink)
+        except _SplitDiffers:
+            continue
+        return Rendering(settings, lufs, true_peak_db), parts
     raise AssertionError("the engine plays a whole chain, whatever it does")
-
-
-def _why_not(folder: Path) -> str:
-    """Say why nothing can be written in a folder; libsndfile only knows of a "System error"."""
-    if not folder.is_dir():
-        return "there is no such folder"
-    if not os.access(folder, os.W_OK):
-        return "it is read-only for you"
-    return "the disk is full" if shutil.disk_usage(folder).free < 8 * BLOCK else ""
 
 
 class _SplitDiffers(ArithmeticError):
     """The two parts of a chain would not play as the engine plays the whole."""
 
 
-def _play(
-    file: soundfile.SoundFile,
-    front: ChainSettings,
-    back: ChainSettings,
+def play(
+    blocks: Iterable[np.ndarray],
+    sample_rate: int,
+    channels: int,
+    parts: tuple[ChainSettings, ChainSettings],
     progress: Progress,
-    target: soundfile.SoundFile,
-) -> float:
-    """Play a whole file into `target`, the delay of engine and effects removed; returns the loudness of the result.
+    sink: Sink,
+) -> tuple[float, float]:
+    """Play blocks (frames, channels) into a sink, the delay of engine and effects removed.
 
-    Reading, both parts of the chain, and writing run in parallel. Raises _SplitDiffers.
+    parts: a chain in two parts, see `split_chain`; neutral settings and the whole play anything. Returns the result's
+    loudness in LUFS and true peak in dBTP. Reading, both parts of the chain, and writing run in parallel.
     """
-    meter, late = LoudnessMeter(file.samplerate, file.channels, BLOCK), _delay(front, back)
+    meter, peak, late = LoudnessMeter(sample_rate, channels, BLOCK), TruePeak(channels), _delay(*parts)
 
     def write(played: np.ndarray) -> None:
-        target.write(played)
+        sink.write(played)
         meter.add(played)
+        peak.add(played)
 
     with ThreadPoolExecutor(3) as pool:
         written = pool.submit(int)
-        for played in _played(file, front, back, pool):
+        for played in _played(blocks, sample_rate, channels, *parts, pool):
             kept = played[late:]
             late = max(0, late - len(played))
             written.result()
             written = pool.submit(write, kept)
             progress(len(kept))
         written.result()
-    return meter.lufs()
+    return meter.lufs(), peak.db()
 
 
 def _delay(front: ChainSettings, back: ChainSettings) -> int:
@@ -132,15 +196,20 @@ def _delay(front: ChainSettings, back: ChainSettings) -> int:
 
 
 def _played(
-    file: soundfile.SoundFile, front: ChainSettings, back: ChainSettings, pool: ThreadPoolExecutor
+    blocks: Iterable[np.ndarray],
+    sample_rate: int,
+    channels: int,
+    front: ChainSettings,
+    back: ChainSettings,
+    pool: ThreadPoolExecutor,
 ) -> Iterator[np.ndarray]:
-    """Play a file and the chain's delay after it: the front of the chain ahead of the engine, which plays the back.
+    """Play blocks and the chain's delay after them: the front of the chain ahead of the engine, which plays the back.
 
     Bit for bit what the engine plays alone, unless the signal between them exceeds what the engine lets in: then
     _SplitDiffers.
     """
-    engine, player = Engine(back, file.samplerate, file.channels), ChainPlayer(front, file.samplerate)
-    rest = np.zeros((_delay(front, back), file.channels), np.float32)
+    engine, player = Engine(back, sample_rate, channels), ChainPlayer(front, sample_rate)
+    rest = np.zeros((_delay(front, back), channels), np.float32)
 
     def play(block: np.ndarray) -> np.ndarray:
         stereo = block if block.shape[1] == 2 else block.repeat(2, axis=1)
@@ -149,7 +218,7 @@ def _played(
             raise _SplitDiffers
         return played
 
-    for block in prefetch(map(play, prefetch(chain(read_blocks(file), [rest]), pool)), pool):
+    for block in prefetch(map(play, prefetch(chain(blocks, [rest]), pool)), pool):
         yield engine.process(block)
     if front != ChainSettings() and engine.shared.read()["muted_blocks"]:  # the front would have been reset, too
         raise _SplitDiffers

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import soundfile
 
 from ...dsp.spectrum import band_powers, mean_power
+from ...files import AudioFileError, AudioReader
 from ...matching.reference import ReferenceClip
 
 if TYPE_CHECKING:
@@ -49,11 +49,12 @@ def relative_levels(power: np.ndarray, sample_rate: float) -> Levels | None:
 def spectrum_of(path: Path) -> Levels | None:
     """Give the spectrum of the first minute of a file; None if it is silent or cannot be read any more."""
     try:
-        with soundfile.SoundFile(path) as file:
-            rate, frames = file.samplerate, int(REFERENCE_S * file.samplerate)
-            blocks = [mean_power(b, rate) for b in file.blocks(rate, frames=frames, always_2d=True, dtype="float32")]
+        with AudioReader(path) as file:
+            rate = file.sample_rate
+            x = np.concatenate([*file.blocks(0, REFERENCE_S * rate), np.zeros((0, file.channels))])
+        blocks = [mean_power(x[at : at + rate], rate) for at in range(0, len(x), rate)]
         return relative_levels(np.mean(blocks, 0), rate) if blocks else None
-    except (OSError, soundfile.LibsndfileError) as error:
+    except (OSError, AudioFileError) as error:
         log.info("no spectrum of %s: %s", path, error)
         return None
 

@@ -42,16 +42,18 @@ def demo(
     found = match_clip(heard, matcher, [reference])
     begin = perf_counter()
     out = folder / "out.wav"
-    settings, lufs = render_file(heard, found, out, lambda frames: None, force=True)
+    done = render_file(heard, found, out, lambda frames: None, force=True)
     took = perf_counter() - begin
     made = presets.provenance([reference], matcher.name)
-    presets.save(presets.Preset("demo", settings, 1.0, found.target_lufs, made), folder / "preset.json", force=True)
+    presets.save(
+        presets.Preset("demo", done.settings, 1.0, found.target_lufs, made), folder / "preset.json", force=True
+    )
     files = [str(folder / name) for name in ("out.wav", "preset.json")]
     lines = [
         f"Reference  {reference.path.name}  {reference.seconds:.1f} s  {reference.lufs:.1f} LUFS",
         f"Input      {source.name}  {heard.seconds:.1f} s  {heard.lufs:.1f} LUFS",
-        *(f"{'Chain' if i == 0 else '':<11}{line}" for i, line in enumerate(sentences(settings))),
-        f"Loudness   {heard.lufs:.1f} → {lufs:.1f} LUFS   rendered at {heard.seconds / took:.0f} × real time",
+        *(f"{'Chain' if i == 0 else '':<11}{line}" for i, line in enumerate(sentences(done.settings))),
+        f"Loudness   {heard.lufs:.1f} → {done.lufs:.1f} LUFS   rendered at {heard.seconds / took:.0f} × real time",
         f"Wrote      {'  '.join(files)}",
         f"Hear it    {own_name()} studio --demo {clip}   before and after, in a browser",
         "Next       afx-live devices      then      afx-live --reference YOUR.wav",
@@ -59,9 +61,9 @@ def demo(
     data = {
         "files": files,
         "lufs_before": heard.lufs,
-        "lufs_after": lufs,
+        "lufs_after": done.lufs,
         "reference_lufs": reference.lufs,
-        "settings": settings_data(settings),
+        "settings": settings_data(done.settings),
     }
     printer.result(data, "\n".join(lines))
     return ExitCode.DONE

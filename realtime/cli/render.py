@@ -36,6 +36,8 @@ class Rendered:
     probability: dict[str, float] | None
     reached: bool
     settings: ChainSettings
+    true_peak_db: float
+    notes: tuple[str, ...] = ()
 
     def data(self) -> dict[str, Any]:
         """Give it as plain data, for JSON."""
@@ -79,6 +81,8 @@ def render(
         for path, out in zip(inputs, outputs, strict=True):
             with printer.bar(path.name) as step:
                 rows.append(_render_one(path, out, sources, amount, force, step))
+            for note in rows[-1].notes:
+                printer.note(f"{path}: {note}")
     finally:  # what is done is reported, even if the next one fails
         if rows:
             printer.result([row.data() for row in rows], "\n".join(map(str, rows)))
@@ -118,17 +122,17 @@ def _render_one(
     force: bool,
     step: Callable[[float, float | None], None],
 ) -> Rendered:
-    done = 0
+    frames_done = 0
 
     def on(frames: int) -> None:
-        nonlocal done
-        done += frames
-        step(min(done, clip.frames), clip.frames)
+        nonlocal frames_done
+        frames_done += frames
+        step(min(frames_done, clip.frames), clip.frames)
 
     clip = read_clip(path)
     begin = perf_counter()
     found = _match(clip, sources, amount)
-    settings, lufs = render_file(clip, found, out, on, force)
+    done = render_file(clip, found, out, on, force)
     took = perf_counter() - begin
     return Rendered(
         path,
@@ -136,11 +140,13 @@ def _render_one(
         seconds=round(clip.seconds, 3),
         x_real_time=round(clip.seconds / took, 1),
         lufs_before=round(clip.lufs, 2),
-        lufs_after=round(lufs, 2),
+        lufs_after=round(done.lufs, 2),
         target_lufs=None if found.target_lufs is None else round(found.target_lufs, 2),
         probability={e: round(p, 3) for e, p in found.probabilities.items()} or None,
         reached=found.in_range,
-        settings=settings,
+        settings=done.settings,
+        true_peak_db=round(done.true_peak_db, 2),
+        notes=(*filter(None, [clip.note]), *(f"not kept: {what}" for what in done.lost)),
     )
 
 

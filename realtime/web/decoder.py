@@ -37,32 +37,34 @@ def confine() -> None:
 
 
 def decode(source: Path, target: Path) -> dict[str, Any]:
-    """Decode; returns sample_rate, channels, frames and peak. Raises ValueError in words for people."""
+    """Decode; returns sample_rate, channels, frames, peak and note. Raises ValueError in words for people."""
     import numpy as np
     import soundfile
 
+    from ...files import AudioFileError, AudioReader
+    from ...files.reader import shown
+
     try:
-        with soundfile.SoundFile(source) as sound:
-            rate, channels = sound.samplerate, sound.channels
+        with AudioReader(source) as sound:
+            rate, channels = sound.sample_rate, sound.channels
             if channels > MAX_CHANNELS:
                 raise ValueError(f"it has {channels} channels; up to {MAX_CHANNELS} can be taken")
             frames, peak = 0, 0.0
             with soundfile.SoundFile(target, "w", rate, channels, "FLOAT", format="WAV") as out:
-                while len(block := sound.read(BLOCK, "float32", always_2d=True)):
+                for block in sound.blocks():
                     frames += len(block)
                     if frames * channels > MAX_SAMPLES:
                         raise ValueError(f"it is longer than {MAX_SAMPLES // channels / rate / 60:.0f} minutes")
-                    if not np.isfinite(block).all():
-                        raise ValueError("it holds NaN or Inf; export it again")
                     peak = max(peak, float(np.abs(block).max()))
                     out.write(block)
-    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
-        raise ValueError(f"it cannot be read as audio ({error}); WAV, FLAC, OGG, MP3 and AIFF can") from None
+            note = sound.note_after(frames)
+    except AudioFileError as error:
+        raise ValueError(str(error).replace(shown(source), "it", 1)) from None
     except MemoryError:
         raise ValueError("it needs more memory than a recording should") from None
     if not frames:
         raise ValueError("it has no sound in it")
-    return {"sample_rate": rate, "channels": channels, "frames": frames, "peak": peak}
+    return {"sample_rate": rate, "channels": channels, "frames": frames, "peak": peak, "note": note}
 
 
 def main() -> None:

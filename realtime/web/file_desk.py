@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 import soxr
 
 from ... import presets
+from ...files import AudioReader
 from ...matching import Match, ReferenceClip
-from ...matching.clips import MAX_RATE_HZ
 from ..audio import devices
 from ..audio.file_engine import FileEngine, fields
 from ..audio.render import render
@@ -87,8 +86,9 @@ class FileDesk(SessionDesk):
         """Give a reference (frames, channels) at the rate of the recording."""
         key = path, self._files.sample_rate
         if key not in self._resampled_of:
-            x, own = soundfile.read(path, int(MAX_REFERENCE_S * MAX_RATE_HZ), dtype="float32", always_2d=True)
-            x = x[: int(MAX_REFERENCE_S * own), :2]
+            with AudioReader(path) as file:
+                own = file.sample_rate
+                x = np.concatenate([*file.blocks(0, MAX_REFERENCE_S * own), np.zeros((0, file.channels))])[:, :2]
             while len(self._resampled_of) >= MAX_REFERENCES:
                 self._resampled_of.pop(next(iter(self._resampled_of)))
             self._resampled_of[key] = soxr.resample(x, own, key[1]) if own != key[1] else x

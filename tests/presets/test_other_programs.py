@@ -345,7 +345,7 @@ def test_install_puts_it_where_easyeffects_looks(capsys, tmp_path, monkeypatch):
     (["hall", "--to", "winamp"], 2, "winamp"),
     (["hall", "warm", "--to", "pipewire"], 2, "one preset"),
     (["no-such", "--to", "pipewire"], 5, "no-such"),
-    (["hall", "--to", "pipewire", "--samplerate", "500000"], 5, "192000"),
+    (["hall", "--to", "pipewire", "--samplerate", "500000"], 5, "384000"),
     (["hall", "--to", "pipewire", "-o", "none/x.conf"], 4, "none"),
 ])  # fmt: skip
 def test_errors_have_their_codes(capsys, tmp_path, monkeypatch, words, code, says):

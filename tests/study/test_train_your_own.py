@@ -61,7 +61,7 @@ def in_short(text: str, *changes: tuple[str, str]) -> str:
 
 @pytest.fixture
 def run(folder, tmp_path) -> Callable[[str], str]:
-    """Run a command of the page, or Python, beside six tiny recordings."""
+    """Run a command of the page, or its Python as a script, beside six tiny recordings."""
     shutil.copytree(folder, tmp_path / "recordings")
     for name in ("voice", "guitar_reference"):
         x, rate = soundfile.read(clip(name))
@@ -69,11 +69,13 @@ def run(folder, tmp_path) -> Callable[[str], str]:
 
     def run(command: str) -> str:
         entry = {"afx-live": "realtime.cli.main", "afx-train": "training.cli", "afx-export": "export.cli"}
-        program, *words = command.split() if command.startswith("afx-") else ["", command]
-        start = ["-m", f"afx_live.{entry[program]}"] if program else ["-c"]
-        done = subprocess.run(
-            [sys.executable, *start, *words], capture_output=True, text=True, cwd=tmp_path, timeout=600
-        )
+        if command.startswith("afx-"):
+            program, *words = command.split()
+            words = ["-m", f"afx_live.{entry[program]}", *words]
+        else:
+            (tmp_path / "script.py").write_text(command, encoding="utf-8")
+            words = ["script.py"]
+        done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=tmp_path, timeout=600)
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
 
@@ -84,22 +86,29 @@ def command(start: str) -> str:
     return next(c for c in COMMANDS if c.startswith(start))
 
 
+SMALL = {"first": 2, "validation_takes": 2, "workers": 1, "batch_size": 4, "sound_size": 2, "sound_from": 1}
+
+
+def plays(tmp_path: Path) -> bool:
+    y, rate = soundfile.read(tmp_path / "matched.wav")
+    return len(y) == 4 * rate and abs(y).max() > 0.01
+
+
 @pytest.mark.slow
 def test_the_commands_train_a_model_that_plays(run, tmp_path):
-    tiny = f"--data.takes 2 --data.validation_takes 2 --data.cache {tmp_path} --trainer.max_epochs 1"
-    run(f"{command('afx-train fit')} {tiny}")
+    small = " ".join(f"--data.{k} {v}" for k, v in SMALL.items())
+    few = f"{small} --data.cache {tmp_path} --trainer.max_steps 2 --trainer.val_check_interval 2"
+    run(f"{command('afx-train fit')} {few}")
     run(command("afx-export --checkpoint"))
     assert "proof clips agree" in run(command("afx-export --check my-model"))
     run(command("afx-live render"))
-    y, rate = soundfile.read(tmp_path / "matched.wav")
-    assert len(y) == 4 * rate
-    assert abs(y).max() > 0.01
+    assert plays(tmp_path)
 
 
 @pytest.mark.slow
 def test_the_python_trains_a_model_that_plays(run, tmp_path):
-    fewer = f'PairsDataModule("recordings", takes=2, validation_takes=2, cache="{tmp_path}")'
-    run(in_short(PYTHON, ("max_epochs=16", "max_epochs=1"), ('PairsDataModule("recordings")', fewer)))
-    y, rate = soundfile.read(tmp_path / "matched.wav")
-    assert len(y) == 4 * rate
-    assert abs(y).max() > 0.01
+    small = ", ".join(f"{k}={v}" for k, v in SMALL.items())
+    few = f'TakesDataModule(recordings, {small}, cache="{tmp_path}")'
+    short = in_short(PYTHON, ("max_steps=14000", "max_steps=2"), ('interval": 500', 'interval": 2'))
+    run(in_short(short, ("TakesDataModule(recordings)", few)))
+    assert plays(tmp_path)

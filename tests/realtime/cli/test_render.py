@@ -125,7 +125,7 @@ def test_ctrl_c_in_render_leaves_nothing_behind(place):
     # A test run in the background ignores Ctrl-C, and so would its children.
     with subprocess.Popen(words, **pipes, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as process:
         end = time.monotonic() + 60
-        while not list(place.glob(".out.*.part.wav")):
+        while not list(place.glob(".afx-*.part")):
             assert time.monotonic() < end
             assert process.poll() is None, process.communicate()
             time.sleep(0.02)
