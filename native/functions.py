@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dsp import true_peak  # noqa: F401  what it has for Python is listed in ENTRIES
 from ..dsp.compiler import ENTRIES, JACOBIAN, at_address, carray
 from ..dsp.entry import FLOAT, Array, Group, Spec, entry_name
 from ..effects import built_in, load
@@ -20,7 +21,7 @@ def entries() -> Iterator[tuple[str, Any, Callable[..., Any]]]:
         yield entry_name(function, "callback"), CALLBACK, function
     for name in built_in():
         yield f"jacobian_{name}", JACOBIAN, load(name).jacobian_text
-    for function in ENTRIES:  # those of the files that the callbacks import
+    for function in ENTRIES:
         yield entry_name(function.py_func), PACKED, wrapper(function, function.entry)
 
 
