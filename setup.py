@@ -15,7 +15,7 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
 ROOM = Path("afx_live", "native")
-LIBRARY = "library.so"
+LIBRARY = "libafx-live.so"
 
 
 class BuildPy(build_py):

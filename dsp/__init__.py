@@ -3,6 +3,7 @@
 biquad          second-order sections: cookbook coefficients, the compiled cascade and its adjoint, magnitudes
 delay_line      reading, writing and tapping a ring buffer a tile at a time
 oversampling    four times the sample rate and back through polyphase all-pass half-bands
+dc_blocker      a first-order high-pass at 5 Hz that takes direct current off a stream
 loudness        ITU-R BS.1770: K-weighting, meters for clips and streams, gates
 true_peak       the level between samples, as BS.1770 has it
 spectrum        long-term spectra in bands, and the minimum phase of a magnitude

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from .entry import Entry, Spec, entry_name
 from .sources import ROOT
 
-PATH = ROOT / "native" / "library.so"
+PATH = ROOT / "native" / "libafx-live.so"  # no name that Python would import
 SWITCH = "AFX_LIVE_LIBRARY"
 
 

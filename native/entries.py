@@ -65,7 +65,7 @@ def _play(indata, outdata, frames, instance):
 def _begin(instance):
     i = carray(at_address(instance), (1,), INSTANCE)[0]
     m = _memory(i)
-    begin(m.engine[0], False)
+    begin(m.engine[0], i.rate, False)
     start_meter(m.in_loudness, i.rate, 2)
     start_meter(m.out_loudness, i.rate, 2)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dsp import true_peak  # noqa: F401  what it has for Python is listed in ENTRIES
+from ..dsp import dc_blocker, true_peak  # noqa: F401  what they have for Python is listed in ENTRIES
 from ..dsp.compiler import ENTRIES, JACOBIAN, at_address, carray
 from ..dsp.entry import FLOAT, Array, Group, Spec, entry_name
 from ..effects import built_in, load

@@ -1,9 +1,9 @@
 """The engine: input block → chain → safety → output block, compiled, without Python.
 
 `play` is everything the audio callback does, and `Engine` runs the same code on files, so a
-rendered file is the proof of the stream. In order: channel choice and input clip, input meter, chain (two
-while one crosses over to the other), NaN guard, bypass, fade and mute, look-ahead limiter, clamp,
-output meter.
+rendered file is the proof of the stream. In order: the input stage (channel choice, input clip, direct current
+taken off), input meter, chain (two while one crosses over to the other), NaN guard, bypass, fade and mute,
+look-ahead limiter, clamp, output meter.
 """
 
 import math
@@ -17,6 +17,7 @@ from ...chain.player import PLAYER_STATE, SLOTS, compiled_effects, ramp, start
 from ...chain.player import play as play_chain
 from ...dsp.compiler import jit
 from ...dsp.cpu import fence, flush_denormals, restore_denormals
+from ...dsp.dc_blocker import block_dc, dc_share
 from ...dsp.entry import FLOAT, INT, MATRIX, VECTOR, Array, Group
 from ...dsp.loudness import SHORT_TERM, meter, meter_state, read_loudness
 from ...effects import CONTROL_BLOCK
@@ -27,6 +28,8 @@ CROSSFADE_S = 0.030
 """From one chain to the next, when effects or their order change."""
 RMS_S = 0.3
 """Time constant of the RMS meters."""
+DC_S = 3.0
+"""And of the direct current that is shown: a bass note must not look like one."""
 
 ENGINE_STATE = np.dtype(
     [
@@ -34,6 +37,8 @@ ENGINE_STATE = np.dtype(
         ("playing", "i8"),  # 0 or 1: which of the two chains
         ("generation", "i8"),
         ("crossing", "i8"),  # frames left of a crossfade
+        ("dc_share", "f8"),  # the coefficient of the input stage's high-pass
+        ("dc", "f8", (2,)),  # and what it has found
         ("bypass", "f8"),
         ("dry_gain", "f8"),
         ("mute_gain", "f8"),  # 0 muted, 1 open
@@ -116,9 +121,10 @@ MEMORY = Group(
 
 
 @jit
-def begin(state, fade_in):
+def begin(state, sample_rate, fade_in):
     """Make the audio thread's own variables, an ENGINE_STATE of zeros: nothing played yet, the limiter at rest."""
     state.sequence = -1
+    state.dc_share = dc_share(sample_rate)
     state.mute_gain = state.envelope = state.dry_gain = 1.0
     state.fade_in_gain = 0.0 if fade_in else 1.0
     state.envelope_sum = CONTROL_BLOCK
@@ -126,9 +132,9 @@ def begin(state, fade_in):
     state.required_gain[:] = 1.0
 
 
-@jit(entry=(Array(ENGINE_STATE, 1), INT))
-def _begin_alone(engine, fade_in):
-    begin(engine[0], fade_in != 0)
+@jit(entry=(Array(ENGINE_STATE, 1), FLOAT, INT))
+def _begin_alone(engine, sample_rate, fade_in):
+    begin(engine[0], sample_rate, fade_in != 0)
 
 
 @jit
@@ -190,6 +196,14 @@ def _measure(x, count, peak, rms, rate):
 
 
 @jit
+def _follow_dc(offset, shown, count, rate):
+    """Show the mean of what the input stage takes off each channel."""
+    share = 1.0 - math.exp(-count / (DC_S * rate))
+    for c in range(2):
+        shown[c] += share * (offset[c] - shown[c])
+
+
+@jit
 def _write_output(x, left, right, block):
     """Write both ears to their channels, and silence to the others."""
     frames, outputs = block.shape
@@ -229,6 +243,8 @@ def play(m, indata, outdata, rate):
     while done < frames:
         count = min(frames - done, CONTROL_BLOCK - (clock + done) % CONTROL_BLOCK)
         read_input(indata[done : done + count], m.source[0], m.source[1], engine.dry)
+        block_dc(engine.dry[:count], engine.dc, engine.dc_share)
+        _follow_dc(engine.dc, meters.in_dc, count, rate)
         _copy(engine.dry, engine.wet, count)
         if engine.crossing > 0:
             _copy(engine.dry, engine.other, count)
@@ -289,7 +305,7 @@ def memory(
     """Allocate all that the audio thread will ever need at this rate, in Hz; channels count from 0."""
     effects = compiled_effects(float(sample_rate), 2)
     engine = np.zeros(1, ENGINE_STATE)
-    _begin_alone(engine, fade_in)
+    _begin_alone(engine, float(sample_rate), fade_in)
     return Memory(
         meters=shared.meters,
         commands=shared.commands,
@@ -314,17 +330,29 @@ class Engine:
     """The engine without a device: blocks in, blocks out.
 
     >>> engine = Engine(ChainSettings(), 48000.0, channels=1)
-    >>> engine.process(np.full((200, 1), 0.25, np.float32))[-1]
-    array([0.25], dtype=float32)
+    >>> engine.process(np.tile([[0.25], [-0.25]], (100, 1)))[-2:].round(2)
+    array([[-0.25],
+           [ 0.25]], dtype=float32)
+
+    `input_stage` False leaves direct current in: for what comes out of a `DcBlocker` or another engine.
     """
 
-    def __init__(self, settings: ChainSettings, sample_rate: float, channels: int = 2, fade_in: bool = False) -> None:
+    def __init__(
+        self,
+        settings: ChainSettings,
+        sample_rate: float,
+        channels: int = 2,
+        fade_in: bool = False,
+        input_stage: bool = True,
+    ) -> None:
         if channels not in (1, 2):
             raise ValueError(f"channels: {channels} is not 1 or 2")
         self.shared = Shared.create(None, sample_rate)
         self.shared.play(settings)
         places = (0, 0) if channels == 1 else (0, 1)
         self._memory = memory(self.shared, sample_rate, places, places, fade_in=fade_in)
+        if not input_stage:
+            self._memory.engine["dc_share"] = 0.0
         self._rate, self._channels = float(sample_rate), channels
 
     def process(self, block: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from ...chain import ChainPlayer, ChainSettings
+from ...dsp.dc_blocker import DcBlocker
 from ...dsp.loudness import LoudnessMeter
 from ...dsp.true_peak import TruePeak
 from ...effects import load
@@ -208,17 +209,21 @@ def _played(
     Bit for bit what the engine plays alone, unless the signal between them exceeds what the engine lets in: then
     _SplitDiffers.
     """
-    engine, player = Engine(back, sample_rate, channels), ChainPlayer(front, sample_rate)
+    whole = front == ChainSettings()  # the engine plays all of it, its input stage too
+    engine = Engine(back, sample_rate, channels, input_stage=whole)
+    player, block_dc = ChainPlayer(front, sample_rate), DcBlocker(sample_rate, 2)
     rest = np.zeros((_delay(front, back), channels), np.float32)
 
     def play(block: np.ndarray) -> np.ndarray:
+        if whole:
+            return block
         stereo = block if block.shape[1] == 2 else block.repeat(2, axis=1)
-        played = player.play(stereo.clip(-INPUT_CLIP, INPUT_CLIP))
+        played = player.play(block_dc(stereo.clip(-INPUT_CLIP, INPUT_CLIP)))
         if not max(played.max(), -played.min()) <= INPUT_CLIP:  # the engine would clip it
             raise _SplitDiffers
         return played
 
     for block in prefetch(map(play, prefetch(chain(blocks, [rest]), pool)), pool):
         yield engine.process(block)
-    if front != ChainSettings() and engine.shared.read()["muted_blocks"]:  # the front would have been reset, too
+    if not whole and engine.shared.read()["muted_blocks"]:  # the front would have been reset, too
         raise _SplitDiffers

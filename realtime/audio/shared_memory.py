@@ -50,6 +50,7 @@ METERS = np.dtype(
         ("load_max", "f8"),
         ("in_peak", "f8"),
         ("out_peak", "f8"),
+        ("in_dc", "f8", (2,)),  # of each channel, as it came in; the input stage takes it off
         ("in_rms", "f8"),
         ("out_rms", "f8"),
         ("in_lufs", "f8"),

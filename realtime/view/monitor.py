@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from ...dsp.dc_blocker import AUDIBLE_DC
 from ...matching.words import OUT_OF_RANGE, sentences
 from ..audio.health import advice, drop_outs
 from ..session.controls import FREEZE
@@ -19,6 +20,24 @@ log = logging.getLogger(__name__)
 PERIOD_S = 0.25
 QUIET_S = 3.0
 """Drop-outs while a stream starts are not reported."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 4.0, 600.0
+"""After a line on a fault so long passes before the next; each pause is twice the last while the fault goes on."""
+
+
+class _Rarer:
+    """Say when the same fault may be told again."""
+
+    def __init__(self, first: float) -> None:
+        self._next, self._pause = first, FIRST_PAUSE_S
+
+    def due(self) -> bool:
+        now = monotonic()
+        if now < self._next:
+            return False
+        if now > self._next + 2 * self._pause:  # all was well for long
+            self._pause = FIRST_PAUSE_S
+        self._next, self._pause = now + self._pause, min(2 * self._pause, LONGEST_PAUSE_S)
+        return True
 
 
 class SessionMonitor:
@@ -41,7 +60,9 @@ class SessionMonitor:
         self._reported: list[str] = []
         self._seen: list[str] = []
         self._drops = self._muted = 0
-        self._began = monotonic()
+        began = monotonic()
+        self._drops_told, self._muted_told = _Rarer(began + QUIET_S), _Rarer(began)
+        self._told_of_dc = False
 
     def check(self) -> None:
         """Check once. A failure is logged, and never ends the sound."""
@@ -72,14 +93,20 @@ class SessionMonitor:
     def _troubles(self) -> None:
         m = self._engine.meters()
         drops, muted = drop_outs(m), m["muted_blocks"]
-        if drops >= self._drops + 3 and monotonic() - self._began > QUIET_S:
+        if drops >= self._drops + 3 and self._drops_told.due():
             of = f"{m['input_overflows']} in, {m['output_underflows']} out, {m['late']} late"
             load = f"load {100 * m['load_max']:.0f} % at most"
             self._console(f"{drops} drop-outs so far ({of}; {load}): {advice(self._engine.status)}")
             self._drops = drops
-        if muted > self._muted:
+        self._direct_current(max(map(abs, m["in_dc"])))
+        if muted > self._muted and self._muted_told.due():
             self._console(f"{muted} blocks muted so far: an effect produced NaN or infinity, and was reset")
             self._muted = muted
+
+    def _direct_current(self, offset: float) -> None:
+        if offset > AUDIBLE_DC and not self._told_of_dc:
+            self._console(f"the input carries direct current, {offset:.0%} of full scale; it is taken off")
+            self._told_of_dc = True
 
     def _status(self) -> None:
         m = self._engine.meters()

@@ -32,7 +32,7 @@ class Package:
     def __init__(self, folder: Path) -> None:
         self.place = folder / "afx_live"
         for room in ROOMS:
-            ignored = shutil.ignore_patterns("__pycache__", "library.so", "kit")
+            ignored = shutil.ignore_patterns("__pycache__", "libafx-live.so", "kit")
             shutil.copytree(ROOT / room, self.place / room, ignore=ignored)
         self.run("-m", "afx_live.native.build", str(self.place / "native"))
 

@@ -91,7 +91,7 @@ def test_live_neither_loads_nor_needs_a_compiler(package, tmp_path):
         for pid in found:
             mapped = Path(f"/proc/{pid}/maps").read_text()
             assert "llvmlite" not in mapped
-            assert "native/library.so" in mapped
+            assert "native/libafx-live.so" in mapped
     finally:
         live.send_signal(signal.SIGINT)
         live.wait(30)
@@ -162,7 +162,7 @@ def test_a_stale_library_never_plays(package, tmp_path, file):
 
 def test_a_broken_library_is_left_aside(package, tmp_path):
     shutil.copytree(package.place, tmp_path / "afx_live", copy_function=os.link)
-    broken = tmp_path / "afx_live" / "native" / "library.so"
+    broken = tmp_path / "afx_live" / "native" / "libafx-live.so"
     broken.unlink()
     broken.write_bytes(b"not a library")
     assert json.loads(package.run("-c", SAID, PYTHONPATH=str(tmp_path))) is None
@@ -175,7 +175,7 @@ def wheel(folder: Path, **env: str) -> Path:
     """Build the wheel of a copy of this tree, in this environment."""
     top = Path(__file__).parents[2]
     source = folder / "source"
-    ignored = shutil.ignore_patterns(".*", "build", "dist", "__pycache__", "*.egg-info", "bench", "runs", "library.so", "kit")
+    ignored = shutil.ignore_patterns(".*", "build", "dist", "__pycache__", "*.egg-info", "bench", "runs", "libafx-live.so", "kit")
     shutil.copytree(top, source, ignore=ignored)
     words = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder), str(source)]
     done = subprocess.run([sys.executable, *words], env={**os.environ, **env}, capture_output=True, text=True)
@@ -193,7 +193,7 @@ def names_in(file: Path) -> set[str]:
 def test_the_wheel_carries_it_and_names_the_platform(tmp_path):
     made = wheel(tmp_path)
     assert re.fullmatch(r"afx_live-[\d.]+-py3-none-\w*(linux|macosx)\w*\.whl", made.name)
-    assert {"afx_live/native/library.so", "afx_live/native/kit/afx_generated.h"} <= names_in(made)
+    assert {"afx_live/native/libafx-live.so", "afx_live/native/kit/afx_generated.h"} <= names_in(made)
 
 
 @pytest.mark.slow

@@ -110,6 +110,7 @@ def again(publisher):
 ROW = {
     "in_peak": 0.25,
     "in_rms": 0.05,
+    "in_dc": [0.0, 0.0],
     "out_peak": 0.5,
     "out_rms": 0.1,
     "in_lufs": -23.4,

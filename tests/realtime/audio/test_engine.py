@@ -89,12 +89,42 @@ def test_what_starts_again_fades_in_with_the_same_settings():
     from afx_live.realtime.audio.safety import FADE_IN_S
 
     old = Engine(ChainSettings(output_gain_db=-6.0), RATE, fade_in=True)
-    tone = np.full((RATE, 2), 0.5, np.float32)
+    tone = np.tile(np.array([[0.5], [-0.5]], np.float32), (RATE // 2, 2))  # no direct current: it would be taken off
     old.process(tone)
     new = callback(memory(old.shared, RATE), RATE, 2, 2)
     y = np.zeros_like(tone)
     new.call(tone, y)
     rise = int(FADE_IN_S * RATE)
     assert np.abs(y[: rise // 100]).max() < 0.01
-    assert np.all(np.diff(y[100:rise, 0]) >= 0.0)
-    assert y[-1, 0] == pytest.approx(0.5 * 10 ** (-6 / 20), rel=1e-4)
+    swing = (y[1::2, 0] - y[::2, 0]) / 2  # an odd LOOKAHEAD turns the sign
+    assert np.all(np.diff(swing[50 : rise // 2]) >= 0.0)
+    assert swing[-1] == pytest.approx(0.5 * 10 ** (-6 / 20), rel=1e-4)
+
+
+def test_direct_current_is_taken_off_before_anything_hears_it():
+    """Ring, meters, bypass and chain: a sound card's 0.5 is neither amplified nor played, and it is shown."""
+    engine = Engine(ChainSettings(output_gain_db=20.0), RATE)
+    x = noise(8.0, 0.01) + np.array([0.5, -0.25], np.float32)
+    for at in range(0, len(x), 4800):
+        if at == 4 * RATE:
+            engine.shared.play(ChainSettings(output_gain_db=20.0), bypass=True)
+        y = engine.process(x[at : at + 4800])
+        if at > RATE:
+            assert np.abs(y.mean(0)).max() < 0.01
+    meters = engine.shared.read()
+    assert np.abs(engine.shared.recent_input(2.0, RATE).mean(0)).max() < 1e-3
+    assert meters["in_dc"] == pytest.approx([0.5, -0.25], abs=0.05)
+    assert meters["in_rms"] == pytest.approx(0.01, rel=0.1)
+
+
+def test_bypass_of_an_offset_does_not_click():
+    x, engine = np.full((RATE, 2), 0.4, np.float32), Engine(ChainSettings(output_gain_db=12.0), RATE)
+    engine.process(x)
+    engine.shared.play(ChainSettings(output_gain_db=12.0), bypass=True)
+    assert np.abs(engine.process(x)).max() < 1e-6
+
+
+def test_the_input_stage_can_be_left_out_to_the_bit():
+    """A file's chain is played in two parts: the second gets what the first has left."""
+    x = noise(0.2, 0.05) + np.float32(0.1)
+    assert np.array_equal(Engine(ChainSettings(), RATE, input_stage=False).process(x)[63:], x[:-63])

@@ -18,6 +18,7 @@ METERS = {
     "muted_blocks": 0,
     "load": 0.1,
     "load_max": 0.9,
+    "in_dc": [0.0, 0.0],
     "in_lufs": -20.0,
     "out_lufs": -18.0,
     "gain_reduction_db": [0.0, -2.0],
@@ -58,6 +59,37 @@ def test_drop_outs_and_muted_blocks_are_told_with_the_next_block_size(monkeypatc
     drops, muted = said(console)
     assert drops == "6 drop-outs so far (1 in, 2 out, 3 late; load 90 % at most): --blocksize 256 is safer"
     assert muted.startswith("2 blocks muted so far")
+
+
+def test_a_stutter_that_goes_on_is_told_ever_more_rarely(monkeypatch):
+    meters, now = dict(METERS), [0.0]
+    monkeypatch.setattr(monitor_module, "monotonic", lambda: now[0])
+    with Console() as console:
+        monitor = watching(session(), console, meters)
+        for second in range(3600):
+            now[0] = float(second)
+            meters["late"] += 5
+            meters["muted_blocks"] += 5
+            monitor.check()
+        told = [text for text in said(console) if "drop-outs" in text]
+        assert 8 <= len(told) <= 16  # in an hour
+        assert len(said(console)) <= 32
+        now[0] += 7200.0  # well for hours: the next one is told at once, and the one after it soon
+        before = len(said(console))
+        for _ in range(10):
+            meters["late"] += 5
+            now[0] += 1.0
+            monitor.check()
+        assert len(said(console)) - before == 3
+
+
+def test_direct_current_is_told_once():
+    with Console() as console:
+        monitor = watching(session(), console, {**METERS, "in_dc": [0.0, -0.2]})
+        monitor.check()
+        monitor.check()
+    (line,) = said(console)
+    assert line == "the input carries direct current, 20% of full scale; it is taken off"
 
 
 def test_a_chain_is_told_once_and_when_it_has_settled():
