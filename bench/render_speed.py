@@ -38,7 +38,8 @@ TEXT = """\
     python bench/render_speed.py > bench/RENDER_SPEED.md
 
 {seconds} s of stereo at 48 kHz, 24 bits in and out, whole processes, median of {rounds} rounds in
-turns, warm caches; least in brackets. Ratios are medians over rounds with their 95 % intervals: under 1, ours is faster.
+turns, warm caches; least in brackets. Ratios are medians over rounds with their 95 % intervals: under 1, ours is
+faster.
 
 {table}
 

@@ -23,7 +23,7 @@ TILE = 64
 
 @jit(entry=(MATRIX, MATRIX, FLOAT, VECTOR))
 def _raise_to_highest(x, phases, gain, highest):
-    """Raise `highest` (1,) to what lies between the samples of x (frames, channels), of which the first 11 are known."""
+    """Raise `highest` (1,) to what lies between the samples of x (frames, channels), the first 11 known."""
     peak = highest[0]
     frames, channels = x.shape
     taps = phases.shape[1]

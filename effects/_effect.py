@@ -14,7 +14,6 @@ import numpy as np
 from ..dsp import compiler, library
 from ..dsp.array_math import is_tensor
 
-
 _SIZE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_double, ctypes.c_int64)
 
 

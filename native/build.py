@@ -73,9 +73,9 @@ def run(words: Sequence[str | Path], what: str, env: dict[str, str] | None = Non
 
 
 def link(sources: Iterable[Path], kits: Sequence[Path], out: Path, exported: Sequence[str], flags: Sequence[str] = ()):
-    """Compile C sources with folders of headers and objects to a shared object that shows nothing but the `exported` symbols.
+    """Compile C sources with folders of headers and objects to a shared object.
 
-    Raises ToolError if there is no compiler, or if it fails.
+    It shows nothing but the `exported` symbols. Raises ToolError if there is no compiler, or if it fails.
     """
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "symbols"

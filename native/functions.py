@@ -1,4 +1,4 @@
-"""What Python calls of the library that comes with the package: all that the live side compiles, by `dsp.library`'s names."""
+"""What Python calls of the library that comes with the package: all that the live side compiles."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

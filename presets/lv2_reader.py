@@ -33,7 +33,9 @@ def from_lv2(path: Path, max_bytes: int) -> tuple[str | None, ChainSettings, flo
     ours = {subject: values for subject, node in found.items() if (values := _values(node))}
     if len(ours) != 1:
         labels = ", ".join(_label(found[subject]) or subject for subject in ours)
-        raise StateError(f"holds {len(ours)} presets for an afx-live plug-in, not one" + (f": {labels}" if ours else ""))
+        raise StateError(
+            f"holds {len(ours)} presets for an afx-live plug-in, not one" + (f": {labels}" if ours else "")
+        )
     ((subject, values),) = ours.items()
     node = found[subject]
     amount = next(q.param for q in parameters() if q.path == "amount")

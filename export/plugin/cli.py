@@ -4,8 +4,8 @@ import argparse
 import re
 from pathlib import Path
 
-from ...native.build import ToolError
 from ...matching import ClipError, MatchModel, ModelError, match_clip, read_clip, read_reference
+from ...native.build import ToolError
 from ...presets import SHIPPED_MODEL, Preset, PresetError, load
 from .bundle import PLAYER, make_plugin
 
@@ -16,7 +16,8 @@ def parser() -> argparse.ArgumentParser:
         prog="afx-export plugin",
         allow_abbrev=False,
         description="Compile a preset into an LV2 or CLAP plug-in, mono and stereo, that needs no Python.",
-        epilog="Exit codes: 0 done, 2 usage, 4 a recording, 5 a preset or a tool: what is missing is named. Needs a C compiler.",
+        epilog="Exit codes: 0 done, 2 usage, 4 a recording, 5 a preset or a tool: what is missing is named. "
+        "Needs a C compiler.",
     )
     p.add_argument(
         "preset",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from ...chain.player import PLAYER_STATE, SLOTS
 from ...dsp import library
 from ...dsp.compiler import at_address, c_function, carray, jit

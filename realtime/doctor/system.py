@@ -191,7 +191,7 @@ def _cores() -> Check:
 
 
 def _cache() -> Check:
-    """Check whether there is compiled code, or a place to keep it, which saves some 15 s at every start but the first."""
+    """Check whether there is compiled code, or a place to keep it: that saves 15 s at every start but the first."""
     from ...dsp import library
     from ...dsp.sources import FOLDER, folder
 

@@ -9,7 +9,10 @@ import pytest
 
 from afx_live import presets
 from afx_live.chain.numbered import parameters
+from afx_live.export.cli import main as export
 from afx_live.export.plugin import make_plugin
+from afx_live.matching import match_clip, read_clip, read_reference
+from afx_live.presets import clip
 from afx_live.presets.plugin_state import from_state, to_state
 from afx_live.realtime.audio.engine import Engine
 from support.clap_host import Bundle, Number, Port, Ports
@@ -330,3 +333,31 @@ def test_a_rate_that_it_cannot_play_is_refused(plugin, rate):
     assert not plugin.call("activate", rate, 1, 512)
     plugin.activate(48000.0)
     plugin.stop()
+
+
+# --- from a match ---------------------------------------------------------------------------------
+
+
+def test_a_match_becomes_a_plug_in(tmp_path, model):
+    export(["plugin", str(clip("guitar")), "-r", str(clip("guitar_reference")), "-o", str(tmp_path / "mine.clap")])
+    found = match_clip(read_clip(clip("guitar")), model, [read_reference(clip("guitar_reference"), model)])
+    plugin = Bundle(tmp_path / "mine.clap").create()
+    assert plugin.save() == to_state(found.settings)
+    assert any(step.enabled for step in found.settings.effects)
+    plugin.destroy()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [
+        (["--reference", "ref.wav"], 2, "needs a recording"),
+        (["no-such.wav", "--reference", "no-such.wav"], 4, "no-such.wav"),
+        ([str(clip("guitar")), "--reference", str(clip("guitar_reference")), "--amount", "2"], 2, "--amount"),
+    ],
+)
+def test_what_cannot_be_matched_is_said(tmp_path, capsys, words, code, why):
+    with pytest.raises(SystemExit) as end:
+        export(["plugin", *words, "-o", str(tmp_path / "x.clap")])
+    assert end.value.code == code
+    assert why in capsys.readouterr().err
+    assert not (tmp_path / "x.clap").exists()

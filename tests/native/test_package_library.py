@@ -18,7 +18,12 @@ from support import native_cases
 from support.jack import Jack
 
 COMPILERS = {"numba", "llvmlite"}
-SAID = "import json, sys; from afx_live.dsp import library; ready = library.opened(); print(json.dumps(ready and ready.name))"
+SAID = """
+import json
+from afx_live.dsp import library
+ready = library.opened()
+print(json.dumps(ready and ready.name))
+"""
 RUN = """
 import json, sys
 sys.argv = ["afx-live", *sys.argv[1:]]
@@ -64,7 +69,7 @@ from afx_live.matching import match
 x = np.random.default_rng(0).uniform(-0.3, 0.3, (96000, 2))
 board = Chain([Equaliser(peak_1_db=3.0), Compressor(), Reverb()])
 assert np.abs(board(x, 48000)).max() > 0.1
-assert np.isfinite(load("equaliser").jacobian([load("equaliser").defaults[p.name] for p in load("equaliser").params], 48000.0)).all()
+assert np.isfinite(load("equaliser").jacobian(list(load("equaliser").defaults.values()), 48000.0)).all()
 integrated_loudness(x, 48000.0), k_weighting_response([100.0], 44100.0)
 match(x, 0.3 * x, 48000)
 print(*{m.split(".")[0] for m in sys.modules})
@@ -175,7 +180,9 @@ def wheel(folder: Path, **env: str) -> Path:
     """Build the wheel of a copy of this tree, in this environment."""
     top = Path(__file__).parents[2]
     source = folder / "source"
-    ignored = shutil.ignore_patterns(".*", "build", "dist", "__pycache__", "*.egg-info", "bench", "runs", "libafx-live.so", "kit")
+    ignored = shutil.ignore_patterns(
+        ".*", "build", "dist", "__pycache__", "*.egg-info", "bench", "runs", "libafx-live.so", "kit"
+    )
     shutil.copytree(top, source, ignore=ignored)
     words = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder), str(source)]
     done = subprocess.run([sys.executable, *words], env={**os.environ, **env}, capture_output=True, text=True)

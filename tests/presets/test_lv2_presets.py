@@ -32,20 +32,25 @@ SAVED = """\
 
 
 def as_a_host(settings, amount, spell):
-    values = {q.symbol: path_values(settings, amount)[q.path] for q in parameters() if q.path != "bypass"} | {"enabled": 1.0}
-    ports = "\n\t] , [\n".join(f'\t\tlv2:symbol "{s}" ;\n\t\tpset:value {spell(np.float32(v))}' for s, v in values.items())
+    values = path_values(settings, amount)
+    ports = {q.symbol: values[q.path] for q in parameters() if q.path != "bypass"} | {"enabled": 1.0}
+    rows = (f'\t\tlv2:symbol "{s}" ;\n\t\tpset:value {spell(np.float32(v))}' for s, v in ports.items())
+    ports = "\n\t] , [\n".join(rows)
     return SAVED.format(plugin=uri("lo-fi"), ports=ports, order=" ".join(playing_order(settings)))
 
 
-@pytest.mark.parametrize("spell", [lambda v: f"{v:.9g}" if "." in f"{v:.9g}" else f"{v:.1f}", lambda v: f'"{v:.9g}"^^xsd:float'])
+def plainly(v):
+    return f"{v:.9g}" if "." in f"{v:.9g}" else f"{v:.1f}"
+
+
+@pytest.mark.parametrize("spell", [plainly, lambda v: f'"{v:.9g}"^^xsd:float'])
 @pytest.mark.parametrize("name", ["lo-fi", "hall", "clean-guitar"])
 def test_what_a_host_saved_is_a_preset(tmp_path, name, spell):
     settings = presets.load(name).settings
     bundle = tmp_path / "mine.preset.lv2"
     bundle.mkdir()
-    (bundle / "manifest.ttl").write_text(
-        f"@prefix pset: <http://lv2plug.in/ns/ext/presets#> .\n<mine.ttl> a pset:Preset ; <http://x/y#z> <{uri('lo-fi')}> .\n"
-    )
+    manifest = "@prefix pset: <http://lv2plug.in/ns/ext/presets#> .\n<mine.ttl> a pset:Preset .\n"
+    (bundle / "manifest.ttl").write_text(manifest)
     (bundle / "mine.ttl").write_text(as_a_host(settings, 0.3, spell))
     for place in (bundle, bundle / "mine.ttl"):
         back = presets.load(place)
@@ -74,19 +79,21 @@ def test_what_is_none_of_ours_is_refused_with_a_reason(tmp_path):
             presets.load(tmp_path / "x.ttl")
 
     refused("", "holds 0 presets")
-    refused(SAVED.format(plugin="urn:other", ports='\t\tlv2:symbol "gain" ;\n\t\tpset:value 1.0', order=""), "holds 0 presets")
+    other = SAVED.format(plugin="urn:other", ports='\t\tlv2:symbol "gain" ;\n\t\tpset:value 1.0', order="")
+    refused(other, "holds 0 presets")
     refused("not turtle at all", "x.ttl")
     refused('<a> <b> "unclosed', "no Turtle")
     refused("<a> <b> unknown:c .", "prefix")
     refused("<a> <b> [ " * 2000, "too deep")
-    two = as_a_host(presets.load("hall").settings, 1.0, str) + as_a_host(presets.load("warm").settings, 1.0, str).replace("<>", "<b>")
+    hall, warm = (as_a_host(presets.load(name).settings, 1.0, plainly) for name in ("hall", "warm"))
+    two = hall + warm.replace("<>", "<b>")
     refused(two, "holds 2 presets")
     with pytest.raises(presets.PresetError, match="no such file"):
         presets.load(tmp_path / "none.lv2")
 
 
 def test_any_bytes_are_read_or_refused():
-    rng, text = np.random.default_rng(0), as_a_host(presets.load("hall").settings, 1.0, str)
+    rng, text = np.random.default_rng(0), as_a_host(presets.load("hall").settings, 1.0, plainly)
     for _ in range(300):
         letters = list(text)
         for at in rng.integers(0, len(letters), 3):
