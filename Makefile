@@ -61,6 +61,7 @@ bench: .venv-bench/ready  ## measure against peers, which are installed only her
 .venv-bench/ready: pyproject.toml constraints.txt bench/requirements.txt
 	$(call environment,.venv-bench)
 	.venv-bench/bin/pip install --quiet $(PINNED) -e '.[train,dev]' -r bench/requirements.txt
+	.venv-bench/bin/python -m afx_live.native.build native  # as a wheel carries it
 	touch $@
 
 wheel: .venv/ready

@@ -40,7 +40,8 @@ class Late:
         """What numba asks of a value that it does not know."""
         from numba.core.registry import cpu_target
 
-        made, context = self.made, cpu_target.typing_context
+        context: Any = cpu_target.typing_context
+        made = self.made
         context.refresh()  # an intrinsic that was made just now is not yet known
         return context.resolve_value_type(made)
 

@@ -65,7 +65,7 @@ def _address(name: str) -> int | None:
 
 def function(role: str, of: Callable[..., Any]) -> Ready | None:
     """Find the C function that was compiled from a function of the package, in a role; None if it is not there."""
-    if of.__module__.partition(".")[0] != __package__.partition(".")[0]:
+    if of.__module__.partition(".")[0] != __name__.partition(".")[0]:
         return None
     address = _address(entry_name(of, role))
     return Ready(address) if address else None

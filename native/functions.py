@@ -22,7 +22,7 @@ def entries() -> Iterator[tuple[str, Any, Callable[..., Any]]]:
     for name in built_in():
         yield f"jacobian_{name}", JACOBIAN, load(name).jacobian_text
     for function in ENTRIES:
-        yield entry_name(function.py_func), PACKED, wrapper(function, function.entry)
+        yield entry_name(function.py_func), PACKED, wrapper(function, function.entry or ())
 
 
 def table() -> Iterator[tuple[str, str]]:
