@@ -3,6 +3,7 @@
 python docs/tables.py     # writes them anew, as `make docs` does; tests/house/test_docs.py says if that is due
 """
 
+import sys
 from pathlib import Path
 
 from afx_live.realtime.osc.addresses import table_markdown
@@ -19,7 +20,19 @@ def transfer_table() -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
-TABLES = {"osc": ("docs/osc.md", table_markdown), "transfer": ("docs/study.md", transfer_table)}
+def files_table() -> str:
+    """Give what each kind of sound file gets, as the tests see it."""
+    sys.path.append(str(ROOT / "tests"))
+    from support import sweep
+
+    return sweep.table_markdown()
+
+
+TABLES = {
+    "osc": ("docs/osc.md", table_markdown),
+    "transfer": ("docs/study.md", transfer_table),
+    "files": ("docs/files.md", files_table),
+}
 """Each table's page, and what makes it."""
 
 

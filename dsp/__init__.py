@@ -6,6 +6,7 @@ oversampling    four times the sample rate and back through polyphase all-pass h
 dc_blocker      a first-order high-pass at 5 Hz that takes direct current off a stream
 loudness        ITU-R BS.1770: K-weighting, meters for clips and streams, gates
 true_peak       the level between samples, as BS.1770 has it
+polarity        several channels as one, none cancelling another
 spectrum        long-term spectra in bands, and the minimum phase of a magnitude
 fastmath        exp, log and tanh as vector code
 simd            two, four or eight float64 in one register, in compiled code; lanes: how the compiler does that

@@ -27,6 +27,8 @@ ABSOLUTE_GATE = -70.0
 """Blocks at or under this many LUFS never count."""
 RELATIVE_GATE = -10.0
 """Nor do blocks this many LU under the mean of those that are left."""
+FAINT_LUFS, FAINT_GATE = -60.0, -100.0
+"""What is no louder than the first may be measured with the second as its absolute gate: a low level is no silence."""
 
 STATE = layout(hop=1, fill=1, hops=1, channels=1, k_weighting=8)
 """A meter's state: frames of a hop, those of the open one, whole hops so far, ...; channels and a ring follow."""
@@ -176,28 +178,35 @@ def hop_powers(state: NDArray[np.float64]) -> NDArray[np.float64]:
     return state[ring + np.arange(first, count) % size]
 
 
-def gated_loudness(powers: ArrayLike) -> float:
+def gated_loudness(powers: ArrayLike, faint: bool = False) -> float:
     """Give the gated loudness in LUFS of mean squares of consecutive 100 ms hops, shape (hops,).
 
-    -inf if no 400 ms are louder than -70 LUFS, or there are no 400 ms.
+    -inf if no 400 ms are louder than -70 LUFS, or there are no 400 ms. faint: measure beyond the Recommendation,
+    down to -100 LUFS.
     """
     powers = np.asarray(powers, np.float64)
     if len(powers) < 4:
         return -np.inf
     blocks = (powers[:-3] + powers[1:-2] + powers[2:-1] + powers[3:]) / 4
-    blocks = blocks[blocks > 10 ** ((ABSOLUTE_GATE - OFFSET) / 10)]
+    found = _gated(blocks, ABSOLUTE_GATE)
+    return _gated(blocks, FAINT_GATE) if faint and not found > FAINT_LUFS else found
+
+
+def _gated(blocks: NDArray[np.float64], absolute_gate: float) -> float:
+    blocks = blocks[blocks > 10 ** ((absolute_gate - OFFSET) / 10)]
     if not len(blocks):
         return -np.inf
     blocks = blocks[blocks > np.mean(blocks) * 10 ** (RELATIVE_GATE / 10)]
     return float(OFFSET + 10 * np.log10(np.mean(blocks)))
 
 
-def integrated_loudness(x: ArrayLike, sample_rate: float) -> float:
+def integrated_loudness(x: ArrayLike, sample_rate: float, faint: bool = False) -> float:
     """Measure the integrated loudness of a clip in LUFS; full scale is 1.
 
     x: (frames,) or (frames, channels). Gated as the Recommendation says: 400 ms blocks, 75 %
     overlap, whole blocks only, -70 LUFS absolute, -10 LU relative. A clip of less than 400 ms has
-    no block: it is measured as a whole, without gates. -inf for silence, or nothing over -70 LUFS.
+    no block: it is measured as a whole, without gates. -inf for silence, or nothing over -70 LUFS;
+    `faint` as in `gated_loudness`.
     Raises ValueError for another shape, for NaN or Inf, and for less than 8 kHz.
     """
     x = np.ascontiguousarray(x, np.float64)
@@ -211,7 +220,7 @@ def integrated_loudness(x: ArrayLike, sample_rate: float) -> float:
     state = meter_state(sample_rate, channels, max(hops, 1))
     meter_block(x, state)
     if hops >= 4:
-        return gated_loudness(state[-hops:])
+        return gated_loudness(state[-hops:], faint)
     # Under 400 ms: the whole hops and the open one.
     total = np.sum(state[-hops:]) * state[STATE.hop] if hops else 0.0
     total += np.sum(state[STATE.size : STATE.size + CHANNEL.size * channels].reshape(channels, -1)[:, CHANNEL.power])
@@ -252,8 +261,8 @@ class LoudnessMeter:
         """Give the mean squares (hops,) of all hops of 100 ms, oldest first."""
         return np.concatenate([np.zeros(0), *self._powers])
 
-    def lufs(self, gain_db: float = 0.0) -> float:
+    def lufs(self, gain_db: float = 0.0, faint: bool = False) -> float:
         """Give the `integrated_loudness` of the whole after a gain; the absolute gate makes that more than a sum."""
         if self._start:
-            return integrated_loudness(np.concatenate(self._start) * 10 ** (gain_db / 20), self._rate)
-        return gated_loudness(self.powers() * 10 ** (gain_db / 10))
+            return integrated_loudness(np.concatenate(self._start) * 10 ** (gain_db / 20), self._rate, faint)
+        return gated_loudness(self.powers() * 10 ** (gain_db / 10), faint)

@@ -5,6 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+INPUT_CLIP = 8.0
+"""Samples are let into a chain up to +18 dBFS: beyond that it is a fault, not a sound."""
+
 
 def frames_of(x: Any) -> NDArray[np.float64]:
     """Copy a sound to float64 (frames, channels): x is (frames,) or (frames, channels), one or two channels.

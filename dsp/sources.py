@@ -7,6 +7,7 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def first_start(files: Iterable[Path]) -> bool:
     mark = place / f"{sources_stamp(frozenset(files))[:16]}.compiled"
     if mark.exists():
         return False
-    mark.touch()
+    with suppress(OSError):  # a disk that is full: it is told again
+        mark.touch()
     return True
 
 

@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from ..files.streams import make_safe
+
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
@@ -26,6 +28,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `afx-export --checkpoint C -o FOLDER`, `afx-export --check FOLDER` or `afx-export plugin …`."""
+    if arguments is None:
+        make_safe()
     words = sys.argv[1:] if arguments is None else arguments
     if words[:1] == ["plugin"]:
         from .plugin.cli import main as plugin

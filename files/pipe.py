@@ -4,29 +4,57 @@ A WAV header in a pipe tells no length, or a wrong one; the sound lasts until th
 `sox -t wav -` write and read such streams.
 """
 
+import errno
+import os
+import stat
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .reader import BLOCK, FASTEST_HZ, SLOWEST_HZ, AudioFileError
+from .encodings import ENCODINGS
+from .reader import BLOCK, FASTEST_HZ, SLOWEST_HZ, AudioFileError, shown
 
-ENCODINGS = {"u8": 1, "s16": 2, "s24": 3, "s32": 4, "f32": 4, "f64": 8}
-"""Raw sample formats, little-endian, and their bytes: what `--format` may be."""
 _WAV_TAGS = {(1, 8): "u8", (1, 16): "s16", (1, 24): "s24", (1, 32): "s32", (3, 32): "f32", (3, 64): "f64"}
+
+
+def is_stream(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a name stands for a pipe or a device: `-`, /dev/stdin, a FIFO, a process substitution."""
+    if str(path) == "-":
+        return True
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
+
+
+def open_for_writing(path: Path) -> IO[bytes]:
+    """Open a FIFO or device that is there, and never wait. Raises AudioFileError if nobody reads from it."""
+    try:
+        file = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise AudioFileError(f"{shown(path)} is a pipe that nobody reads from: start its reader first") from None
+        raise AudioFileError(f"{shown(path)} cannot be written: {error.strerror}; name another place") from None
+    os.set_blocking(file, True)
+    return open(file, "wb")
 
 
 class PipeReader:
     """Read a stream: WAV, or raw samples if `encoding` is given, with their rate and channels.
 
-    Raises AudioFileError if the stream is neither, or runs at another rate than 8 to 384 kHz.
+    `note` says what was missing, once it has been read to its end. Raises AudioFileError if the stream is neither,
+    or runs at another rate than 8 to 384 kHz.
     """
 
     def __init__(self, stream: IO[bytes], encoding: str = "", sample_rate: int = 0, channels: int = 0) -> None:
         self._stream, self.encoding, self.sample_rate, self.channels = stream, encoding, sample_rate, channels
         self._left: int | None = None
+        self.note = ""
         if not encoding:
             self._read_header()
         if not SLOWEST_HZ <= self.sample_rate <= FASTEST_HZ:
@@ -71,6 +99,8 @@ class PipeReader:
             data = _all_of(self._stream, wanted)
             data = data[: len(data) // frame * frame]
             if not data:
+                if self._left:
+                    self.note = f"its header claims {self._left // frame / self.sample_rate:.2f} s more than came"
                 return
             if self._left is not None:
                 self._left -= len(data)

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from . import mpeg
 from .containers import inspect
 from .part import PartReader
+from .quiet import quiet
 
 SLOWEST_HZ, FASTEST_HZ = 8000, 384_000
 BLOCK = 1 << 14
@@ -61,12 +62,14 @@ class AudioReader:
             if not self._found.container:
                 self._found = mpeg.inspect(self._raw)
             if not self._found.parts:
-                sound = stack.enter_context(soundfile.SoundFile(_as_file(os.fsencode(self.path))))
+                with quiet():  # mpg123 writes what it thinks of a file to the terminal
+                    sound = stack.enter_context(soundfile.SoundFile(_as_file(os.fsencode(self.path))))
                 if sound.format in GUESSED and not self._found.container:
                     raise RuntimeError("no frames of sound in it")
                 return [sound]
             files = [_as_file(PartReader(self._raw, part)) for part in self._found.parts]
-            return [stack.enter_context(soundfile.SoundFile(file)) for file in files]
+            with quiet():
+                return [stack.enter_context(soundfile.SoundFile(file)) for file in files]
         except (soundfile.LibsndfileError, RuntimeError, TypeError, OSError) as error:
             why = self._found.note or str(error).rpartition(": ")[2].rstrip(".")
             raise AudioFileError(f"{shown(self.path)} cannot be read as audio ({why}); {READABLE}") from None
@@ -134,8 +137,8 @@ class AudioReader:
                 start -= sound.frames
                 continue
             try:
-                sound.seek(min(start, sound.frames))
-                while frames > 0 and len(block := sound.read(int(min(size, frames)), "float32", always_2d=True)):
+                self._seek(sound, min(start, sound.frames))
+                while frames > 0 and len(block := self._read(sound, int(min(size, frames)))):
                     if not np.isfinite(block).all():
                         raise AudioFileError(f"{shown(self.path)} holds NaN or Inf; export it again")
                     frames -= len(block)
@@ -151,6 +154,17 @@ class AudioReader:
             x[at : at + len(block)] = block
             at += len(block)
         return x
+
+    def _seek(self, sound: Any, start: int) -> None:
+        with self._quiet():
+            sound.seek(start)
+
+    def _read(self, sound: Any, frames: int) -> NDArray[np.float32]:
+        with self._quiet():
+            return sound.read(frames, "float32", always_2d=True)
+
+    def _quiet(self) -> AbstractContextManager[None]:
+        return quiet() if self.format == "MP3" else nullcontext()
 
 
 def shown(path: str | os.PathLike[str]) -> str:

@@ -3,6 +3,8 @@
 import io
 import os
 import shutil
+import struct
+import time
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -12,29 +14,25 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from .encodings import BYTES, FORMATS, SUBTYPES
 from .reader import AudioFileError, shown
 
-FORMATS = {
-    ".wav": "WAV", ".wave": "WAV", ".bwf": "WAV", ".rf64": "RF64", ".w64": "W64",
-    ".aif": "AIFF", ".aiff": "AIFF", ".aifc": "AIFF", ".caf": "CAF", ".au": "AU", ".snd": "AU",
-    ".flac": "FLAC", ".ogg": "OGG", ".oga": "OGG", ".opus": "OGG", ".mp3": "MP3",
-}  # fmt: skip
-"""Formats by suffix; a name without one is WAV."""
-SUBTYPES = {"16": "PCM_16", "24": "PCM_24", "32": "PCM_32", "float": "FLOAT", "double": "DOUBLE"}
-"""What `--subtype` may be, and libsndfile's names."""
-_BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
+COUNTED_IN_32 = ("WAV", "AIFF", "AU")
 _LIMIT = (1 << 32) - (1 << 20)
 """Bytes that WAV, AIFF and AU count in 32 bits, less room for metadata."""
+STALE_S = 3600.0
+"""What was being written, and has not grown for so long, was left by a killed program."""
 _number = count()
 
 
 def choose_format(
-    path: Path, sample_rate: int, channels: int, frames: int = 0, subtype: str = "", like: str = ""
+    path: Path, sample_rate: int, channels: int, frames: int | None = None, subtype: str = "", like: str = ""
 ) -> tuple[str, str]:
     """Choose libsndfile's format and subtype for a new file; called before any work.
 
     subtype: one of SUBTYPES, or "" for that of the source, `like` (libsndfile's name), where the format can have
-    it, else 24 bits. A WAV file beyond 4 GiB becomes RF64. Raises AudioFileError, with what is allowed.
+    it, else 24 bits. A WAV file beyond 4 GiB becomes RF64; so does one of unknown length (`frames` None), until
+    it turns out to be shorter. Raises AudioFileError, with what is allowed.
     """
     suffix = path.suffix.lower()
     if suffix and suffix not in FORMATS:
@@ -44,7 +42,7 @@ def choose_format(
         found = "OPUS"
     elif subtype:
         found = SUBTYPES[subtype]
-    elif like in _BYTES and soundfile.check_format(kind, like):
+    elif like in BYTES and soundfile.check_format(kind, like):
         found = like
     else:
         found = "PCM_24" if soundfile.check_format(kind, "PCM_24") else str(soundfile.default_subtype(kind))
@@ -61,7 +59,9 @@ def choose_format(
             f"{shown(path)}: {suffix} cannot hold {channels} channel{'s' * (channels > 1)} at {sample_rate} Hz"
             f" ({fit}); choose .wav or .flac"
         ) from None
-    if frames * channels * _BYTES.get(found, 0) > _LIMIT and kind in ("WAV", "AIFF", "AU"):
+    if frames is None:
+        return "RF64" if kind == "WAV" else kind, found
+    if frames * channels * BYTES.get(found, 0) > _LIMIT and kind in COUNTED_IN_32:
         if kind != "WAV":
             raise AudioFileError(f"{shown(path)} would be longer than 4 GiB, which {suffix} cannot say; choose .wav")
         kind = "RF64"
@@ -82,19 +82,26 @@ class AudioWriter:
         self._arguments: Any = (sample_rate, channels, kind[1]), kind[0]
         self.part = self.target.with_name(f".afx-{os.getpid()}-{next(_number)}.part")
         self._sound: Any = None
+        self._room = 0  # bytes that the format's header can still count
+        remove_parts(self.target.parent)
         self.rewind()
 
     def rewind(self) -> None:
         """Begin again from nothing."""
         self._close()
         arguments, kind = self._arguments
+        self._room = _LIMIT if kind in COUNTED_IN_32 else 1 << 62
         try:
-            self._sound = soundfile.SoundFile(str(self.part), "w", *arguments, format=kind)
+            part: Any = os.fsencode(self.part)  # soundfile's types know no bytes; its text is UTF-8, a path need not be
+            self._sound = soundfile.SoundFile(part, "w", *arguments, format=kind)
         except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
             raise self._said(error) from None
 
     def write(self, block: np.ndarray) -> None:
         """Write frames (frames, channels)."""
+        self._room -= block.size * BYTES.get(self._arguments[0][2], 0)
+        if self._room < 0:
+            raise OSError(f"{shown(self.path)} would be longer than 4 GiB, which its format cannot say; choose .wav")
         try:
             self._sound.write(block)
         except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
@@ -104,6 +111,8 @@ class AudioWriter:
         """End the sound: the part is whole, metadata may be put into it."""
         try:
             self._close()
+            if self._arguments[1] == "RF64" and self.path.suffix.lower() != ".rf64":
+                _shorten_header(self.part)
         except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
             raise self._said(error) from None
 
@@ -143,3 +152,35 @@ class AudioWriter:
         else:
             why, then = str(error).rpartition(": ")[2].rstrip("."), "name another place"
         return OSError(f"{shown(self.path)} cannot be written: {why}; {then}")
+
+
+def _shorten_header(path: Path) -> None:
+    """Make an RF64 file of less than 4 GiB a plain WAV, which every program reads (EBU Tech 3306, section 3)."""
+    size = path.stat().st_size
+    if size > _LIMIT:
+        return
+    with open(path, "r+b") as file:
+        head = file.read(64)
+        at = 12
+        while at + 8 <= size:
+            file.seek(at)
+            name, count = struct.unpack("<4sI", file.read(8))
+            if name == b"data":
+                break
+            at += 8 + count + count % 2
+        if head[:4] != b"RF64" or head[12:16] != b"ds64" or at + 8 > size:
+            return
+        file.seek(at + 4)
+        file.write(head[28:32])
+        file.seek(12)
+        file.write(b"JUNK")
+        file.seek(0)
+        file.write(b"RIFF" + struct.pack("<I", size - 8))
+
+
+def remove_parts(folder: Path, of: int | None = None) -> None:
+    """Remove what a killed program left half-written: that process's, or all that has not grown for an hour."""
+    with suppress(OSError):
+        for part in folder.glob(f".afx-{'*' if of is None else of}-*.part"):
+            if of is not None or time.time() - part.stat().st_mtime > STALE_S:
+                part.unlink()

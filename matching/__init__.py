@@ -19,6 +19,7 @@ tone           the references' tonal balance, for the greatest boldness
 explain        of each effect how sure, how much, what it does, what would bring it
 onnx_sandbox   graphs from elsewhere, tried in a process of their own
 clips          audio files: read with care, excerpts of what is active in them
+windows        where in a clip there is sound
 reference      a reference file, and everything that is asked of it
 level          loudness through a chain, and gains that reach a loudness
 equaliser_fit  the equaliser's curve, and settings for a wanted curve

@@ -4,23 +4,29 @@ Everything streams: memory does not grow with a file's length, whatever its head
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ..dsp.dc_blocker import AUDIBLE_DC, DcBlocker
 from ..dsp.loudness import LoudnessMeter, gated_loudness, integrated_loudness
+from ..dsp.polarity import polarity
+from ..dsp.sound import INPUT_CLIP
 from ..files import AudioFileError, AudioReader
 from ..files.reader import shown
 from .blocks import BLOCK, prefetch
+from .level import SILENT_LUFS
+from .windows import sounds
 
 MAX_WINDOWS = 16
 """Windows of 5 s taken from a long file, spread over its active parts."""
 MAX_CHANNELS = 2
-SILENT_LUFS = -60.0
-"""A clip no louder than this counts as silent."""
+MOST_COMPARED = 32
+"""Channels of a file that has more are not compared with each other."""
+INTEGER_SCALES = {8: 2**7, 16: 2**15, 24: 2**23, 32: 2**31}
 
 Progress = Callable[[int], None]
 """Called with the number of frames done since the last call."""
@@ -35,7 +41,8 @@ class Clip:
     """An audio file's format, loudness, and excerpts of it to be analysed.
 
     `excerpts` (frames, channels) float32 are the whole of a short file, else 16 windows of 5 s from its active
-    parts, one after the other; more than two channels are mixed to one.
+    parts, one after the other, without direct current; more than two channels are mixed to one. `note` says what is
+    odd about the file or its sound; `dc` (channels,) is the direct current that was taken off.
     """
 
     path: Path
@@ -47,6 +54,7 @@ class Clip:
     chosen: tuple[int, ...] = ()
     note: str = ""
     subtype: str = ""
+    dc: tuple[float, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -64,38 +72,122 @@ def read_clip(
     path = Path(path)
     with AudioReader(path, chosen) as file:
         rate, channels = file.sample_rate, file.channels
-        meter, frames = LoudnessMeter(rate, channels, BLOCK, keep_start=False), 0
+        heard = _Hearing(rate, channels)
         with ThreadPoolExecutor(1) as pool:
             for block in prefetch(file.blocks(), pool):
-                meter.add(block)
-                frames += len(block)
+                heard.add(block)
                 progress(len(block))
-        note = file.note_after(frames)
+        frames, note = heard.frames, file.note_after(heard.frames)
         if not frames:
             raise ClipError(f"{shown(path)} has no sound in it{f': {note}' if note else ''}")
-        powers = meter.powers()
-        excerpts = _excerpts(file, powers, frames)
-    lufs = gated_loudness(powers) if len(powers) >= 4 else integrated_loudness(excerpts, rate)
+        heard.check_peak(shown(path))
+        powers = heard.meter.powers()
+        excerpts = _excerpts(file, powers, heard)
+    short = len(powers) < 4
+    lufs = integrated_loudness(excerpts, rate, faint=True) if short else gated_loudness(powers, faint=True)
+    dc = heard.dc()
     if not lufs > SILENT_LUFS:
-        raise ClipError(f"{shown(path)} is silent: {lufs:.0f} LUFS, and at least {SILENT_LUFS:.0f} are needed")
-    return Clip(path, rate, channels, frames, lufs, excerpts, tuple(chosen), note, file.subtype)
+        but = f" but for direct current ({max(map(abs, dc)):.0%} of full scale)" if dc else ""
+        raise ClipError(f"{shown(path)} is silent{but}: {lufs:.0f} LUFS, and at least {SILENT_LUFS:.0f} are needed")
+    note = "; ".join(filter(None, (note, *heard.notes())))
+    return Clip(path, rate, channels, frames, lufs, excerpts, tuple(chosen), note, file.subtype, dc)
 
 
-def _excerpts(file: AudioReader, powers: np.ndarray, frames: int) -> np.ndarray:
-    rate = file.sample_rate
+def clip_of(x: np.ndarray, sample_rate: int, path: Path, subtype: str = "") -> Clip:
+    """Make a clip of a sound (frames, channels) that is there, of a pipe for example; silence is one, too.
+
+    Raises ClipError for samples in another scale.
+    """
+    heard = _Hearing(sample_rate, x.shape[1])
+    heard.add(x)
+    heard.check_peak(shown(path))
+    clean = DcBlocker(sample_rate, x.shape[1], heard.mean())(x).astype(np.float32)
+    lufs = integrated_loudness(clean, sample_rate, faint=True)
+    note = "; ".join(heard.notes())
+    return Clip(path, sample_rate, x.shape[1], len(x), lufs, clean, note=note, subtype=subtype, dc=heard.dc())
+
+
+class _Hearing:
+    """What is found out of a sound while it is read once: loudness, peak, direct current, polarity."""
+
+    def __init__(self, sample_rate: int, channels: int) -> None:
+        self.meter = LoudnessMeter(sample_rate, channels, BLOCK, keep_start=False)
+        self.frames, self.peak = 0, 0.0
+        self._rate, self._channels = sample_rate, channels
+        self._sum, self._block_dc = np.zeros(channels), None
+        compared = channels if channels <= MOST_COMPARED else 0
+        self._products = np.zeros((compared, compared))
+
+    def add(self, block: np.ndarray) -> None:
+        """Hear the next block (frames, channels)."""
+        if self._block_dc is None:
+            self._block_dc = DcBlocker(self._rate, self._channels, block.mean(0, dtype=np.float64))
+        self.frames += len(block)
+        self.peak = max(self.peak, float(block.max()), -float(block.min()))
+        self._sum += block.sum(0, dtype=np.float64)
+        clean = self._block_dc(block)
+        if len(self._products):
+            self._products += clean.T @ clean
+        self.meter.add(clean)
+
+    def mean(self) -> np.ndarray:
+        """Give the direct current (channels,) in full scales."""
+        return self._sum / self.frames
+
+    def dc(self) -> tuple[float, ...]:
+        """Give it if it is worth a word, else nothing."""
+        mean = self.mean()
+        return tuple(map(float, mean)) if np.abs(mean).max() > AUDIBLE_DC else ()
+
+    def signs(self) -> np.ndarray:
+        """Give the signs (channels,) with which the channels add up."""
+        return polarity(self._products) if len(self._products) else np.ones(self._channels)
+
+    def check_peak(self, name: str) -> None:
+        """Raise ClipError for samples that no converter makes, with their likely cause."""
+        if self.peak <= INPUT_CLIP:
+            return
+        over = f"{name} peaks at {20 * np.log10(self.peak):+.0f} dBFS ({self.peak:.6g}, where full scale is 1)"
+        for bits, scale in INTEGER_SCALES.items():
+            if scale / 100 < self.peak <= scale * 1.001 and self.peak > 64.0:
+                raise ClipError(f"{over}: {bits}-bit numbers were stored as float? Divide them by {scale}")
+        raise ClipError(f"{over}; up to {20 * np.log10(INPUT_CLIP):+.0f} can be used: turn it down and export it again")
+
+    def notes(self) -> list[str]:
+        """Say what is odd about the sound."""
+        found = []
+        if dc := self.dc():
+            found.append(f"direct current, {max(map(abs, dc)):.1%} of full scale, was taken off")
+        if opposite := [str(i + 1) for i in np.flatnonzero(self.signs() < 0.0)]:
+            which = "its sides are" if self._channels == MAX_CHANNELS else f"channel {', '.join(opposite)} is"
+            found.append(f"{which} of opposite polarity and cancel in mono: was a lead wired the wrong way round?")
+        return found
+
+
+def _excerpts(file: AudioReader, powers: np.ndarray, heard: _Hearing) -> np.ndarray:
+    rate, frames = file.sample_rate, heard.frames
     size = 5 * rate
-    if frames <= MAX_WINDOWS * size:
-        return _at_most_stereo(file.blocks(0, frames))
-    level = np.convolve(powers, np.ones(50) / 50, "valid")  # of the 5 s from each tenth of a second on
-    active = np.flatnonzero(level > level.max() * 10 ** (-20 / 10))
-    if not len(active):  # digital silence
-        return np.zeros((0, 1), np.float32)
-    hops = active[np.linspace(0, len(active) - 1, MAX_WINDOWS).astype(int)]
-    return _at_most_stereo(
-        block for hop in hops for block in file.blocks(min(int(hop) * rate // 10, frames - size), size)
-    )
+    starts = [0]
+    if frames > MAX_WINDOWS * size:
+        level = np.convolve(powers, np.ones(50) / 50, "valid")  # of the 5 s from each tenth of a second on
+        share = np.convolve(sounds(powers), np.ones(50) / 50, "valid")  # how much of them is sound
+        active = np.flatnonzero((level > level.max() * 10 ** (-20 / 10)) & (share > 0.5 * share.max()))
+        if not len(active):  # digital silence
+            return np.zeros((0, 1), np.float32)
+        hops = active[np.linspace(0, len(active) - 1, MAX_WINDOWS).astype(int)]
+        starts = [min(int(hop) * rate // 10, frames - size) for hop in hops]
+    else:
+        size = frames
+    mean, signs = heard.mean(), heard.signs()
+
+    def clean(start: int) -> Iterator[np.ndarray]:
+        block_dc = DcBlocker(rate, file.channels, mean)
+        return map(block_dc, file.blocks(start, size))
+
+    return _at_most_stereo((block for start in starts for block in clean(start)), signs)
 
 
-def _at_most_stereo(blocks: Iterable[np.ndarray]) -> np.ndarray:
+def _at_most_stereo(blocks: Iterable[np.ndarray], signs: np.ndarray) -> np.ndarray:
     """Join blocks; more than two channels are mixed to one, as the model would: a thousand need not be kept."""
-    return np.concatenate([b if b.shape[1] <= MAX_CHANNELS else b.mean(1, keepdims=True) for b in blocks])
+    mixed = (b if b.shape[1] <= MAX_CHANNELS else (b * signs).mean(1, keepdims=True) for b in blocks)
+    return np.concatenate([b.astype(np.float32) for b in mixed])

@@ -108,6 +108,8 @@ class Description:
 def read(folder: Path) -> tuple[Description, dict[str, bytes]]:
     """Read a model folder: its description and its graphs by file name. Raises ModelError with what is wrong where."""
     path = folder / DESCRIPTION
+    if folder.is_file():
+        raise ModelError(f"{folder} is a file; a model is a folder with {DESCRIPTION} in it, as afx-export writes it")
     try:
         data = _parse(path)
         checksums = _checksums(data)

@@ -16,8 +16,8 @@ from .blocks import BLOCK, prefetch, split_chain
 
 TRAINED_LUFS = -23.0
 """Loudness that chains are made for where no model says otherwise."""
-MIN_LUFS = -60.0
-"""Quieter input is not levelled."""
+SILENT_LUFS = -90.0
+"""What is no louder counts as silent: it is neither matched nor levelled."""
 MAX_LUFS = 0.0
 """No target is louder: nothing can be louder than full scale."""
 MIN_THREADED_S = 30.0
@@ -42,7 +42,7 @@ def measure(x: np.ndarray, sample_rate: float, settings: ChainSettings | None = 
 
 def loudness(x: np.ndarray, sample_rate: float, settings: ChainSettings | None = None) -> float:
     """Give the loudness of a sound (frames, channels) in LUFS, as it is or as a chain plays it."""
-    return measure(x, sample_rate, settings).lufs()
+    return measure(x, sample_rate, settings).lufs(faint=True)
 
 
 def solve_level(
@@ -62,7 +62,7 @@ def solve_level(
     """
     x = x[:, None] if x.ndim == 1 else x[:, :2]
     input_lufs = loudness(x, sample_rate)
-    if not input_lufs > MIN_LUFS:
+    if not input_lufs > SILENT_LUFS:
         return settings
     if input_gain_db is None:
         linear = ChainSettings(settings.linear_front)
@@ -71,9 +71,10 @@ def solve_level(
     ready = replace(settings, input_gain_db=input_gain_db, output_gain_db=0.0)
     played, gain_db = measure(x, sample_rate, ready), 0.0
     for _ in range(GATE_ITERATIONS):
-        if not played.lufs(gain_db) > -np.inf:
+        lufs = played.lufs(gain_db, faint=True)
+        if not lufs > -np.inf:
             return ready
-        gain_db = _clipped(gain_db + (input_lufs if target_lufs is None else target_lufs) - played.lufs(gain_db))
+        gain_db = _clipped(gain_db + (input_lufs if target_lufs is None else target_lufs) - lufs)
     return replace(ready, output_gain_db=gain_db)
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..chain import Chain, ChainPlayer, ChainSettings, play_clip
+from ..dsp.dc_blocker import DcBlocker
+from ..files.reader import shown
 from ..presets import SHIPPED_MODEL, Preset, provenance
 from .choices import NO_CHOICES, Choices
 from .clips import MAX_CHANNELS, Clip, ClipError
@@ -81,27 +83,28 @@ def match(
     several = [reference] if isinstance(reference, np.ndarray) else reference
     if not 0.0 <= amount <= 1.0:
         raise ValueError(f"amount: {amount:g} is not in [0, 1]")
-    x = _checked(x, "x")
+    x = _checked(x, "x", sample_rate)
     if x.shape[1] > MAX_CHANNELS:
         raise ValueError(f"x has {x.shape[1]} channels; a chain plays 1 or 2")
     clips = []
     for i, each in enumerate(several):
         name = f"reference[{i}]" if len(several) > 1 else "reference"
-        sound = _checked(each, name)
+        sound = _checked(each, name, sample_rate)
         features = model.analyse(sound, sample_rate, name)
         clips.append(ReferenceClip(Path(name), features, loudness(sound, sample_rate), len(sound) / sample_rate))
     choices = Choices.of(model.chain.order, boldness, only, without, locked, playing)
     return match_features(model, model.analyse(x, sample_rate, "x"), x, sample_rate, clips, amount, choices=choices)
 
 
-def _checked(sound: np.ndarray, name: str) -> np.ndarray:
-    """Give a sound as (frames, channels); ValueError for another shape."""
+def _checked(sound: np.ndarray, name: str, sample_rate: float) -> np.ndarray:
+    """Give a sound as (frames, channels) without direct current; ValueError for another shape."""
     x = np.asarray(sound, np.float64)
     if x.ndim not in (1, 2):
         raise ValueError(f"{name} has the shape {x.shape}; it must be (frames,) or (frames, channels)")
     if x.ndim == 2 and x.shape[0] < x.shape[1]:
         raise ValueError(f"{name} has the shape {x.shape}; it must be (frames, channels): give {name}.T")
-    return x if x.ndim == 2 else x[:, None]
+    x = x if x.ndim == 2 else x[:, None]
+    return DcBlocker(sample_rate, x.shape[1], x.mean(0))(x) if len(x) else x
 
 
 @lru_cache(1)
@@ -170,7 +173,7 @@ def match_clip(
     choices: Choices = NO_CHOICES,
 ) -> Match:
     """Match a file to references; rendering makes its level right over its whole length. Raises ClipError."""
-    features = model.analyse(clip.excerpts, clip.sample_rate, str(clip.path))
+    features = model.analyse(clip.excerpts, clip.sample_rate, shown(clip.path))
     return match_features(model, features, clip.excerpts, clip.sample_rate, references, amount, clip.lufs, choices)
 
 

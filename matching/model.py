@@ -1,27 +1,32 @@
 """A matching model: two sounds → settings of a chain. onnxruntime, one thread, no torch.
 
-Clips are analysed in windows of 5 s, each brought to the loudness of training; windows without signal are left
-out and the rest averaged. So a reference of any length works, and the live input is described better the longer
-it plays.
+Clips are analysed in windows of 5 s of sound, long silences left out, each brought to the loudness of training;
+windows that are much quieter than the loudest are left out, too, and the rest averaged. So a reference of any length
+works, and the live input is described better the longer it plays.
 """
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..chain import ChainSettings
 from ..dsp.loudness import integrated_loudness
+from ..dsp.polarity import mono
 from ..presets import MODELS, SHIPPED_MODEL
 from . import format as model_format
-from .clips import SILENT_LUFS, ClipError
+from .clips import ClipError
 from .decision import beyond
 from .equaliser_fit import fit_curve
 from .format import CONTROLLER, ENCODER, OLDER
+from .level import SILENT_LUFS
 from .long_term_spectrum import BANDS, long_term_spectrum
 from .onnx_sandbox import ModelError, check_graph, load_graph, run_graph, run_in_sandbox, trial_run
+from .windows import sounding
 
 RELATIVE_GATE_LU = 20.0
 """Windows this far below the loudest one are left out."""
@@ -100,30 +105,40 @@ class MatchModel:
             path = self.folder / CONTROLLER.file
             raise ModelError(f"{path} answers {found} numbers, not {about.output_sizes}; export again")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A model goes to another process as its folder, and is loaded there once."""
+        return _loaded, (self.folder.resolve(),)
+
     # --- analysis -------------------------------------------------------------------------------------
 
     def analyse(self, clip: np.ndarray, sample_rate: float, name: str = "clip") -> Features:
         """Give the features of a clip (frames,) or (frames, channels) of any length; `name` is for messages.
 
-        Raises ClipError if it is shorter than 1 s, holds NaN or Inf, or is nowhere louder than -60 LUFS.
+        Raises ClipError if it is shorter than 1 s, holds NaN or Inf, is nowhere louder than -90 LUFS, or if the
+        model has no answer to it; ModelError if the model has none to anything.
         """
         x = np.asarray(clip, np.float64)
-        x = x if x.ndim == 1 else x.mean(1)
         if len(x) < MIN_CLIP_S * sample_rate:
             raise ClipError(f"{name} has {len(x) / sample_rate:.1f} s of sound; {MIN_CLIP_S:g} s are needed")
         if not np.isfinite(x).all():
             raise ClipError(f"{name} holds NaN or Inf; export it again")
+        x = mono(x)
         if sample_rate != self.sample_rate:
             import soxr
 
             x = soxr.resample(x, sample_rate, self.sample_rate, quality="HQ")
-        windows = [(integrated_loudness(w, self.sample_rate), w) for w in self._windows(x)]
+        windows = self._windows(sounding(x, self.sample_rate))
+        windows = [(integrated_loudness(w, self.sample_rate, faint=True), w) for w in windows]
         loudest = max(lufs for lufs, _ in windows)
         if not loudest > SILENT_LUFS:
             silent = f"{name} is silent: its loudest 5 s are at {loudest:.0f} LUFS"
             raise ClipError(f"{silent}; {SILENT_LUFS:.0f} are needed")
         active = [(lufs, w) for lufs, w in windows if lufs > loudest - RELATIVE_GATE_LU]
-        features = [self._encode(w * 10 ** ((self.lufs - lufs) / 20)) for lufs, w in active]
+        encoded = [self._encode(w * 10 ** ((self.lufs - lufs) / 20)) for lufs, w in active]
+        features = [found for found in encoded if found is not None]
+        if not features:
+            self._check_itself()
+            raise ClipError(f"{name} cannot be described: {self.name} has no answer to it; use another recording of it")
         total = features[0]
         for each in features[1:]:
             total = total + each
@@ -131,8 +146,8 @@ class MatchModel:
 
     def spectrum_db(self, x: np.ndarray, sample_rate: float) -> np.ndarray:
         """Give the long-term spectrum (BANDS,) of a clip (frames,) or (frames, channels) at training loudness."""
-        x = x if x.ndim == 1 else x.mean(1)
-        lufs = max(integrated_loudness(x, sample_rate), SILENT_LUFS)
+        x = mono(np.asarray(x, np.float64))
+        lufs = max(integrated_loudness(x, sample_rate, faint=True), SILENT_LUFS)
         return long_term_spectrum(x * 10 ** ((self.lufs - lufs) / 20), sample_rate)
 
     def _windows(self, x: np.ndarray) -> list[np.ndarray]:
@@ -143,13 +158,19 @@ class MatchModel:
         starts = [*range(0, len(x) - size, size), len(x) - size]
         return [x[s : s + size] for s in starts]
 
-    def _encode(self, window: np.ndarray) -> Features:
+    def _encode(self, window: np.ndarray) -> Features | None:
+        """Give the features of a window; None if they are no numbers."""
         waveform = window[None].astype(np.float32)
         statistics, embedding = run_graph(self.folder, ENCODER, self._encoder, [waveform])
         if not (np.isfinite(statistics).all() and np.isfinite(embedding).all()):
+            return None
+        return Features(statistics[0], embedding[0], 1.0, long_term_spectrum(window, self.sample_rate))
+
+    def _check_itself(self) -> None:
+        """Raise ModelError if the encoder answers noise, too, with NaN."""
+        if self._encode(np.random.default_rng(0).normal(0.0, 0.05, self.description.window)) is None:
             path = self.folder / ENCODER.file
             raise ModelError(f"{path} answers with NaN or Inf; export again, or use another model")
-        return Features(statistics[0], embedding[0], 1.0, long_term_spectrum(window, self.sample_rate))
 
     # --- prediction -----------------------------------------------------------------------------------
 
@@ -228,6 +249,11 @@ class MatchModel:
         """
         limit = _interpolated(np.array(self.description.max_distance), same_source)
         return bool(min(feature_distance(played, r) for r in references) <= limit)
+
+
+@lru_cache(1)
+def _loaded(folder: Path) -> MatchModel:
+    return MatchModel(folder)
 
 
 def feature_distance(a: Features, b: Features) -> float:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..files.reader import shown
 from .clips import read_clip
 from .level import MAX_LUFS
 
@@ -18,21 +19,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ReferenceClip:
-    """A reference file as a model analysed it: features, loudness, length, checksum of the file."""
+    """A reference file as a model analysed it: features, loudness, length, checksum of the file.
+
+    note: what does not fit between the file's header and what was read; "" if all is well.
+    """
 
     path: Path
     features: "Features"
     lufs: float
     seconds: float
     sha256: str = ""
+    note: str = ""
 
 
 def read_reference(path: str | os.PathLike[str], model: "MatchModel") -> ReferenceClip:
     """Read and analyse a reference file of any sample rate, channel count and length. Raises ClipError."""
     path = Path(path)
     clip = read_clip(path)
-    features = model.analyse(clip.excerpts, clip.sample_rate, str(path))
-    return ReferenceClip(path, features, clip.lufs, clip.seconds, _sha256(path))
+    features = model.analyse(clip.excerpts, clip.sample_rate, shown(path))
+    return ReferenceClip(path, features, clip.lufs, clip.seconds, _sha256(path), clip.note)
 
 
 def _sha256(path: Path) -> str:

@@ -1,6 +1,7 @@
 """Writing files whole or not at all: a power cut or kill at any moment leaves the old file or the new one."""
 
 import contextlib
+import errno
 import glob
 import os
 import time
@@ -18,12 +19,14 @@ def atomic_path(path: Path, overwrite: bool = True, durable: bool = True) -> Ite
 
     If the block raises, the temporary file is removed and `path` stays as it was. Without `durable` nothing
     waits for the disk: that survives a kill, but not a power cut. Raises FileExistsError if `path` exists,
-    before or after the block, and may not be overwritten; OSError as the system does.
+    before or after the block, and may not be overwritten; OSError as the system does, and for a pipe or device.
     """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "no file but a folder, pipe or device", str(path))
     if not overwrite and path.exists():
         raise _exists(path)
     _remove_stale(path)
-    temporary = path.with_name(f".{path.name[:100]}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    temporary = path.with_name(f".{_begin(path)}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     try:
         yield temporary
         if durable:
@@ -45,12 +48,17 @@ def atomic_write(path: Path, data: bytes, overwrite: bool = True) -> None:
         temporary.write_bytes(data)
 
 
+def _begin(path: Path) -> str:
+    """Give so much of a file's name that a temporary one has room for it in the 255 bytes of a name."""
+    return os.fsdecode(os.fsencode(path.name)[:100])
+
+
 def _exists(path: Path) -> FileExistsError:
     return FileExistsError(f"{path} exists; choose another name, or overwrite it on purpose")
 
 
 def _remove_stale(path: Path) -> None:
-    for left in path.parent.glob(f".{glob.escape(path.name[:100])}.*.tmp"):
+    for left in path.parent.glob(f".{glob.escape(_begin(path))}.*.tmp"):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > STALE_S:
                 left.unlink()

@@ -29,10 +29,10 @@ def provenance(
     """
     files = [
         {
-            "file": r.path.name,
+            "file": _readable(r.path.name),
             **({"sha256": r.sha256} if r.sha256 else {}),
             "lufs": r.lufs,
-            **({"path": os.path.abspath(r.path)} if paths else {}),
+            **({"path": _readable(os.path.abspath(r.path))} if paths else {}),
         }
         for r in references
     ]
@@ -43,3 +43,9 @@ def provenance(
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     more = {"by_hand": list(by_hand)} if by_hand else {}
     return {"references": files, **({"model": model} if model else {}), "app": app, "created": now, **more}
+
+
+def _readable(name: str) -> str:
+    """Write a file's name as text: bytes that are no UTF-8, and control characters, are replaced."""
+    text = os.fsencode(name).decode("utf-8", "replace")
+    return "".join("\N{REPLACEMENT CHARACTER}" if c < " " or c == "\x7f" else c for c in text)

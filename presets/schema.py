@@ -33,7 +33,10 @@ def parse_json(text: str | bytes, max_bytes: int) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise SchemaError(f"is not UTF-8 text (byte {error.start})") from None
     except json.JSONDecodeError as error:
-        raise SchemaError(f"line {error.lineno}, column {error.colno}: is not JSON: {error.msg}") from None
+        here = error.doc[max(error.pos - 1, 0) : error.pos + 2]
+        comment = any(mark in here for mark in ("//", "/*", "#"))
+        why = "JSON has no comments: take this one out" if comment else error.msg
+        raise SchemaError(f"line {error.lineno}, column {error.colno}: is not JSON: {why}") from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits; nested too deep
         raise SchemaError(f"is not readable JSON: {error}") from None
     return as_object(data, "the file")

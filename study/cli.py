@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from ..files.streams import make_safe
+
 THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 RUNS = Path("runs/study")
 FINDINGS = Path("docs/study_findings.md")
@@ -108,6 +110,8 @@ def _calibrate(p: argparse.ArgumentParser) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run afx-study. Exit codes: see the help."""
+    if arguments is None:
+        make_safe()
     given = sys.argv[1:] if arguments is None else arguments
     training = given[1:] if given[:1] == ["train"] else None  # the rest is for Lightning's command line
     a = argparse.Namespace(command="train") if training is not None else parser().parse_args(given)

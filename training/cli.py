@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..files.streams import make_safe
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `afx-train gather FOLDER`, or `afx-train fit|validate … --data.folder RECORDINGS [--config FILE] …`.
@@ -11,6 +13,8 @@ def main(arguments: list[str] | None = None) -> None:
     Devices, nodes, strategy, precision, checkpoints and logger are Lightning's flags. Defaults come
     from configs/afx.yaml. Exit codes: 0 done, 2 usage, 4 recordings or checkpoints that are not there, 1 anything else.
     """
+    if arguments is None:
+        make_safe()
     given = sys.argv[1:] if arguments is None else arguments
     try:
         if given[:1] == ["gather"]:

@@ -17,7 +17,7 @@ from . import priors, takes
 from .features import FeatureExtractor
 from .other_effects import chains, compressors, distortions, filters, outcome, reverbs
 from .other_effects.chains import NO_IMPULSES, Impulses
-from .recordings import Recording, find, split
+from .recordings import Recording, check_sides, find, split
 from .recordings.decoded import decoded, impulse_responses, playing
 from .render_cache import made_of
 from .shards import Batch, Pairs, Shards, load, names
@@ -64,10 +64,12 @@ class RecordingsDataModule(lightning.LightningDataModule, ABC):
         return find(self.folder, self.layout)
 
     def recordings(self) -> tuple[list[Recording], list[Recording]]:
-        """Give the recordings to train on and those for validation."""
+        """Give the recordings to train on and those for validation. Raises NoRecordings if either would be no use."""
         known = self.known()
         validation, test = held_out_of(known, self.held_out, self.test)
-        return [r for r in known if r not in validation and r not in test], validation
+        train = [r for r in known if r not in validation and r not in test]
+        check_sides(train, validation)
+        return train, validation
 
 
 class Rendered(RecordingsDataModule):

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NoReturn
 
+from .jack_names import misread
+
 RATES = (44100, 48000, 88200, 96000)
 """Sample rates that a device is asked about, in Hz."""
 TIMEOUT_S = 10.0
@@ -29,12 +31,12 @@ Kind = Literal["input", "output"]
 
 
 class DeviceError(RuntimeError):
-    """An audio device cannot be used (exit code 3); `code` is E300 to E310, the text says why and what to do.
+    """An audio device cannot be used (exit code 3); `code` is E300 to E312, the text says why and what to do.
 
     E300 PortAudio missing, E301 no device at all, E302 a name fits several, E303 a name or number
     fits none, E304 not enough channels, E305 rate not offered, E306 it does not open, E307 no
     answer, E308 input and output under different host APIs, E309 no room for the memory that two
-    processes share, E310 no loop from output to input.
+    processes share, E310 no loop from output to input, E312 a name that PortAudio takes for a pattern.
     """
 
     exit_code = 3
@@ -46,7 +48,10 @@ class DeviceError(RuntimeError):
 
 @dataclass(frozen=True)
 class Device:
-    """What PortAudio reports about a device: latencies in s, rates in Hz; `rates` is empty unless asked for."""
+    """What PortAudio reports about a device: latencies in s, rates in Hz; `rates` is empty unless asked for.
+
+    trouble: why it cannot be used, and what to do; "" for nearly all.
+    """
 
     number: int
     name: str
@@ -57,6 +62,7 @@ class Device:
     input_latency: float
     output_latency: float
     rates: tuple[int, ...] = ()
+    trouble: str = ""
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "Device":
@@ -78,13 +84,13 @@ class Listing:
     apis: Mapping[str, tuple[int, int]]
 
     def usable(self, kind: Kind) -> list[Device]:
-        return [d for d in self.devices if d.channels(kind) > 0]
+        return [d for d in self.devices if d.channels(kind) > 0 and not d.trouble]
 
     def default(self, kind: Kind, api: str | None = None) -> Device | None:
         """Give the default device of a host API, or of the first that has one."""
         for name, pair in self.apis.items():
             number = pair[kind == "output"]
-            if number >= 0 and api in (None, name):
+            if number >= 0 and api in (None, name) and not self.devices[number].trouble:
                 return self.devices[number]
         return None
 
@@ -125,8 +131,15 @@ def child_env(env: Mapping[str, str] | None) -> dict[str, str]:
 
 def listing(sd: Any, rates: bool = False) -> Listing:
     """Read the list out of the sounddevice module of this process."""
-    hosts = sd.query_hostapis()
+    hosts, version = sd.query_hostapis(), sd.get_portaudio_version()[0]
     names = [SHORT_API.get(str(h["name"]), str(h["name"])) for h in hosts]
+    found = list(sd.query_devices())
+    clients = [str(d["name"]) for d in found if names[d["hostapi"]] == "JACK"]
+
+    def trouble(d: Mapping[str, Any]) -> str:
+        channels = d["max_input_channels"] + d["max_output_channels"]
+        return misread(d["name"], channels, clients, version) if names[d["hostapi"]] == "JACK" else ""
+
     devices = tuple(
         Device(
             number,
@@ -137,9 +150,10 @@ def listing(sd: Any, rates: bool = False) -> Listing:
             d["default_samplerate"],
             d["default_low_input_latency"],
             d["default_low_output_latency"],
-            offered(sd, number, d) if rates else (),
+            offered(sd, number, d) if rates and not trouble(d) else (),
+            trouble(d),
         )
-        for number, d in enumerate(sd.query_devices())
+        for number, d in enumerate(found)
     )
     pairs = [(h["default_input_device"], h["default_output_device"]) for h in hosts]
     return Listing(devices, dict(zip(names, pairs, strict=True)))
@@ -189,6 +203,9 @@ def choose(found: Listing, kind: Kind, want: int | str | None, api: str | None =
     if api is not None:
         api = _api(found, api)
     usable = [d for d in found.usable(kind) if api in (None, d.api)]
+    troubled = [d for d in found.devices if d.trouble and api in (None, d.api)]
+    if troubled and not usable:
+        raise DeviceError("E312", f"{troubled[0]} {troubled[0].trouble}.")
     if not usable:
         where = api or ", ".join(found.apis)
         raise DeviceError("E304", f"No audio {kind} found. Looked at: {where}. Try: afx-live devices")
@@ -196,7 +213,7 @@ def choose(found: Listing, kind: Kind, want: int | str | None, api: str | None =
         return found.default(kind, api or near or None) or found.default(kind, api) or usable[0]
     if isinstance(want, int) or want.strip().isdecimal():
         return _by_number(found, kind, int(want))
-    return _by_name(usable, kind, want, near or usable[0].api)
+    return _by_name(usable, kind, want, near or usable[0].api, troubled)
 
 
 def find_again(found: Listing, device: Device) -> Device | None:
@@ -216,15 +233,23 @@ def _by_number(found: Listing, kind: Kind, number: int) -> Device:
     if not 0 <= number < len(found.devices):
         raise DeviceError("E303", f"There is no device {number}: they go from 0 to {len(found.devices) - 1}.")
     device = found.devices[number]
+    if device.trouble:
+        raise DeviceError("E312", f"{device} {device.trouble}.")
     if not device.channels(kind):
         _none(found.usable(kind), kind, f"{device} has no {kind}.")
     return device
 
 
-def _by_name(usable: Sequence[Device], kind: Kind, want: str, near: str) -> Device:
+def _by_name(usable: Sequence[Device], kind: Kind, want: str, near: str, troubled: Sequence[Device]) -> Device:
     """An exact name wins, then the host API at hand."""
     words = want.lower().split()
-    fits = [d for d in usable if all(w in f"{d.name} {d.api}".lower() for w in words)]
+
+    def fitting(some: Sequence[Device]) -> list[Device]:
+        return [d for d in some if all(w in f"{d.name} {d.api}".lower() for w in words)]
+
+    fits, lost = fitting(usable), fitting(troubled)
+    if lost and not fits:
+        raise DeviceError("E312", f"{lost[0]} {lost[0].trouble}.")
     for narrower in ([d for d in fits if d.name.lower() == want.lower()], [d for d in fits if d.api == near]):
         fits = narrower or fits
     if not fits:

@@ -16,6 +16,7 @@ import numpy as np
 from ...chain import ChainPlayer, ChainSettings
 from ...dsp.dc_blocker import DcBlocker
 from ...dsp.loudness import LoudnessMeter
+from ...dsp.sound import INPUT_CLIP
 from ...dsp.true_peak import TruePeak
 from ...effects import load
 from ...files import AudioReader
@@ -26,7 +27,7 @@ from ...matching import Clip, ClipError, Match
 from ...matching.blocks import BLOCK, prefetch, split_chain
 from ...matching.clips import MAX_CHANNELS, SILENT_LUFS, Progress
 from .engine import Engine
-from .safety import INPUT_CLIP, LOOKAHEAD
+from .safety import LOOKAHEAD
 
 TOLERANCE_LU = 0.2
 """A rendered file misses its target by no more, except where the ceiling is in the way."""
@@ -45,6 +46,17 @@ class Rendering:
     lufs: float
     true_peak_db: float
     lost: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """What is played, as often as is needed: a file, or what was heard of a stream."""
+
+    sample_rate: int
+    channels: int
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Give it from the beginning, in blocks (frames, channels)."""
+        ...
 
 
 class Sink(Protocol):
@@ -123,7 +135,7 @@ class _Takes:
 
 
 def settled(
-    file: AudioReader, match: Match, writer: AudioWriter | None, progress: Progress
+    file: Source, match: Match, writer: AudioWriter | None, progress: Progress
 ) -> tuple[Rendering, tuple[ChainSettings, ChainSettings]]:
     """Play a file until its level is right, into `writer`, or nowhere; also gives the two parts that played last."""
     settings, target, sink = match.settings, match.target_lufs, _Takes(writer)
@@ -142,7 +154,7 @@ def settled(
 
 
 def _take(
-    file: AudioReader, settings: ChainSettings, sink: _Takes, progress: Progress
+    file: Source, settings: ChainSettings, sink: _Takes, progress: Progress
 ) -> tuple[Rendering, tuple[ChainSettings, ChainSettings]]:
     """Play a whole file from the beginning of the sink: in two parts if that is what the whole plays."""
     for parts in (split_chain(settings), (ChainSettings(), settings)):
@@ -188,7 +200,7 @@ def play(
             written = pool.submit(write, kept)
             progress(len(kept))
         written.result()
-    return meter.lufs(), peak.db()
+    return meter.lufs(faint=True), peak.db()
 
 
 def _delay(front: ChainSettings, back: ChainSettings) -> int:

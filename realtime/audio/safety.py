@@ -9,12 +9,11 @@ The functions work on `state`, the engine's record (`engine.ENGINE_STATE`).
 import numpy as np
 
 from ...dsp.compiler import jit
+from ...dsp.sound import INPUT_CLIP
 from ...effects import CONTROL_BLOCK
 
 CEILING = 10 ** (-1.0 / 20)
 """Nothing leaves the engine above -1 dBFS."""
-INPUT_CLIP = 8.0
-"""Input is clipped at +18 dBFS before any effect sees it: beyond that it is a fault, not a sound."""
 LOOKAHEAD = CONTROL_BLOCK - 1
 """Frames by which the limiter delays the sound: 1.3 ms at 48 kHz, the engine's only delay besides the host's block."""
 RELEASE_S = 0.1

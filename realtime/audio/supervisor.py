@@ -106,7 +106,7 @@ class Supervisor:
                 if time.monotonic() - began > patience:
                     raise DeviceError("E307", f"The stream process gave no answer in {patience:g} s.")
                 if patience == LOAD_S and not told and time.monotonic() - began > COMPILING_S:
-                    told = "Compiling the effects; this happens once."
+                    told = "Compiling the effects."
                     self._event("compiling", told)
                 continue
             patience, began = ANSWER_S, time.monotonic()

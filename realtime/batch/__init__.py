@@ -6,7 +6,7 @@ command reads or writes, `Manifest` remembers a line for each file, `run` does t
 
 from .distinct import Named, check_distinct
 from .manifest import Manifest
-from .run import run
+from .run import check_stopped, cores, run
 from .work_list import Item, work_list
 
-__all__ = ["Item", "Manifest", "Named", "check_distinct", "run", "work_list"]
+__all__ = ["Item", "Manifest", "Named", "check_distinct", "check_stopped", "cores", "run", "work_list"]

@@ -1,23 +1,29 @@
 """The same work list on a Ray cluster, for more files than one machine can do: `pip install 'afx-live[cluster]'`."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .run import Work, attempt, failure
+from .run import Told, Work, attempt, failure
 from .work_list import Item
+
+RETRIES = 3
+"""An item whose worker died is tried again so often."""
+STOPPING_S = 5.0
 
 
 class ClusterError(ValueError):
-    """No Ray, or no cluster at the address (exit code 5)."""
+    """No Ray, or no cluster at the address."""
+
+    exit_code = 5
 
 
 def run_on_ray(
-    items: Sequence[Item], work: Work, address: str = "", failed: Callable[[Exception], dict[str, Any]] | None = None
+    items: Sequence[Item], work: Work, address: str = "", failed: Told | None = None
 ) -> Iterator[tuple[Item, dict[str, Any]]]:
     """Do all items on a cluster, as `run` does here: address "" starts one on this machine, "auto" finds one.
 
     Every worker must see the same files under the same names. A worker that dies costs no item: it is done again
-    elsewhere. Raises ClusterError.
+    elsewhere. Closing the iterator, or Ctrl-C, cancels what is under way. Raises ClusterError.
     """
     try:
         import ray
@@ -34,8 +40,9 @@ def run_on_ray(
             raise ClusterError(
                 f"--ray {address}: {str(error).splitlines()[0]}; start one by `ray start --head`"
             ) from None
+    waiting: dict[Any, Item] = {}
     try:
-        render = ray.remote(max_retries=3, num_cpus=1)(attempt)
+        render = ray.remote(max_retries=RETRIES, num_cpus=1)(attempt)
         shared = ray.put(work)
         waiting = {render.remote(shared, item, told): item for item in items}
         while waiting:
@@ -47,5 +54,9 @@ def run_on_ray(
                 row = told(RuntimeError(f"its worker died: {str(error).splitlines()[0]}"))
             yield item, row
     finally:
+        for reference in waiting:  # none, unless it was stopped
+            ray.cancel(reference)
+        if waiting:
+            ray.wait(list(waiting), num_returns=len(waiting), timeout=STOPPING_S)
         if begun:
             ray.shutdown()

@@ -9,7 +9,9 @@ from ...files.reader import shown
 
 
 class SameFileError(ValueError):
-    """Two files of a command are one, and one of them would be written (exit code 2)."""
+    """Two files of a command are one, and one of them would be written."""
+
+    exit_code = 2
 
 
 class Named(NamedTuple):

@@ -6,27 +6,33 @@ from pathlib import Path
 from typing import Any
 
 from ...files.reader import shown
+from ..strict_json import finite
 from .work_list import Item
 
 
 class ManifestError(ValueError):
-    """A manifest that cannot be read or written (exit code 5)."""
+    """A manifest that cannot be read or written, or a file that is none."""
+
+    exit_code = 5
 
 
 class Manifest:
     """A file of JSON lines. A line is written whole or not at all; a broken one, as a full disk leaves, is skipped.
 
-    `key` stands for everything but the input that the output depends on: another key does the work again.
+    `key` stands for everything but the input that the output depends on: another key does the work again. Raises
+    ManifestError, also for a file that holds something else: nothing is added to a recording.
     """
 
     def __init__(self, path: Path, key: str) -> None:
         self.path, self.key = path, key
         self._done: dict[str, dict[str, Any]] = {}
         try:
-            text = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
+            data = path.read_bytes() if path.exists() else b""
         except OSError as error:
             raise ManifestError(f"{shown(path)} cannot be read: {error.strerror}") from None
-        for line in text.splitlines():
+        if data and not data.lstrip().startswith(b"{"):
+            raise ManifestError(f"{shown(path)} is no manifest of JSON lines; name another file")
+        for line in data.splitlines():
             try:
                 row = json.loads(line)
                 self._done[row["input"]] = row
@@ -38,12 +44,13 @@ class Manifest:
         row = self._done.get(str(item.source))
         if (
             row
-            and row.get("status") != "failed"
+            and row.get("status") == "done"
             and row.get("key") == self.key
             and row.get("output") == str(item.target)
+            and row.get("stamp") == stamp(item.source)
+            and item.target.is_file()
         ):
-            if row.get("stamp") == stamp(item.source) and item.target.is_file():
-                return row
+            return row
         return None
 
     def add(self, item: Item, row: dict[str, Any]) -> None:
@@ -55,8 +62,9 @@ class Manifest:
             "stamp": stamp(item.source),
             "key": self.key,
         }
-        data = json.dumps(row, ensure_ascii=True, allow_nan=False).encode() + b"\n"
+        data = json.dumps(finite(row), ensure_ascii=True, allow_nan=False).encode() + b"\n"
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(self.path, "ab+") as file:
                 end = file.seek(0, os.SEEK_END)
                 if end:

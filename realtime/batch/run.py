@@ -2,15 +2,23 @@
 
 import multiprocessing
 import os
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+from ...files.writer import remove_parts
 from .work_list import Item
 
 Work = Callable[[Item], dict[str, Any]]
 """Renders one item and tells what it did: a row with `status` "done" or "left alone"; or raises."""
+Told = Callable[[Exception], dict[str, Any]]
+"""Makes a row of what a work raised."""
+ORPHAN_S = 5.0
+"""Time for a process to tidy up when the one that began it is gone."""
 
 
 def cores() -> int:
@@ -19,12 +27,13 @@ def cores() -> int:
 
 
 def run(
-    items: Sequence[Item], work: Work, jobs: int = 1, failed: Callable[[Exception], dict[str, Any]] | None = None
+    items: Sequence[Item], work: Work, jobs: int = 1, failed: Told | None = None
 ) -> Iterator[tuple[Item, dict[str, Any]]]:
     """Do all items, and give each with its row as soon as it is done. One item's error is its row; the rest goes on.
 
     work must be picklable for more than one job: processes are spawned, for compiled code's threads do not
-    survive a fork. failed: makes a row of an exception.
+    survive a fork. It should call `check_stopped` often: that ends it when the iterator is closed, or on Ctrl-C.
+    failed: makes a row of an exception.
     """
     told = failed or failure
     if jobs == 1 or len(items) == 1:
@@ -37,29 +46,37 @@ def run(
         if not dead:
             return
         for item in dead:  # which of them killed its process? each alone tells
-            rows = list(_alone(item, work, told))
             left.remove(item)
-            yield from rows
+            alone = [item]
+            if (yield from _by_processes(alone, work, 1, told)):
+                yield item, told(RuntimeError("its process died: out of memory, or killed"))
 
 
-def _by_processes(
-    left: list[Item], work: Work, jobs: int, told: Callable[[Exception], dict[str, Any]]
-) -> Iterator[tuple[Item, dict[str, Any]]]:
+def _by_processes(left: list[Item], work: Work, jobs: int, told: Told) -> Iterator[tuple[Item, dict[str, Any]]]:
     """Work through `left`, and take out of it what is done; returns what was under way when a process died."""
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    others = multiprocessing.active_children()
+    pool = ProcessPoolExecutor(jobs, context, _begin, (work, told, stop))
     waiting: dict[Future[dict[str, Any]], Item] = {}
-    queue = iter(list(left))
+    processes = []
     try:
-        for item in queue:
-            waiting[pool.submit(attempt, work, item, told)] = item
+        for item in list(left):
+            waiting[pool.submit(_do, item)] = item
+            processes = processes or [child for child in multiprocessing.active_children() if child not in others]
             if len(waiting) < 2 * jobs:
                 continue
             yield from _finished(waiting, left)
         while waiting:
             yield from _finished(waiting, left)
     except BrokenProcessPool:
+        pool.shutdown(wait=True, cancel_futures=True)
+        for item in waiting.values():
+            for process in processes:
+                remove_parts(item.target.parent, process.pid)
         return list(waiting.values())
     finally:
+        stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
     return []
 
@@ -72,17 +89,8 @@ def _finished(waiting: dict[Future[dict[str, Any]], Item], left: list[Item]) -> 
         yield item, row
 
 
-def _alone(
-    item: Item, work: Work, told: Callable[[Exception], dict[str, Any]]
-) -> Iterator[tuple[Item, dict[str, Any]]]:
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            yield item, pool.submit(attempt, work, item, told).result()
-        except BrokenProcessPool:
-            yield item, told(RuntimeError("its process died: out of memory, or killed"))
-
-
-def attempt(work: Work, item: Item, told: Callable[[Exception], dict[str, Any]]) -> dict[str, Any]:
+def attempt(work: Work, item: Item, told: Told) -> dict[str, Any]:
+    """Do an item here; give its row, whatever happens."""
     try:
         return work(item)
     except Exception as error:
@@ -90,4 +98,42 @@ def attempt(work: Work, item: Item, told: Callable[[Exception], dict[str, Any]])
 
 
 def failure(error: Exception) -> dict[str, Any]:
-    return {"status": "failed", "why": str(error) or repr(error)}
+    """Make a row of an exception."""
+    return {"status": "failed", "message": str(error) or repr(error)}
+
+
+# --- in a process of the pool ---------------------------------------------------------------------
+
+
+class _Job:
+    """What this process does, for as long as it is one of a pool's: it is begun once, for a work may be large."""
+
+    work: Work
+    told: Told
+    stopped: Callable[[], bool] = staticmethod(lambda: False)
+
+
+def _begin(work: Work, told: Told, stop: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches a whole group; the parent says when to stop
+    _Job.work, _Job.told, _Job.stopped = staticmethod(work), staticmethod(told), stop.is_set
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    _Job.stopped = staticmethod(lambda: True)
+    time.sleep(ORPHAN_S)
+    os._exit(1)
+
+
+def _do(item: Item) -> dict[str, Any]:
+    check_stopped()
+    return attempt(_Job.work, item, _Job.told)
+
+
+def check_stopped() -> None:
+    """Raise KeyboardInterrupt if this is a process of a pool whose work shall end."""
+    if _Job.stopped():
+        raise KeyboardInterrupt

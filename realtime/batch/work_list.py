@@ -7,12 +7,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...files.encodings import FORMATS
 from ...files.reader import shown
-from ...files.writer import FORMATS
+
+FOREIGN = {".m4a", ".mp4", ".aac", ".ac3", ".wma", ".amr", ".ape", ".wv", ".mka", ".webm"}
+"""Sound that cannot be read: it is in the list all the same, for nobody should miss it in silence."""
 
 
 class WorkListError(ValueError):
-    """Inputs and an output that do not fit together (exit code 2)."""
+    """Inputs and an output that do not fit together."""
+
+    exit_code = 2
 
 
 @dataclass(frozen=True)
@@ -26,13 +31,13 @@ class Item:
 def work_list(inputs: Sequence[str], output: str, shard: tuple[int, int] = (1, 1)) -> list[Item]:
     """Pair every input with its output.
 
-    inputs: files, folders (every sound file below them), or globs that the shell has not expanded. output: a
-    file for one file, else a folder; with a slash at its end, or if it is one, always a folder. Below it stands the
-    same tree: paths as in their folders, or from the nearest folder that files of one name have in common. Formats
-    that cannot be written become WAV. shard: (i, n), every n-th item from the i-th on, for array jobs.
-    Raises WorkListError.
+    inputs: files, folders (every sound file below them, but what is in the output folder), or globs that the shell
+    has not expanded. output: a file for one file, else a folder; with a slash at its end, or if it is one, always a
+    folder. Below it stands the same tree: paths as in their folders, or from the nearest folder that files of one
+    name have in common. Formats that cannot be written become WAV. shard: (i, n), every n-th item from the i-th on,
+    for array jobs. Raises WorkListError.
     """
-    found = [pair for text in inputs for pair in _expanded(text)]
+    found = [pair for text in inputs for pair in _expanded(text, Path(output).absolute())]
     if not found:
         raise WorkListError(f"{', '.join(map(shown, inputs))}: no sound file there")
     folder = output.endswith(("/", os.sep)) or Path(output).is_dir()
@@ -48,12 +53,17 @@ def work_list(inputs: Sequence[str], output: str, shard: tuple[int, int] = (1, 1
     return items[i - 1 :: n]
 
 
-def _expanded(text: str) -> Iterator[tuple[Path, Path]]:
+def _expanded(text: str, output: Path) -> Iterator[tuple[Path, Path]]:
     """Give each file that an argument stands for, and its name within that."""
     path = Path(text)
     if path.is_dir():
-        files = sorted(f for f in path.rglob("*") if f.suffix.lower() in FORMATS and f.is_file())
-        yield from ((f, f.relative_to(path)) for f in files if not any(p.startswith(".") for p in f.parts))
+        inside = path.absolute() in output.parents
+        for file in sorted(path.rglob("*")):
+            name = file.relative_to(path)
+            hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
+            sound = file.suffix.lower() in FORMATS or file.suffix.lower() in FOREIGN
+            if sound and not hidden and not (inside and output in file.absolute().parents) and file.is_file():
+                yield file, name
     elif not path.exists() and glob.has_magic(text):
         yield from ((Path(f), Path(Path(f).name)) for f in sorted(glob.glob(text, recursive=True)))
     else:

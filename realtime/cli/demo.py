@@ -52,7 +52,7 @@ def demo(
     lines = [
         f"Reference  {reference.path.name}  {reference.seconds:.1f} s  {reference.lufs:.1f} LUFS",
         f"Input      {source.name}  {heard.seconds:.1f} s  {heard.lufs:.1f} LUFS",
-        *(f"{'Chain' if i == 0 else '':<11}{line}" for i, line in enumerate(sentences(done.settings))),
+        *(f"{'Chain' if i == 0 else '':<11}{line}" for i, line in enumerate(sentences(done.settings, found.in_range))),
         f"Loudness   {heard.lufs:.1f} → {done.lufs:.1f} LUFS   rendered at {heard.seconds / took:.0f} × real time",
         f"Wrote      {'  '.join(files)}",
         f"Hear it    {own_name()} studio --demo {clip}   before and after, in a browser",

@@ -27,6 +27,8 @@ def table(found: Listing) -> str:
 
 
 def _why_not(device: Device) -> str:
+    if device.trouble:
+        return device.trouble
     if not (device.inputs or device.outputs):
         return "has no channels"
     return "" if device.rates else "is busy, or offers none of the usual rates"

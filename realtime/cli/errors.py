@@ -5,7 +5,10 @@ them.
 """
 
 import errno
+import os
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -22,6 +25,9 @@ class ExitCode(IntEnum):
 
 INTERRUPTED = 130
 """Ctrl-C where there is nothing to end gently: 128 and the signal's number, as shells have it."""
+
+KINDS = {1: "bug", 2: "usage", 3: "device", 4: "file", 5: "preset", 6: "port", INTERRUPTED: "interrupted"}
+"""What an exit code is called in JSON."""
 
 
 class UsageError(ValueError):
@@ -45,7 +51,38 @@ def message(error: BaseException) -> str:
     if exit_code(error) == ExitCode.BUG:
         return f"a bug: {error!r}. Run again with -v and report it, please."
     if isinstance(error, OSError) and error.strerror:  # the system's own words, which are made for programmers
-        room = {errno.ENOSPC: "free some room, or name another place", errno.EDQUOT: "free some room"}
-        advice = room.get(error.errno or 0, "name another place")
-        return f"{error.filename or 'a file'}: {error.strerror}; {advice}"
+        return f"{_shown(str(error.filename or 'a file'))}: {error.strerror}; {advice(error)}"
     return str(error)
+
+
+def advice(error: OSError) -> str:
+    """Say what to do about a file that could not be read or written."""
+    known = {
+        errno.ENOSPC: "free some room, or name another place",
+        errno.EDQUOT: "free some room",
+        errno.ENAMETOOLONG: "choose a shorter name",
+    }
+    return known.get(error.errno or 0, "name another place")
+
+
+def as_data(code: int, text: str, given: Iterable[Any] = ()) -> dict[str, Any]:
+    """Give an error as plain data: code, kind, path (None if it is of no file) and message.
+
+    given: values of the command line; the path is the longest of them that the message names.
+    """
+    named = [word for word in _words(given) if _shown(word) in text and not word.startswith("-")]
+    return {"code": code, "kind": KINDS.get(code, "bug"), "path": max(named, key=len, default=None), "message": text}
+
+
+def _words(given: Iterable[Any]) -> Iterator[str]:
+    for value in given:
+        if isinstance(value, list | tuple):
+            yield from _words(value)
+        elif isinstance(value, str | os.PathLike):
+            word = os.fspath(value)
+            if len(word) > 1 and ("/" in word or "." in word or os.path.exists(word)):
+                yield word
+
+
+def _shown(path: str) -> str:
+    return os.fsencode(path).decode("utf-8", "replace")

@@ -1,5 +1,6 @@
 """Files that commands write: refused if they exist, unless --force was given; presets among them."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from ...chain import ChainSettings
 from ...presets import other_programs
 from ..session.autosave import Autosave
 from ..view.console import Console
-from .errors import UsageError
+from .errors import UsageError, advice
 
 
 def refuse_existing(path: Path, force: bool) -> None:
@@ -18,10 +19,14 @@ def refuse_existing(path: Path, force: bool) -> None:
 
 
 def check_preset_path(path: Path | None, force: bool) -> None:
-    """Refuse a preset file that exists or has an invalid name, before any work is done for it."""
+    """Refuse a preset file that exists, has an invalid name or cannot be written, before any work is done for it."""
     if path is not None:
         refuse_existing(path, force)
         presets.Preset(path.stem, ChainSettings())
+        above = next(folder for folder in path.absolute().parents if folder.exists())  # what is missing is made
+        why = "is no folder" if not above.is_dir() else "" if os.access(above, os.W_OK) else "is read-only for you"
+        if why:
+            raise presets.PresetError(f"{path} cannot be written: {above} {why}; name another place")
 
 
 def save_preset(preset: presets.Preset, path: Path, force: bool) -> None:
@@ -38,7 +43,7 @@ def save_preset(preset: presets.Preset, path: Path, force: bool) -> None:
         raise
     except OSError as error:
         why = error.strerror or error
-        raise presets.PresetError(f"{path} cannot be written: {why}; free some room or name another place") from None
+        raise presets.PresetError(f"{path} cannot be written: {why}; {advice(error)}") from None
 
 
 def save_last(

@@ -5,36 +5,67 @@ numba, onnxruntime and devices are loaded only by the commands that use them.
 
 import argparse
 import gc
+import io
+import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from importlib import import_module
+from typing import NoReturn
 
-from .errors import INTERRUPTED, ExitCode, exit_code, message
+from ...files.streams import make_safe
+from .errors import INTERRUPTED, ExitCode, as_data, exit_code, message
 from .parser import parser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run afx-live. Every failure has a message and a documented exit code."""
+    """Run afx-live. Every failure has a message and a documented exit code; with --json also an object on stdout."""
+    if arguments is None:
+        make_safe()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words:
         words = ["--help"]
     elif words[0].startswith("-") and words[0] not in ("-h", "--help", "--version"):
         words.insert(0, "run")
-    parsed = parser().parse_args(words)
+    parsed = _parsed(words)
     verbose = parsed.verbose
     try:
         sys.exit(call(parsed))
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        _end(INTERRUPTED, "interrupted", parsed)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` has ended: nobody to tell
         sys.exit(ExitCode.DONE)
     except Exception as error:
         if exit_code(error) == ExitCode.BUG and verbose:
             raise
-        print(f"afx-live: {message(error)}", file=sys.stderr)
-        sys.exit(exit_code(error))
+        text = message(error)
+        print(f"afx-live: {text}", file=sys.stderr)
+        _end(exit_code(error), text, parsed)
+
+
+def _parsed(words: list[str]) -> argparse.Namespace:
+    """Parse the words; what is wrong with them goes to standard error, and to those who asked for JSON."""
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            return parser().parse_args(words)
+    except SystemExit as end:
+        text = said.getvalue()
+        if dashed := [word for word in words if word.startswith("-") and os.path.exists(word)]:
+            text += f"{dashed[0]} is a file: write ./{dashed[0]}, as what begins with a dash is an option\n"
+        print(text, end="", file=sys.stderr)
+        if end.code and "--json" in words:
+            print(json.dumps(as_data(int(end.code), text.partition("\nTry: ")[0].partition(": ")[2], words)))
+        raise
+
+
+def _end(code: int, text: str, parsed: argparse.Namespace) -> NoReturn:
+    """End with an exit code, its reason as JSON if that is asked for."""
+    if parsed.json:
+        print(json.dumps(as_data(code, text, vars(parsed).values())), flush=True)
+    sys.exit(code)
 
 
 def call(parsed: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from ..batch.distinct import Named, check_distinct
 from ..osc import layouts
 from ..osc.addresses import addresses, table, table_markdown
 from .errors import ExitCode, UsageError
@@ -36,8 +37,9 @@ def osc(
 
 def _write_layouts(files: list[tuple[Path, Callable[[], str]]], force: bool) -> None:
     """Write each file, or print it for the path `-`."""
-    if len({path for path, _ in files}) < len(files):
-        raise UsageError("two files of the same name, or two to standard output; give each its own name")
+    if sum(str(path) == "-" for path, _ in files) > 1:
+        raise UsageError("two files to standard output; give each its own name")
+    check_distinct(Named("a layout", path, True) for path, _ in files if str(path) != "-")
     for path, _ in files:
         if str(path) != "-":
             refuse_existing(path, force)

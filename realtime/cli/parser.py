@@ -1,12 +1,13 @@
 """The command line's grammar and help. A value's name here is the name of a parameter of the command's function."""
 
 import argparse
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ...files.encodings import ENCODINGS, SUBTYPES
 from ..web import HOST, PORT
+from . import values
 from .errors import ExitCode
 
 CLIPS = ("guitar", "voice", "drums")
@@ -21,6 +22,14 @@ EXAMPLES = """\
   afx-live --web                                        the same with a page in the browser
   afx-live studio                                       files with that page; no sound card needed
   afx-live demo                                         no sound card, no browser"""
+
+
+RENDER_EXAMPLES = """\
+examples:
+  afx-live render in.wav -r ref.wav -o out.wav             in.wav as ref.wav sounds
+  afx-live render talks/ --preset voice.json -o done/      a folder, the same tree out
+  afx-live render talks/ -r ref.wav -o done/ --lufs -16 --resume
+  ffmpeg -i in.mp3 -f wav - | afx-live render - --preset warm -o - | ffmpeg -i - out.m4a"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -40,78 +49,6 @@ class _Version(argparse.Action):
             parser.exit(message="afx-live (not installed)\n")
 
 
-# --- values ---------------------------------------------------------------------------------------
-
-
-def _amount(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value <= 1.0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not in 0..1")
-    return value
-
-
-def _above(low: float) -> Callable[[str], float]:
-    def number(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not low < value < math.inf:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number above {low:g}")
-        return value
-
-    return number
-
-
-def _frames(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of frames")
-    return int(text)
-
-
-def _latency(text: str) -> float | str:
-    return text if text in ("low", "high") else _above(0.0)(text)
-
-
-def _device(text: str) -> int | str:
-    return int(text) if text.isdigit() else text
-
-
-def _channels(text: str) -> list[int]:
-    try:
-        found = [int(part) for part in text.split(",")]
-    except ValueError:
-        found = []
-    if len(found) not in (1, 2) or min(found, default=0) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not one or two channel numbers, counted from 1: 2 or 1,2")
-    return found
-
-
-def _port(text: str) -> int:
-    if not text.isdigit() or not 0 < int(text) < 65536:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 1 to 65535")
-    return int(text)
-
-
-def _host_port(text: str) -> tuple[str, int] | None:
-    if text == "off":
-        return None
-    host, _, port = text.rpartition(":")
-    if not port.isdigit() or not 0 < int(port) < 65536:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT or off")
-    return host or "127.0.0.1", int(port)
-
-
-def _host_port_only(text: str) -> tuple[str, int]:
-    found = _host_port(text)
-    if found is None or ":" not in text:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, like 127.0.0.1:9000")
-    return found
-
-
 # --- groups that several commands have ------------------------------------------------------------
 
 
@@ -127,7 +64,7 @@ def _add_sound(command: argparse.ArgumentParser) -> None:
         help="recording to sound like; give several to blend them",
     )
     g.add_argument("--preset", metavar="NAME", help="play this preset (name or file) instead of matching")
-    g.add_argument("--amount", type=_amount, metavar="0..1", help="how much of the effects to use (default: 1)")
+    g.add_argument("--amount", type=values.amount, metavar="0..1", help="how much of the effects to use (default: 1)")
     _add_model(g)
 
 
@@ -143,26 +80,30 @@ def _add_saving(command: argparse.ArgumentParser) -> None:
 def _add_devices(command: argparse.ArgumentParser) -> Any:
     """Add the flags of `StreamOptions` in a group of their own, which is returned."""
     g = command.add_argument_group("devices")
-    g.add_argument("-i", "--input-device", type=_device, metavar="DEV", help="number or part of the name")
-    g.add_argument("-o", "--output-device", type=_device, metavar="DEV", help="number or part of the name")
+    g.add_argument("-i", "--input-device", type=values.device, metavar="DEV", help="number or part of the name")
+    g.add_argument("-o", "--output-device", type=values.device, metavar="DEV", help="number or part of the name")
     g.add_argument(
-        "-c", "--input-channels", type=_channels, metavar="N[,M]", help="which inputs (one goes to both ears)"
+        "-c", "--input-channels", type=values.channels, metavar="N[,M]", help="which inputs (one goes to both ears)"
     )
-    g.add_argument("--output-channels", type=_channels, metavar="N[,M]", help="which outputs")
+    g.add_argument("--output-channels", type=values.channels, metavar="N[,M]", help="which outputs")
     g.add_argument(
-        "--samplerate", dest="sample_rate", type=_above(0.0), metavar="HZ", help="sample rate (default: the device's)"
+        "--samplerate",
+        dest="sample_rate",
+        type=values.above(0.0),
+        metavar="HZ",
+        help="sample rate (default: the device's)",
     )
     g.add_argument(
         "--blocksize",
         dest="block_size",
-        type=_frames,
+        type=values.frames,
         default=128,
         metavar="FRAMES",
         help="frames per block: less is a shorter delay, more is safer (default: 128; 0 leaves it to the system)",
     )
     g.add_argument(
         "--latency",
-        type=_latency,
+        type=values.latency,
         default="low",
         metavar="S",
         help="device latency: low, high, or seconds (default: low)",
@@ -181,7 +122,7 @@ def _run(run: argparse.ArgumentParser) -> None:
     g = run.add_argument_group("control")
     g.add_argument(
         "--osc",
-        type=_host_port,
+        type=values.host_port,
         default=("127.0.0.1", 9123),
         metavar="HOST:PORT",
         help="where to receive OSC, or off (default: 127.0.0.1:9123)",
@@ -193,13 +134,13 @@ def _run(run: argparse.ArgumentParser) -> None:
         "--osc-feedback",
         action="append",
         default=[],
-        type=_host_port_only,
+        type=values.host_port_only,
         metavar="HOST:PORT",
         help="send changes and meters here, without being asked; repeatable",
     )
     g.add_argument(
         "--osc-range",
-        type=_above(0.0),
+        type=values.above(0.0),
         default=1.0,
         metavar="N",
         help="divide integers sent to 0..1 addresses by this: 127 for MIDI-like controllers (default: 1)",
@@ -217,7 +158,7 @@ def _run(run: argparse.ArgumentParser) -> None:
         "--web",
         nargs="?",
         const=PORT,
-        type=_port,
+        type=values.port,
         metavar="PORT",
         help=f"serve a page to see and control it, and open a browser; alone, devices are chosen there (port {PORT})",
     )
@@ -249,7 +190,7 @@ def _studio(studio: argparse.ArgumentParser) -> None:
         "--demo", nargs="?", const="guitar", choices=CLIPS, help="begin with a bundled clip and reference (guitar)"
     )
     _add_model(studio)
-    studio.add_argument("--port", type=_port, default=PORT, help="the page's port (default: %(default)s)")
+    studio.add_argument("--port", type=values.port, default=PORT, help="the page's port (default: %(default)s)")
     _add_page(studio)
 
 
@@ -261,12 +202,56 @@ def _add_page(command: Any) -> None:
 
 
 def _render(render: argparse.ArgumentParser) -> None:
-    _add_sound(render)
-    render.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="audio file")
+    render.epilog = RENDER_EXAMPLES
+    render.formatter_class = argparse.RawDescriptionHelpFormatter
+    render.add_argument("inputs", nargs="+", metavar="IN", help="audio files, folders, or - for standard input")
     render.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="OUT", help="file, or folder for several inputs"
+        "-o", "--output", required=True, metavar="OUT",
+        help="a file; a folder for several inputs, or if it ends with a slash; - for standard output",
+    )  # fmt: skip
+    _add_sound(render)
+    render.add_argument(
+        "--lufs", type=values.lufs, metavar="LUFS", help="loudness to end at, under a ceiling of -1 dBFS: -16"
     )
+    render.add_argument(
+        "--channels",
+        type=values.channels,
+        default=[],
+        metavar="N[,M]",
+        help="which channels of the input (default: all)",
+    )
+    render.add_argument(
+        "--subtype", choices=tuple(SUBTYPES), default="",
+        help="sample format of the output: bits, or float (default: as the input)",
+    )  # fmt: skip
     _add_saving(render)
+    g = render.add_argument_group("many files")
+    g.add_argument("--jobs", type=values.count, metavar="N", help="how many at a time (default: all cores but one)")
+    g.add_argument(
+        "--resume", action="store_true",
+        help="keep a list of what is done, and leave that alone: the same command goes on where it was cut off",
+    )  # fmt: skip
+    g.add_argument(
+        "--manifest", type=Path, metavar="FILE", help="that list, a line of JSON a file (default: OUT/afx-live.jsonl)"
+    )
+    g.add_argument(
+        "--shard",
+        type=values.shard,
+        default=(1, 1),
+        metavar="I/N",
+        help="only every N-th file, from the I-th: for array jobs",
+    )
+    g.add_argument(
+        "--ray", nargs="?", const="", metavar="ADDRESS",
+        help="on a Ray cluster: auto, an address, or one of this machine (needs afx-live[cluster])",
+    )  # fmt: skip
+    g = render.add_argument_group("pipes (- as IN or OUT): WAV, or raw samples with --format")
+    g.add_argument("--format", dest="encoding", choices=tuple(ENCODINGS), default="", help="how raw samples are stored")
+    g.add_argument("--rate", type=values.count, default=0, metavar="HZ", help="sample rate of raw input")
+    g.add_argument(
+        "--listen", type=values.above(0.0), default=30.0, metavar="S",
+        help="how much of a pipe is heard before it plays (default: 30 s); --channels counts raw input's channels",
+    )  # fmt: skip
 
 
 def _demo(demo: argparse.ArgumentParser) -> None:
@@ -279,7 +264,7 @@ def _doctor(doctor: argparse.ArgumentParser) -> None:
     doctor.add_argument("--loopback", action="store_true", help="measure the round trip through a cable instead")
     doctor.add_argument(
         "--seconds",
-        type=_above(0.0),
+        type=values.above(0.0),
         default=10.0,
         metavar="S",
         help="length of the drop-out test for each of five block sizes (default: 10)",
@@ -295,7 +280,7 @@ def _preset(preset: argparse.ArgumentParser) -> None:
     group.add_argument("--to", choices=programs, help="the program, or the kind of our plug-ins that is to load it")
     group.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: NAME with the program's ending")
     group.add_argument(
-        "--samplerate", type=_above(0.0), default=48000.0, metavar="HZ",
+        "--samplerate", type=values.above(0.0), default=48000.0, metavar="HZ",
         help="of a reverb's impulse responses (default: 48000)",
     )  # fmt: skip
     group.add_argument("--microphone", action="store_true", help="for EasyEffects' input, not its output")

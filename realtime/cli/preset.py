@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from ... import presets
+from ...files.reader import shown
 from ...presets import other_programs
+from ..batch.distinct import Named, check_distinct
 from .errors import ExitCode, UsageError
 from .printer import Printer
 
@@ -23,7 +25,7 @@ def preset(
     force: bool = False,
     printer: Printer | None = None,
 ) -> int:
-    """List presets, or show, check or export those of these names or files; returns 0.
+    """List presets, or show, check or export those of these names or files; returns 0, or 5 if a check fails.
 
     The other arguments are for the export, to a program of `other_programs.TARGETS`: see its `write`. Raises
     UsageError, PresetError, ExportError, FileExistsError without `force`, OSError.
@@ -39,6 +41,8 @@ def preset(
         if not to or len(names) > 1:
             raise UsageError("preset export takes one preset and --to PROGRAM; see afx-live preset --help")
         pipeline = "input" if microphone else "output"
+        if output and Path(names[0]).is_file():
+            check_distinct([Named("the preset", Path(names[0])), Named("the output", output, True)])
         files, lines = other_programs.write(
             presets.load(names[0]), to, output, sample_rate=samplerate, pipeline=pipeline, plugin=plugin,
             install=install, force=force,
@@ -46,9 +50,33 @@ def preset(
         told = [{"effect": line.effect, "fidelity": line.grade, "note": line.note} for line in lines]
         printer.result({"files": [str(file) for file in files], "effects": told}, "\n".join(map(str, [*files, *lines])))
         return ExitCode.DONE
+    if action == "check":
+        return _check(names, printer)
     texts = {name: presets.to_json(presets.load(name)).rstrip() for name in names}
-    if action == "show":
-        printer.result([json.loads(text) for text in texts.values()], "\n".join(texts.values()))
-    else:
-        printer.result(dict.fromkeys(texts, "fits"), "\n".join(f"{name}: fits" for name in texts))
+    printer.result([json.loads(text) for text in texts.values()], "\n".join(texts.values()))
     return ExitCode.DONE
+
+
+def _check(names: Sequence[str], printer: Printer) -> int:
+    """Check every preset, whatever is wrong with the others."""
+    found = {name: _trouble(name) for name in names}
+    bad = sum(map(bool, found.values()))
+    lines = [
+        f"{shown(name)}: {f'does not fit: {_without(name, why)}' if why else 'fits'}" for name, why in found.items()
+    ]
+    if bad and len(found) > 1:
+        lines.append(f"{len(found)} presets: {len(found) - bad} fit, {bad} do not")
+    printer.result({name: why or "fits" for name, why in found.items()}, "\n".join(lines))
+    return ExitCode.PRESET if bad else ExitCode.DONE
+
+
+def _trouble(name: str) -> str:
+    try:
+        presets.load(name)
+    except presets.PresetError as error:
+        return str(error)
+    return ""
+
+
+def _without(name: str, why: str) -> str:
+    return why.removeprefix(f"{name}: ")

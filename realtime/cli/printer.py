@@ -7,18 +7,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ..strict_json import finite
+
 
 @dataclass(frozen=True)
 class Printer:
-    """How much to print, and in which form: `quiet` leaves out notes and progress, `as_json` is for programs."""
+    """How much to print, and in which form: `quiet` leaves out notes and progress, `as_json` is for programs.
+
+    sound_out: standard output is for the sound, so results go to standard error.
+    """
 
     quiet: bool = False
     verbose: bool = False
     as_json: bool = False
+    sound_out: bool = False
 
     def result(self, data: Any, text: str) -> None:
         """Print a result: text for people, or JSON."""
-        print(json.dumps(data, indent=2) if self.as_json else text, flush=True)
+        text = json.dumps(finite(data), indent=2, allow_nan=False) if self.as_json else text
+        print(text, file=sys.stderr if self.sound_out else sys.stdout, flush=True)
 
     def text(self, text: Any) -> None:
         """Print a part of a result that JSON has in its whole only."""

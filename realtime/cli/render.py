@@ -1,157 +1,223 @@
-"""`afx-live render`: play files through the engine into files."""
+"""`afx-live render`: play files through the engine into files: one, a folder of thousands, or a pipe."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from ... import presets
-from ...chain import ChainSettings
-from ...matching.clips import Clip as Clip
-from ...matching.clips import read_clip as read_clip
-from ...matching.level import MAX_LUFS
-from ...matching.match import Match
-from ...matching.match import given_settings as given_settings
-from ...matching.match import match_clip as match_clip
-from ...matching.words import OUT_OF_RANGE, sentences
-from ..audio.render import render as render_file
+from ...files.pipe import is_stream
+from ...files.reader import shown
+from ..batch import Item, Manifest, Named, check_distinct, cores, run, work_list
+from ..batch.cluster import run_on_ray
 from .errors import ExitCode, UsageError
-from .files import check_preset_path, refuse_existing, save_preset, settings_data
+from .files import check_preset_path, refuse_existing
+from .files import save_preset as write_preset
 from .printer import Printer
-from .sources import Sources, load_sources
+from .render_job import Rendered, RenderJob, failed
+from .render_pipe import Raw, input_of, render_pipe
+from .sources import load_sources
+from .stopping import term_interrupts
 
-
-@dataclass(frozen=True)
-class Rendered:
-    """One file as it was rendered: loudness in LUFS before, after and aimed at; probabilities by effect, if matched."""
-
-    input: Path
-    output: Path
-    seconds: float
-    x_real_time: float
-    lufs_before: float
-    lufs_after: float
-    target_lufs: float | None
-    probability: dict[str, float] | None
-    reached: bool
-    settings: ChainSettings
-    true_peak_db: float
-    notes: tuple[str, ...] = ()
-
-    def data(self) -> dict[str, Any]:
-        """Give it as plain data, for JSON."""
-        paths = {"input": str(self.input), "output": str(self.output)}
-        return {**vars(self), **paths, "settings": settings_data(self.settings)}
-
-    def __str__(self) -> str:
-        loudness = f"{self.lufs_before:.1f} → {self.lufs_after:.1f} LUFS   {self.x_real_time:g} × real time"
-        lines = [f"{self.input} → {self.output}", f"  loudness   {loudness}"]
-        lines += [f"  {line}" for line in sentences(self.settings)]
-        if self.probability is not None:
-            heard = ", ".join(f"{effect} {p:.0%}" for effect, p in self.probability.items())
-            lines += [f"  heard      {heard}", *([] if self.reached else [f"  {OUT_OF_RANGE}"])]
-        return "\n".join(lines)
+LISTEN_S = 30.0
 
 
 def render(
-    inputs: Sequence[Path],
-    output: Path,
+    inputs: Sequence[str],
+    output: str,
     reference: Sequence[Path] = (),
     preset: str | None = None,
     amount: float | None = None,
     model: Path | None = None,
+    lufs: float | None = None,
+    channels: Sequence[int] = (),
+    subtype: str = "",
     save_preset: Path | None = None,
     force: bool = False,
+    jobs: int | None = None,
+    resume: bool = False,
+    manifest: Path | None = None,
+    shard: tuple[int, int] = (1, 1),
+    ray: str | None = None,
+    encoding: str = "",
+    rate: int = 0,
+    listen: float = LISTEN_S,
     printer: Printer | None = None,
 ) -> int:
-    """Render one file, or several into a folder; returns 0. Raises UsageError, ClipError, PresetError or ModelError.
+    """Render files, folders and globs into a file or folder, or `-`, a pipe, into another; returns 0, or 4.
 
-    reference: recordings to match, or else `preset`, a name or file. amount: 0 to 1. model: a folder, the shipped one
-    if None. save_preset: where to keep the last file's settings. force: replace files that exist.
+    It is 4 if one of several files failed, which stops none of the others; what is wrong with a single file is raised:
+    UsageError, ClipError, PresetError or ModelError. The parameters are the command's: see afx-live render --help.
     """
     printer = printer or Printer()
-    outputs = _outputs(inputs, output)
-    check_preset_path(save_preset, force)
-    for out in outputs:
-        refuse_existing(out, force)
+    if input_of(inputs[0]) and len(inputs) == 1 and not encoding:
+        inputs = [str(input_of(inputs[0]))]
+    piped = [text for text in [*inputs, output] if is_stream(text)]
+    items = [Item(Path(inputs[0]), Path(output))] if piped else work_list(inputs, output, shard)
+    if piped and (len(inputs) > 1 or resume or manifest or ray is not None or shard != (1, 1)):
+        raise UsageError(f"{shown(piped[0])} is a pipe: it goes alone, without --resume, --manifest, --shard and --ray")
+    if (encoding or rate) and not piped:
+        raise UsageError("--format and --rate are for raw samples in a pipe: give - as IN or as OUT")
+    if encoding and is_stream(inputs[0]) and (not rate or len(channels) != 1):
+        raise UsageError("raw samples do not say how they are to be read: give --rate HZ and --channels COUNT, too")
+    ledger = manifest or (_manifest_path(output, shard) if resume else None)
+    _check(items, reference, preset, save_preset, ledger, force or resume, force)
+    if output == "-":
+        printer = replace(printer, sound_out=True)
     sources = load_sources(reference, preset, model, printer)
-    rows: list[Rendered] = []
-    try:
-        for path, out in zip(inputs, outputs, strict=True):
-            with printer.bar(path.name) as step:
-                rows.append(_render_one(path, out, sources, amount, force, step))
-            for note in rows[-1].notes:
-                printer.note(f"{path}: {note}")
-    finally:  # what is done is reported, even if the next one fails
-        if rows:
-            printer.result([row.data() for row in rows], "\n".join(map(str, rows)))
-    if save_preset:
-        _save(rows[-1], sources, save_preset, force)
+    job = RenderJob(sources, amount, lufs, subtype, tuple(channels), force)
+    raw = Raw(encoding, rate, channels[0] if encoding and channels else 0)
+    with term_interrupts():
+        if piped:
+            last = _report(render_pipe(job, items[0], listen, raw), printer)
+        elif len(items) == 1 and ledger is None and ray is None:
+            with printer.bar(items[0].source.name) as step:
+                last = job.render(items[0], step)
+            _report(last, printer)
+        else:
+            book = Manifest(ledger, job.key()) if ledger else None
+            last, code = _Batch(items, job, book, resume, force, printer).run(jobs, ray)
+            if last is None or code:
+                return code
+    if save_preset and last:
+        _save(last, job, save_preset, force)
     return ExitCode.DONE
 
 
-def _outputs(inputs: Sequence[Path], output: Path) -> list[Path]:
-    if len(inputs) == 1 and not output.is_dir():
-        output.parent.mkdir(parents=True, exist_ok=True)
-        return [output]
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"{output} is a file; several inputs need a folder as OUT")
-    output.mkdir(parents=True, exist_ok=True)
-    outputs = [output / f"{p.stem}.wav" for p in inputs]
-    if len(set(outputs)) < len(outputs):
-        raise UsageError("two inputs have the same name; render them one at a time")
-    return outputs
+def _manifest_path(output: str, shard: tuple[int, int]) -> Path:
+    name = "afx-live.jsonl" if shard == (1, 1) else f"afx-live-{shard[0]}-of-{shard[1]}.jsonl"
+    folder = output.endswith("/") or not Path(output).suffix
+    return Path(output) / name if folder else Path(output).with_suffix(".jsonl")
 
 
-def _match(clip: Clip, sources: Sources, amount: float | None) -> Match:
-    """Match a clip to references, or put a preset on it."""
-    if (preset := sources.preset) is not None:
-        share = preset.amount if amount is None else amount
-        target = clip.lufs if preset.target_lufs is None else clip.lufs + share * (preset.target_lufs - clip.lufs)
-        return given_settings(clip, preset.settings.scaled(share), target)
-    assert sources.model is not None
-    return match_clip(clip, sources.model, sources.references, 1.0 if amount is None else amount)
-
-
-def _render_one(
-    path: Path,
-    out: Path,
-    sources: Sources,
-    amount: float | None,
+def _check(
+    items: Sequence[Item],
+    references: Sequence[Path],
+    preset: str | None,
+    saved: Path | None,
+    manifest: Path | None,
+    may_be_there: bool,
     force: bool,
-    step: Callable[[float, float | None], None],
-) -> Rendered:
-    frames_done = 0
-
-    def on(frames: int) -> None:
-        nonlocal frames_done
-        frames_done += frames
-        step(min(frames_done, clip.frames), clip.frames)
-
-    clip = read_clip(path)
-    begin = perf_counter()
-    found = _match(clip, sources, amount)
-    done = render_file(clip, found, out, on, force)
-    took = perf_counter() - begin
-    return Rendered(
-        path,
-        out,
-        seconds=round(clip.seconds, 3),
-        x_real_time=round(clip.seconds / took, 1),
-        lufs_before=round(clip.lufs, 2),
-        lufs_after=round(done.lufs, 2),
-        target_lufs=None if found.target_lufs is None else round(found.target_lufs, 2),
-        probability={e: round(p, 3) for e, p in found.probabilities.items()} or None,
-        reached=found.in_range,
-        settings=done.settings,
-        true_peak_db=round(done.true_peak_db, 2),
-        notes=(*filter(None, [clip.note]), *(f"not kept: {what}" for what in done.lost)),
-    )
+) -> None:
+    """Compare all files of the command with each other, and refuse those that are there, before any work."""
+    named = [Named("an input", item.source) for item in items if not is_stream(item.source)]
+    named += [Named("a reference", path) for path in references]
+    named += [Named("the preset", Path(preset))] if preset and Path(preset).is_file() else []
+    named += [Named("an output", item.target, True) for item in items if not is_stream(item.target)]
+    named += [Named("the preset to be saved", saved, True)] if saved else []
+    named += [Named("the manifest", manifest, True)] if manifest else []
+    check_distinct(named)
+    check_preset_path(saved, force)
+    for item in items:
+        if not is_stream(item.target):
+            refuse_existing(item.target, may_be_there)
 
 
-def _save(row: Rendered, sources: Sources, path: Path, force: bool) -> None:
-    model = sources.model.name if sources.model else ""
-    source = presets.provenance(sources.references, model) if sources.references else {}
-    target = None if row.target_lufs is None else min(row.target_lufs, MAX_LUFS)
-    save_preset(presets.Preset(path.stem, row.settings, 1.0, target, source), path, force)
+def _report(done: Rendered, printer: Printer) -> Rendered:
+    for note in done.notes:
+        printer.note(f"{shown(done.input)}: {note}")
+    printer.result([done.data()], str(done))
+    return done
+
+
+def _save(last: Rendered, job: RenderJob, path: Path, force: bool) -> None:
+    write_preset(last.preset(path.stem, job.sources), path, force)
+
+
+class _Batch:
+    """Many files: each is told when it is done, and what went wrong with one stops no other."""
+
+    def __init__(
+        self, items: Sequence[Item], job: RenderJob, book: Manifest | None, resume: bool, force: bool, printer: Printer
+    ) -> None:
+        self.items, self.job, self.book, self.printer = items, job, book, printer
+        self.resume, self.force = resume, force
+        self.rows: dict[Item, dict[str, Any]] = {}
+        self.rendered: dict[Item, Rendered] = {}
+
+    def run(self, jobs: int | None, ray: str | None) -> tuple[Rendered | None, int]:
+        """Do it all; gives the last file's rendering, in the order of the list, and the exit code."""
+        begin, total = perf_counter(), sum(map(_size, self.items))
+        left = [item for item in self.items if not self._is_done(item)]
+        jobs = jobs or cores()
+        done = total - sum(map(_size, left))
+        try:
+            with self.printer.bar(f"{len(left)} files", total) as step:
+                step(done, total)
+                with closing(self._rows(left, jobs, ray)) as rows:
+                    for item, row in rows:
+                        self._take(item, row)
+                        done += _size(item)
+                        step(done, total)
+        finally:  # what is done is told, however it ends
+            if self.printer.as_json and self.rows:
+                self.printer.result([self.rows[item] for item in self.items if item in self.rows], "")
+        code = ExitCode.CLIP if any(row["status"] == "failed" for row in self.rows.values()) else ExitCode.DONE
+        self.printer.note(self._summary(perf_counter() - begin))
+        last = [self.rendered[item] for item in self.items if item in self.rendered]
+        return (last[-1] if last else None), code
+
+    def _rows(self, left: Sequence[Item], jobs: int, ray: str | None) -> Iterator[tuple[Item, dict[str, Any]]]:
+        if ray is not None:
+            if os.path.exists(ray):
+                raise UsageError(f"--ray {ray}: that is a file; write --ray= for a cluster on this machine")
+            return run_on_ray(left, self.job, ray, failed)
+        return run(left, self.job, jobs, failed)
+
+    def _is_done(self, item: Item) -> bool:
+        """Tell whether an item is to be left alone, and why."""
+        row = self.book.done(item) if self.book and self.resume else None
+        if row is not None:
+            self.rows[item] = {**row, "status": "left alone", "why": "the manifest says that it is done"}
+            return True
+        if item.target.exists() and not self.force:
+            why = "it exists, and the manifest does not know it; --force replaces it"
+            self.rows[item] = {**_paths(item), "status": "left alone", "why": why}
+            self.printer.note(f"{shown(item.target)}: left alone: {why}")
+            return True
+        return False
+
+    def _take(self, item: Item, row: dict[str, Any]) -> None:
+        """Tell of an item that has been worked on."""
+        rendered = row.pop("rendered", None)
+        if rendered is not None:
+            self.rendered[item] = rendered
+            self.printer.text(str(rendered) if self.printer.verbose else rendered.line())
+            for note in rendered.notes:
+                self.printer.note(f"{shown(item.source)}: {note}")
+        elif row["status"] == "failed":
+            print(f"afx-live: {_about(item, row['message'])}", file=sys.stderr, flush=True)
+        self.rows[item] = {**_paths(item), **row, **(rendered.data() if rendered else {})}
+        if self.book:
+            self.book.add(item, self.rows[item])
+
+    def _summary(self, took_s: float) -> str:
+        counts = {
+            status: sum(row["status"] == status for row in self.rows.values())
+            for status in ("done", "left alone", "failed")
+        }
+        said = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+        sound_s = sum(each.seconds for each in self.rendered.values())
+        return f"{len(self.items)} files: {said or 'nothing to do'}; {sound_s / 60:.1f} min of sound in {_time(took_s)}"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _paths(item: Item) -> dict[str, str]:
+    return {"input": str(item.source), "output": str(item.target)}
+
+
+def _about(item: Item, text: str) -> str:
+    name = shown(item.source)
+    return text if name in text else f"{name}: {text}"
+
+
+def _size(item: Item) -> int:
+    with suppress(OSError):
+        return item.source.stat().st_size
+    return 0

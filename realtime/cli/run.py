@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...chain import ChainSettings
+from ...files.reader import shown
 from ...matching.model import MatchModel
 from ...matching.reference import read_reference as read_reference
 from ..audio.options import StreamOptions
 from ..audio.virtual_mic import VirtualMicrophone, need_pipewire
+from ..batch.distinct import Named, check_distinct
 from ..session.autosave import saved
 from ..session.state import SessionState
 from ..view.console import Console, ConsoleLogHandler
@@ -61,6 +63,10 @@ def run(
     printer = printer or Printer()
     if list_devices:
         return devices(printer)
+    if save_preset:
+        named = [Named("a reference", path) for path in reference]
+        named += [Named("the preset", Path(preset))] if preset and Path(preset).is_file() else []
+        check_distinct([*named, Named("the preset to be saved", save_preset, True)])
     check_preset_path(save_preset, force)
     options = options or StreamOptions()
     mic = _microphone(virtual_mic, virtual_mic_default, options)
@@ -176,6 +182,8 @@ def _neutral(model: Path | None, amount: float | None, printer: Printer) -> Plan
 
 def _announce(state: SessionState, console: Console) -> None:
     for r in state.references:
-        console(f"Reference  {r.path.name}  {r.seconds:.1f} s  {r.lufs:.1f} LUFS")
+        console(f"Reference  {shown(r.path.name)}  {r.seconds:.1f} s  {r.lufs:.1f} LUFS")
+        if r.note:
+            console(f"warning: {shown(r.path.name)}: {r.note}")
     if state.preset_name:
         console(f"Preset     {state.preset_name}")

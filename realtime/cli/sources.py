@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ... import effects, presets
 from ...dsp import library
-from ...dsp.sources import first_start
+from ...dsp.sources import FOLDER, first_start, folder
 from ...matching.model import MatchModel
 from ...matching.reference import ReferenceClip
 from ...matching.reference import read_reference as read_reference
@@ -35,7 +35,9 @@ def announce_compiling(printer: Printer) -> None:
         return
     compiled = [*Path(effects.__file__).parent.glob("*.py"), Path(audio.__file__).with_name("callback.py")]
     if first_start(compiled):
-        printer.note("First start: compiling the effects, which takes about 25 s and happens once.")
+        once = f"happens once (kept in {FOLDER})"
+        always = f"happens at every start: {FOLDER} cannot be written; set XDG_CACHE_HOME to a folder that can"
+        printer.note(f"First start: compiling the effects, which takes about 25 s and {once if folder() else always}.")
 
 
 def load_sources(

@@ -1,8 +1,6 @@
 """`afx-live watch`: see a running afx-live from a second terminal."""
 
-import math
 import sys
-from typing import Any
 
 from ..view.layout import draw
 from ..view.status_reader import Ended, MeterBallistics, StatusReader, running
@@ -23,7 +21,7 @@ def watch(printer: Printer | None = None) -> int:
         if printer.as_json or printer.quiet or not supports_view(sys.stdout):
             source = StatusReader(found[0])
             state, row = source.state(), source.meters()
-            data = {"state": state, "meters": {name: _finite(value) for name, value in row.items()}}
+            data = {"state": state, "meters": dict(row)}
             printer.result(data, draw(state, MeterBallistics().follow(row), 80, 24).plain)
             return ExitCode.DONE
         show(found[0], sys.stdout, keys=KEYS)
@@ -32,10 +30,3 @@ def watch(printer: Printer | None = None) -> int:
     except KeyboardInterrupt:
         pass
     return ExitCode.DONE
-
-
-def _finite(value: Any) -> Any:
-    """Replace what JSON cannot hold by None."""
-    if isinstance(value, list):
-        return [_finite(v) for v in value]
-    return value if math.isfinite(value) else None

@@ -1,5 +1,6 @@
 """Reading OSC messages: what each asks for, and in what order that is done."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -79,7 +80,7 @@ class Reader:
                 origin.asked.append((address, None))
         elif address.kind == "meter":
             self._refuse("OSC %s is read-only", path)
-        elif len(arguments) > 1 or any(isinstance(a, str) != (address.kind == "string") for a in arguments):
+        elif len(arguments := _as_asked(address, arguments)) != 1:
             self._refuse("OSC %s takes one value: %s", path, address.values)
         elif address.kind == "trigger":
             self._pull(address, float(arguments[0]), batch, origin)
@@ -133,3 +134,18 @@ class Reader:
     def _refuse(self, text: str, *values: object) -> None:
         self._counters["bad"] += 1
         self._report("type", text, *values)
+
+
+def _as_asked(address: Address, arguments: Sequence[Argument]) -> Sequence[Argument]:
+    """Give the arguments as an address takes them, a number that was sent as text as a number; none if they do not."""
+    text = address.kind == "string"
+    found = [a if text == isinstance(a, str) else None if text else _number(str(a)) for a in arguments]
+    return [a for a in found if a is not None] if None not in found else []
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -31,7 +31,7 @@ ADDRESS = re.compile(rb"/[^\x00-\x20\x7f-\xff*?\[\]{}]*")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 NUMBERS = {ord(tag): struct.Struct(code) for tag, code in {"i": ">i", "f": ">f", "d": ">d", "h": ">q"}.items()}
 TEXT = ord("s")
-TRUTH = {ord("T"): True, ord("F"): False}  # N (nil) and I (impulse) carry no value to set: refused with the rest
+TRUTH = {ord("T"): True, ord("F"): False}  # N (nil) is refused with the rest
 MAX_FLOAT = 3.4e38
 
 Argument = int | float | bool | str
@@ -102,7 +102,7 @@ def _message(data: bytes, due: float) -> Message:
         tags, at = _string(data, at)
         _require(tags[:1] == b",", "type tags without a comma")
         _require(len(tags) <= 1 + MAX_ARGUMENTS, "more than {} arguments", MAX_ARGUMENTS)
-        for tag in tags[1:]:
+        for tag in tags[1:].replace(b"I", b""):  # an impulse carries no value: it is as if nothing were there
             argument, at = _argument(data, at, tag)
             arguments.append(argument)
         _require(at == len(data), "{} bytes after the last argument", len(data) - at)
@@ -120,7 +120,7 @@ def _argument(data: bytes, at: int, tag: int) -> tuple[Argument, int]:
     if tag == TEXT:
         raw, at = _string(data, at)
         return _text(raw), at
-    _require(tag in TRUTH, "type tag {!r}; i f d h s T F are taken", chr(tag))
+    _require(tag in TRUTH, "type tag {!r}; i f d h s T F I are taken", chr(tag))
     return TRUTH[tag], at
 
 

@@ -18,6 +18,7 @@ from ..audio.file_engine import FileEngine, Recording
 from .listener import InputAnalyser
 from .matcher import Matcher
 from .session import Session
+from .signal_gate import SignalGate
 from .state import SessionState
 
 REST_S = 0.25
@@ -79,6 +80,7 @@ class FileSession(Session):
         super().__init__(engine, model, state, clip_folders)  # pyright: ignore[reportArgumentType]
         self.files = engine
         self.follower.input = RecordingAnalyser(engine, model)
+        self.follower.level.gate = SignalGate(live=False)
         self.matcher = FileMatcher(self, self.follower, model, clip_folders)
 
     def open(self, path: Path) -> Recording:

@@ -8,14 +8,13 @@ import numpy as np
 from ...chain import ChainSettings
 from ...dsp.loudness import integrated_loudness
 from ...matching.level import solve_level
+from .signal_gate import SignalGate
 
 if TYPE_CHECKING:
     from ..audio.live_engine import LiveEngine
 
 LEVEL_S = 12.0
 """Seconds of input on which levels are solved: long enough that a phrase does not move them."""
-SILENT_LUFS = -55.0
-"""Quieter input is not listened to."""
 TRAINED_LUFS = -23.0
 """Loudness at which a chain works where no model names another."""
 AVERAGED = 15
@@ -58,12 +57,13 @@ def _mean(levels: list[Levels]) -> Levels:
 class LevelSolver:
     """Solve levels on an engine's input. One thread uses it.
 
-    `input_lufs` is the loudness of the input when it was last measured; any thread may read it.
+    `input_lufs` is the loudness of the input when it was last measured; any thread may read it. `gate` says what is a
+    signal.
     """
 
     def __init__(self, engine: "LiveEngine", trained_lufs: float = TRAINED_LUFS) -> None:
         self._engine, self._trained_lufs = engine, trained_lufs
-        self._average = LevelAverage()
+        self._average, self.gate = LevelAverage(), SignalGate()
         self.input_lufs = -np.inf
 
     def loudness(self) -> float:
@@ -73,7 +73,7 @@ class LevelSolver:
 
     def _measure(self) -> np.ndarray:
         x = self._engine.recent_input(LEVEL_S)
-        self.input_lufs = integrated_loudness(x, self._engine.sample_rate) if len(x) else -np.inf
+        self.input_lufs = integrated_loudness(x, self._engine.sample_rate, faint=True) if len(x) else -np.inf
         return x
 
     def solve(
@@ -86,7 +86,7 @@ class LevelSolver:
         """
         x = self._measure()
         lufs = self.input_lufs
-        if not lufs > SILENT_LUFS:
+        if not self.gate.open(x, self._engine.sample_rate):
             return None
         target = lufs if goal_lufs is None else lufs + amount * (goal_lufs - lufs)
         rate, scaled = self._engine.sample_rate, settings.scaled(amount)

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...dsp.loudness import integrated_loudness
+from ...matching.level import SILENT_LUFS
 from ...matching.model import Features, MatchModel
-from .level import SILENT_LUFS
+from .signal_gate import SignalGate
 
 if TYPE_CHECKING:
     from ..audio.live_engine import LiveEngine
@@ -29,13 +29,14 @@ class InputAnalyser:
     def __init__(self, engine: "LiveEngine", model: MatchModel | None) -> None:
         self._engine, self._model = engine, model
         self.features: Features | None = None
+        self._gate = SignalGate()
 
     def recent(self) -> np.ndarray | None:
         """Give the last seconds of input (frames, 2); None if they are silent or too short."""
-        if self._engine.meters()["in_lufs"] < SILENT_LUFS:
+        if not self._engine.meters()["in_lufs"] > SILENT_LUFS:
             return None
         x, rate = self._engine.recent_input(LISTEN_S), self._engine.sample_rate
-        return x if len(x) >= LISTEN_S * rate * 0.5 and integrated_loudness(x, rate) > SILENT_LUFS else None
+        return x if len(x) >= LISTEN_S * rate * 0.5 and self._gate.open(x, rate) else None
 
     def analyse(self, x: np.ndarray) -> Features:
         """Analyse x (frames, 2), and pool it with what came before."""

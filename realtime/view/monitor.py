@@ -80,7 +80,7 @@ class SessionMonitor:
     def _choice(self) -> None:
         state = self._session.state
         if state.chosen:
-            *chain, level = sentences(state.playing)
+            *chain, level = sentences(state.playing, state.in_range if state.prediction is not None else None)
             if chain != self._reported and chain == self._seen:  # once stable; not for the level alone
                 doubt = () if state.in_range else (OUT_OF_RANGE,)
                 self._console("\n           ".join((f"Chain      {chain[0]}", *chain[1:], level, *doubt)))

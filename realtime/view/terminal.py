@@ -127,7 +127,7 @@ class Terminal:
         return "".join(s.style.render(s.text, color_system=colours) if s.style else s.text for s in segments)
 
     def _write(self, text: str) -> None:
-        left = memoryview(text.encode())
+        left = memoryview(text.encode("utf-8", "replace"))
         while left:
             try:
                 left = left[os.write(self._file, left) :]

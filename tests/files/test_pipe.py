@@ -8,7 +8,8 @@ import pytest
 import soundfile
 
 from afx_live.files import AudioFileError
-from afx_live.files.pipe import ENCODINGS, PipeReader, PipeWriter
+from afx_live.files.encodings import ENCODINGS
+from afx_live.files.pipe import PipeReader, PipeWriter
 from support.audio_files import RATE, riff, sound
 from support.jack import need
 

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "realtime": {"matching", "files", "presets", "chain", "effects", "dsp"},
     "training": {"files", "chain", "effects", "dsp"},
     "native": {"realtime", "chain", "effects", "dsp"},
-    "export": {"native", "training", "matching", "presets", "chain", "effects", "dsp"},
+    "export": {"native", "training", "matching", "files", "presets", "chain", "effects", "dsp"},
     "study": {"training", "export", "files", "matching", "presets", "chain", "effects", "dsp"},
 }
 FLOORS = {

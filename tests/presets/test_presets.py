@@ -106,6 +106,13 @@ def test_provenance():
     assert from_json(to_json(preset(source=more))).source["by_hand"] == ["equaliser/peak_1_db"]
 
 
+def test_provenance_of_a_file_whose_name_is_no_text():
+    source = presets.provenance([File(Path("caf\udce9\x1b.wav"), "", -16.0)], paths=True)
+    (kept,) = from_json(to_json(preset(source=source))).source["references"]
+    assert kept["file"] == "caf\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}.wav"
+    assert kept["path"].endswith(kept["file"])
+
+
 # --- what does not fit ----------------------------------------------------------------------------
 
 

@@ -92,3 +92,17 @@ def test_what_is_not_a_regular_file_is_not_waited_for(tmp_path):
         bounded_read(tmp_path / "a\0b", 100)
     with pytest.raises(FileNotFoundError):
         bounded_read(tmp_path / "nowhere", 100)
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "ä" * 127, "\N{GRINNING FACE}" * 63, "caf\udce9"])
+def test_names_may_be_as_long_as_a_file_system_takes_and_need_be_no_text(tmp_path, name):
+    for _ in range(2):
+        atomic_write(tmp_path / name, b"whole")
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_a_pipe_is_never_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="no file but a folder, pipe or device"):
+        atomic_write(tmp_path / "pipe", b"whole")
+    assert (tmp_path / "pipe").is_fifo()

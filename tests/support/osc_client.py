@@ -93,7 +93,6 @@ BAD = {
     "blob of size -4": text("/a") + text(",b") + b"\xff\xff\xff\xfc",
     "7000 brackets": text("/a") + text("," + "[" * 7000),
     "nil": message("/a", "N"),
-    "impulse": message("/a", "I"),
 }
 
 

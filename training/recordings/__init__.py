@@ -12,7 +12,7 @@ gather      freely licensed recordings out of package registries
 from .layouts import find, join
 from .reading import Stretch, read, read_mono, stretch, two_stretches, usable_for_pairs
 from .recording import NoRecordings, Recording
-from .splits import split
+from .splits import check_sides, split
 from .variation import Variation, mix
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Recording",
     "Stretch",
     "Variation",
+    "check_sides",
     "find",
     "join",
     "mix",

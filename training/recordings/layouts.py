@@ -8,8 +8,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-import soundfile
-
+from ...files import AudioFileError, AudioReader
+from ...files.reader import shown
 from .recording import NoRecordings, Recording
 
 log = logging.getLogger(__name__)
@@ -188,15 +188,15 @@ def _files(root: Path) -> Iterator[Path]:
 def _open(path: Path, place: _Place) -> Recording | str:
     """Give the recording, or why there is none."""
     try:
-        info = soundfile.info(path)
-    except (soundfile.SoundFileError, OSError) as error:
-        return str(error).removeprefix(f"Error opening {str(path)!r}: ")
-    if info.frames <= 0:
+        with AudioReader(path) as file:
+            frames, rate, channels = file.frames, file.sample_rate, file.channels
+    except (AudioFileError, OSError) as error:
+        return str(error).removeprefix(f"{shown(path)} ")
+    if frames <= 0:
         return "no audio in it"
-    if info.frames > 2**53:
+    if frames > 2**53:
         return "its header does not say how long it is"
-    seconds = info.frames / info.samplerate
-    return Recording(path, 0.0, seconds, info.samplerate, info.channels, place.group, place.kind, place.split)
+    return Recording(path, 0.0, frames / rate, rate, channels, place.group, place.kind, place.split)
 
 
 def _notices(root: Path, skipped: list[tuple[Path, str]], stem_files: int) -> Iterator[str]:

@@ -9,9 +9,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import soundfile
 import soxr
 
+from ...dsp.polarity import mono
+from ...files import AudioFileError, AudioReader
 from .recording import Recording
 
 log = logging.getLogger(__name__)
@@ -59,8 +60,8 @@ def read(recording: Recording, start_s: float, seconds: float, sample_rate: int)
 
 
 def read_mono(recording: Recording, start_s: float, seconds: float, sample_rate: int) -> np.ndarray:
-    """Read a stretch as `read` does, but as the mean of its channels: `(frames,)`."""
-    return read(recording, start_s, seconds, sample_rate).mean(axis=1)
+    """Read a stretch as `read` does, but as the mean of its channels, none cancelling another: `(frames,)`."""
+    return mono(read(recording, start_s, seconds, sample_rate))
 
 
 def _decode(recording: Recording, first: int, count: int) -> np.ndarray:
@@ -74,16 +75,14 @@ def _decode(recording: Recording, first: int, count: int) -> np.ndarray:
             offset += part.frames
         return np.concatenate(blocks)
     try:
-        with soundfile.SoundFile(recording.path) as file:
-            file.seek(round(recording.start_s * recording.sample_rate) + first)
-            x = file.read(count, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, OSError) as error:
+        with AudioReader(recording.path) as file:
+            blocks = file.blocks(round(recording.start_s * recording.sample_rate) + first, count)
+            x = np.concatenate([np.zeros((0, file.channels), np.float32), *blocks])
+    except (AudioFileError, OSError) as error:
         raise ValueError(f"{recording.path}: can't be decoded at frame {first}: {error}") from error
     lost = count - len(x)
     if lost > LOST_AT_END_S * recording.sample_rate:
         raise ValueError(f"{recording.path}: ends {lost} frames before its header says")
-    if not np.isfinite(x).all():
-        raise ValueError(f"{recording.path}: NaN or infinity between frames {first} and {first + count}")
     return np.pad(x, ((0, lost), (0, 0)))
 
 

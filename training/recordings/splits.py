@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
+from .reading import MIN_STRETCH_S, usable_for_pairs
 from .recording import NoRecordings, Recording
 
 
@@ -37,6 +38,23 @@ def split(
     if not train:
         raise NoRecordings(f"nothing is left to train on: all of {len(recordings)} recordings are held out")
     return train, [recording for recording in recordings if recording.group in aside]
+
+
+def check_sides(train: Sequence[Recording], held_out: Sequence[Recording]) -> None:
+    """Say before any work what cannot work: raises NoRecordings if a side has no recording of two stretches."""
+    if not held_out:
+        group = train[0].group if train else ""
+        raise NoRecordings(
+            f'all {len(train)} recordings are of one group ("{group}"), so none can be held out for validation: '
+            "add recordings of another source, or give several groups and --data.held_out"
+        )
+    for side, recordings in (("train on", train), ("validate on (held out)", held_out)):
+        if not any(map(usable_for_pairs, recordings)):
+            longest = max((r.seconds for r in recordings), default=0.0)
+            raise NoRecordings(
+                f"none of the {len(recordings)} recordings to {side} lasts {2 * MIN_STRETCH_S:g} s, as two stretches "
+                f"take: the longest has {longest:.1f} s"
+            )
 
 
 def _matches(recording: Recording, pattern: str) -> bool:

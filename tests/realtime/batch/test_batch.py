@@ -58,8 +58,20 @@ def test_files_of_one_name_are_kept_apart(here):
 
 
 def test_a_folder_gives_the_same_tree(here):
-    here("in/a.wav", "in/deep/er/b.flac", "in/notes.txt", "in/.hidden.wav")
+    root = here("in/a.wav", "in/deep/er/b.flac", "in/notes.txt", "in/.hidden.wav", "in/deep/.git/c.wav")
     assert pairs(["in"], "out") == [("in/a.wav", "out/a.wav"), ("in/deep/er/b.flac", "out/deep/er/b.flac")]
+    os.chdir(root / "in" / "deep")
+    assert pairs([".."], "../../out")[0] == ("../a.wav", "../../out/a.wav")
+
+
+def test_what_was_written_is_not_read_again(here):
+    here("in/a.wav", "in/out/a.wav")
+    assert pairs(["in"], "in/out") == [("in/a.wav", "in/out/a.wav")]
+
+
+def test_sound_that_cannot_be_read_is_not_left_out_in_silence(here):
+    here("in/a.wav", "in/b.m4a")
+    assert pairs(["in"], "out") == [("in/a.wav", "out/a.wav"), ("in/b.m4a", "out/b.wav")]
 
 
 def test_globs_that_no_shell_expanded(here):
@@ -163,7 +175,7 @@ def test_a_manifest_that_was_cut_off_goes_on(here):
 def test_a_manifest_that_cannot_be_written_says_so(here):
     root = here("a.wav")
     with pytest.raises(ManifestError, match="cannot be written"):
-        Manifest(root / "no" / "m.jsonl", "k").add(Item(root / "a.wav", root / "b.wav"), {"status": "done"})
+        Manifest(root / "a.wav" / "m.jsonl", "k").add(Item(root / "a.wav", root / "b.wav"), {"status": "done"})
 
 
 # --- the work -------------------------------------------------------------------------------------
@@ -176,7 +188,7 @@ def test_one_bad_file_stops_nothing(here, jobs):
     assert {name: row["status"] for name, row in rows.items()} == {
         "a.wav": "done", "bad.wav": "failed", "c.wav": "done", "d.wav": "done",
     }  # fmt: skip
-    assert rows["bad.wav"]["why"] == "bad.wav is bad"
+    assert rows["bad.wav"]["message"] == "bad.wav is bad"
     assert sorted(os.listdir("out")) == ["a.wav", "c.wav", "d.wav"]
 
 
@@ -186,7 +198,14 @@ def test_a_process_that_dies_takes_only_its_file(here):
     rows = {item.source.name: row for item, row in run(work_list(["in"], "out"), copy, 2)}
     assert len(rows) == 7
     assert {name for name, row in rows.items() if row["status"] == "failed"} == {"deadly.wav"}
-    assert "died" in rows["deadly.wav"]["why"]
+    assert "died" in rows["deadly.wav"]["message"]
+
+
+def test_a_recording_is_no_manifest(here):
+    root = here("a.wav")
+    with pytest.raises(ManifestError, match="no manifest"):
+        Manifest(root / "a.wav", "k")
+    assert (root / "a.wav").read_text() == "a.wav"
 
 
 @pytest.mark.slow

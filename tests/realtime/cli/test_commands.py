@@ -47,9 +47,35 @@ def test_presets_are_listed_shown_and_checked(afx, place):
     assert afx("preset", "check", "warm", "hall")[:2] == (0, "warm: fits\nhall: fits\n")
     assert json.loads(afx("preset", "check", "warm", "--json")[1]) == {"warm": "fits"}
     (place / "bad.json").write_text("[]")
-    code, out, err = afx("preset", "check", "warm", "bad.json")
-    assert (code, out) == (5, "")
-    assert "bad.json" in err
+    (place / "commented.json").write_text('{"format": "afx-live-preset", // mine')
+    code, out, _ = afx("preset", "check", "bad.json", "warm", "commented.json", "no-such")
+    assert code == 5
+    lines = out.splitlines()
+    assert lines[0] == "bad.json: does not fit: the file: a list is not an object"
+    assert lines[1] == "warm: fits"
+    assert lines[2].endswith("is not JSON: JSON has no comments: take this one out")
+    assert "no-such" in lines[3]
+    assert lines[4] == "4 presets: 1 fit, 3 do not"
+    code, out, _ = afx("preset", "check", "bad.json", "warm", "--json")
+    assert (code, json.loads(out)["warm"]) == (5, "fits")
+
+
+def test_no_file_of_a_command_is_written_over_another(afx, place):
+    """Through links, too, and before any work."""
+    (place / "mine.json").write_text(presets.to_json(presets.load("warm")))
+    (place / "link.json").symlink_to("mine.json")
+    (place / "ref.wav").write_bytes(b"sound")
+    for words in (
+        ["preset", "export", "mine.json", "--to", "camilladsp", "-o", "link.json", "--force"],
+        ["--preset", "mine.json", "--save-preset", "link.json", "--force"],
+        ["-r", "ref.wav", "--save-preset", "ref.wav", "--force"],
+        ["osc", "--reaper", "mine.json", "--open-stage-control", "link.json", "--force"],
+    ):
+        code, out, err = afx(*words)
+        assert (code, out) == (2, ""), words
+        assert "would be lost; choose another name" in err
+    assert presets.load("./mine.json").settings == presets.load("warm").settings
+    assert (place / "ref.wav").read_bytes() == b"sound"
 
 
 def test_osc_lists_every_address(afx):
@@ -74,5 +100,11 @@ def test_a_first_start_says_that_it_compiles(afx, fake, monkeypatch):
         assert err.count("compiling the effects, which takes about 25 s") == 1
         assert "compiling" not in out
         assert "compiling" not in afx(*words, "-q")[2]
+    said = afx("--preset", "warm", "--osc", "no.such.host.invalid:1")[2]
+    assert "happens once (kept in " in said
+    monkeypatch.setattr(sources, "folder", lambda: None)
+    said = afx("--preset", "warm", "--osc", "no.such.host.invalid:1")[2]
+    assert "happens at every start" in said
+    assert "XDG_CACHE_HOME" in said
     for words in (["osc"], ["preset", "list"], ["render", VOICE, "-o", "out.wav"]):  # nothing is played
         assert "compiling" not in afx(*words)[2]

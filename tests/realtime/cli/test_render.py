@@ -66,23 +66,6 @@ def test_render_for_people_says_what_was_chosen(afx):
     assert re.search(r"distortion +drive [\d.]+ dB, mix \d+%, tone", out)
 
 
-def test_several_inputs_go_into_a_folder(afx, place):
-    code, out, _ = afx("render", VOICE, GUITAR, "--preset", "telephone", "-o", "all", "--json")
-    assert code == 0
-    assert [r["output"] for r in json.loads(out)] == ["all/voice.wav", "all/guitar.wav"]
-    assert sorted(p.name for p in (place / "all").iterdir()) == ["guitar.wav", "voice.wav"]
-    assert afx("render", VOICE, VOICE, "--preset", "telephone", "-o", "all2")[0] == 2
-
-
-def test_what_is_done_is_told_even_if_the_next_file_fails(afx, place):
-    (place / "text.wav").write_text("no sound")
-    code, out, err = afx("render", VOICE, "text.wav", GUITAR, "--preset", "telephone", "-o", "all", "--json")
-    assert code == 4
-    assert [r["output"] for r in json.loads(out)] == ["all/voice.wav"]
-    assert "text.wav cannot be read as audio" in err
-    assert [p.name for p in (place / "all").iterdir()] == ["voice.wav"]
-
-
 def test_references_are_blended(afx):
     code, out, _ = afx("render", VOICE, "-r", VOICE, "-r", GUITAR_REFERENCE, "-o", "out.wav", "--json")
     assert code == 0

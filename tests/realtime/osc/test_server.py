@@ -98,7 +98,8 @@ def test_every_address_is_settable_by_oscsend(oscsend, client, session):
 
 
 @pytest.mark.parametrize(
-    ("words", "value"), [(("i", 4), 4.0), (("f", 4.5), 4.5), (("d", 4.25), 4.25), (("h", 5), 5.0), (("T",), 1.0)]
+    ("words", "value"),
+    [(("i", 4), 4.0), (("f", 4.5), 4.5), (("d", 4.25), 4.25), (("h", 5), 5.0), (("T",), 1.0), (("s", "4.5"), 4.5)],
 )
 def test_every_numeric_type_fits_a_number(oscsend, client, session, words, value):
     oscsend(RATIO, *words)
@@ -114,6 +115,23 @@ def test_every_numeric_type_fits_a_switch(oscsend, client, session, words, value
     oscsend("/afx/bypass", *words)
     client.sync()
     assert session.calls == [{"/afx/bypass": value}]
+
+
+def test_an_impulse_pulls_a_trigger_and_asks_for_a_value(client, session):
+    client.send(message("/afx/undo", "I"))
+    client.sync()
+    assert session.calls == [{"/afx/undo": 1.0}]
+    assert client.ask(message(RATIO, "I")) == client.ask(message(RATIO))
+    client.sync()
+    assert session.calls == [{"/afx/undo": 1.0}]
+
+
+@pytest.mark.parametrize("text", ["loud", "", "nan", "inf", "50%"])
+def test_text_that_is_no_number_is_refused(client, session, text):
+    client.send(message(RATIO, "s", text))
+    client.sync()
+    assert session.calls == []
+    assert client.server.counters["bad"] == 1
 
 
 @pytest.mark.parametrize("words", [("i", 1), ("f", 1.0), ("d", 1.0), ("h", 1), ("T",)])

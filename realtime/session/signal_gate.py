@@ -1,0 +1,51 @@
+"""Whether what comes in is a signal or the noise of the room and the wires, however low it comes in."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...dsp.loudness import LoudnessMeter, gated_loudness
+from ...matching.level import SILENT_LUFS
+
+CLEAR_LUFS = -55.0
+"""Louder input is a signal."""
+STEADY_DB = 3.0
+"""Quieter input whose hops of 100 ms spread by less (10th to 90th percentile) is hiss or hum."""
+SPARSE_DB, SPARSE_SHARE = 20.0, 0.4
+"""Nor is it playing if fewer of its hops than that share come within so many dB of the loudest: a chair, a breath."""
+UNDER_LU = 30.0
+"""What is so far under the loudest input is what the microphone hears between two takes."""
+FORGET_LU = 0.5
+"""By so much a look the loudest is forgotten: somebody may have turned the input down."""
+HOP_STEPS = 4
+"""Hops of a momentary loudness, 400 ms: two beats of hum must not look like a change."""
+
+
+class SignalGate:
+    """Judge stretches of one input, one after the other. One thread uses it.
+
+    live: whether there is a room behind it. Of a recording all counts that is not silent.
+    """
+
+    def __init__(self, live: bool = True) -> None:
+        self._live, self._loudest = live, -np.inf
+
+    def open(self, x: NDArray[np.floating], sample_rate: float) -> bool:
+        """Say whether x (frames, channels), the last seconds of the input, is a signal."""
+        if not len(x):
+            return False
+        meter = LoudnessMeter(sample_rate, x.shape[1], keep_start=False)
+        meter.add(x)
+        powers = meter.powers()
+        lufs = gated_loudness(powers, faint=True)
+        self._loudest = max(self._loudest - FORGET_LU, lufs)
+        if lufs > CLEAR_LUFS or not self._live:
+            return lufs > SILENT_LUFS
+        return lufs > max(SILENT_LUFS, self._loudest - UNDER_LU) and _plays(powers)
+
+
+def _plays(powers: NDArray[np.float64]) -> bool:
+    momentary = np.convolve(powers, np.ones(HOP_STEPS) / HOP_STEPS, "valid")
+    low, high = np.percentile(momentary, [10, 90])
+    steady = high < low * 10 ** (STEADY_DB / 10)
+    near = np.mean(powers > powers.max() * 10 ** (-SPARSE_DB / 10))
+    return bool(not steady and near >= SPARSE_SHARE)
