@@ -95,7 +95,7 @@ def fresh(env: dict[str, str]) -> dict[str, str]:
 
 def main() -> None:
     if library.opened() is None:
-        sys.exit("there is no library for these sources: install a C compiler, then python -m afx_live.native.build native")
+        sys.exit("no library for these sources: install a C compiler, then python -m afx_live.native.build native")
     words = ["--reference", str(presets.clip("guitar_reference")), "--osc", "off"]
     jack = Jack()
     jack.start()
