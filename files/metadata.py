@@ -1,7 +1,8 @@
 """What a recording says of itself besides its sound: time code, markers, tags, pictures, from a file to the next.
 
-Between files of the WAV family every chunk that is not the sound's own goes along as it is (bext and iXML of field
-recorders, cue points, LIST). Tags and pictures go between all formats that mutagen writes.
+Between files of the WAV family, and between AIFF files, every chunk that is not the sound's own goes along as it is
+(bext and iXML of field recorders, cue points, LIST, MARK). Tags and pictures go between all formats that mutagen
+writes.
 """
 
 import base64
@@ -17,6 +18,7 @@ from mutagen.flac import FLAC, Picture
 from mutagen.id3 import APIC, ID3, TXXX
 
 _OWN = {b"fmt ", b"fact", b"data", b"ds64", b"JUNK", b"junk", b"PAD ", b"FLLR", b"PEAK", b"levl"}
+_OWN |= {b"COMM", b"SSND", b"FVER"}
 MAX_BYTES = 1 << 26
 """Of metadata that is carried; what claims more is no metadata."""
 _BEXT_LOUDNESS = slice(412, 422)
@@ -25,32 +27,39 @@ _INFO = {"INAM": "title", "IART": "artist", "IPRD": "album", "ICRD": "date", "IG
 
 def copy_metadata(source: Path, target: Path) -> list[str]:
     """Bring what `source` says of itself into `target`, which is written and closed; returns what could not be kept."""
-    lost = []
-    chunks = dict(_wave_chunks(source))
-    if chunks and _is_wave(target):
-        _append(target, [(name, _changed(name, data)) for name, data in chunks.items()])
+    chunks = [*_chunks(source)]
+    if chunks and _order(source) == _order(target):
+        _append(target, [(name, _changed(name, data)) for name, data in chunks])
         return []
-    lost += [_NAMES[name] for name in chunks if name in _NAMES]
-    if not _copy_tags(source, target, _info(chunks.get(b"LIST", b""))):
+    lost = [_NAMES[name] for name in dict(chunks) if name in _NAMES]
+    infos = [data for name, data in chunks if name == b"LIST" and data[:4] == b"INFO"]
+    if not _copy_tags(source, target, _info(b"".join(infos[:1]))):
         lost.append("tags")
     return lost
 
 
-_NAMES = {b"bext": "the broadcast time code (bext)", b"cue ": "cue points", b"iXML": "the recorder's notes (iXML)"}
+_NAMES = {
+    b"bext": "the broadcast time code (bext)", b"cue ": "cue points", b"iXML": "the recorder's notes (iXML)",
+    b"MARK": "markers", b"COMT": "comments", b"NAME": "its name", b"AUTH": "its author", b"ANNO": "annotations",
+}  # fmt: skip
 
 
-# --- the WAV family -------------------------------------------------------------------------------
+# --- WAV and AIFF ---------------------------------------------------------------------------------
 
 
-def _is_wave(path: Path) -> bool:
+def _order(path: Path) -> str:
+    """Tell how a file of chunks writes their sizes: "<" the WAV family, ">" AIFF, "" another file."""
     with open(path, "rb") as file:
         head = file.read(12)
-    return head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE"
+    if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
+        return "<"
+    return ">" if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC") else ""
 
 
-def _wave_chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:
-    """Give the chunks of a WAV file that are not the sound's own."""
-    if not _is_wave(path):
+def _chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Give the chunks of a WAV or AIFF file that are not the sound's own."""
+    order = _order(path)
+    if not order:
         return
     size, left = path.stat().st_size, MAX_BYTES
     with open(path, "rb") as file:
@@ -59,7 +68,7 @@ def _wave_chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:
         while at + 8 <= size:
             file.seek(at)
             head = file.read(8)
-            name, claim = head[:4], struct.unpack("<I", head[4:])[0]
+            name, claim = head[:4], struct.unpack(order + "I", head[4:])[0]
             if name == b"ds64":
                 long_size = struct.unpack("<Q", file.read(16)[8:].ljust(8, b"\0"))[0]
             if name == b"data" and claim == 0xFFFFFFFF and long_size is not None:
@@ -82,21 +91,22 @@ def _changed(name: bytes, data: bytes) -> bytes:
 
 def _append(path: Path, chunks: list[tuple[bytes, bytes]]) -> None:
     """Write chunks behind the sound, and set the size of the whole."""
+    order = _order(path)
     with open(path, "r+b") as file:
         end = file.seek(0, 2)
         if end % 2:
             end += file.write(b"\0")
         for name, data in chunks:
-            end += file.write(name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2))
+            end += file.write(name + struct.pack(order + "I", len(data)) + data + b"\0" * (len(data) % 2))
         _set_size(file, end)
 
 
 def _set_size(file: BinaryIO, end: int) -> None:
     file.seek(0)
     head = file.read(24)
-    if head[:4] == b"RIFF":
+    if head[:4] in (b"RIFF", b"FORM"):
         file.seek(4)
-        file.write(struct.pack("<I", end - 8))
+        file.write(struct.pack("<I" if head[:4] == b"RIFF" else ">I", end - 8))
     elif head[12:16] == b"ds64":
         file.seek(20)
         file.write(struct.pack("<Q", end - 8))

@@ -1,6 +1,6 @@
 """The same work list on a Ray cluster, for more files than one machine can do: `pip install 'afx-live[cluster]'`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from .run import Told, Work, attempt, failure
@@ -19,7 +19,7 @@ class ClusterError(ValueError):
 
 def run_on_ray(
     items: Sequence[Item], work: Work, address: str = "", failed: Told | None = None
-) -> Iterator[tuple[Item, dict[str, Any]]]:
+) -> Generator[tuple[Item, dict[str, Any]], None, None]:
     """Do all items on a cluster, as `run` does here: address "" starts one on this machine, "auto" finds one.
 
     Every worker must see the same files under the same names. A worker that dies costs no item: it is done again

@@ -26,6 +26,8 @@ class Manifest:
     def __init__(self, path: Path, key: str) -> None:
         self.path, self.key = path, key
         self._done: dict[str, dict[str, Any]] = {}
+        if path.exists() and not path.is_file():
+            raise ManifestError(f"{shown(path)} is a folder, pipe or device; the manifest is a file")
         try:
             data = path.read_bytes() if path.exists() else b""
         except OSError as error:

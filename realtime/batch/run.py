@@ -5,9 +5,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from typing import Any
 
 from ...files.writer import remove_parts
@@ -28,7 +29,7 @@ def cores() -> int:
 
 def run(
     items: Sequence[Item], work: Work, jobs: int = 1, failed: Told | None = None
-) -> Iterator[tuple[Item, dict[str, Any]]]:
+) -> Generator[tuple[Item, dict[str, Any]], None, None]:
     """Do all items, and give each with its row as soon as it is done. One item's error is its row; the rest goes on.
 
     work must be picklable for more than one job: processes are spawned, for compiled code's threads do not
@@ -52,7 +53,9 @@ def run(
                 yield item, told(RuntimeError("its process died: out of memory, or killed"))
 
 
-def _by_processes(left: list[Item], work: Work, jobs: int, told: Told) -> Iterator[tuple[Item, dict[str, Any]]]:
+def _by_processes(
+    left: list[Item], work: Work, jobs: int, told: Told
+) -> Generator[tuple[Item, dict[str, Any]], None, list[Item]]:
     """Work through `left`, and take out of it what is done; returns what was under way when a process died."""
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
@@ -105,17 +108,22 @@ def failure(error: Exception) -> dict[str, Any]:
 # --- in a process of the pool ---------------------------------------------------------------------
 
 
+@dataclass
 class _Job:
-    """What this process does, for as long as it is one of a pool's: it is begun once, for a work may be large."""
+    """What this process does, if it is one of a pool's: given once, for a work may be large."""
 
     work: Work
     told: Told
-    stopped: Callable[[], bool] = staticmethod(lambda: False)
+    stop: Any
+    orphan: bool = False
+
+
+_jobs: list[_Job] = []
 
 
 def _begin(work: Work, told: Told, stop: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches a whole group; the parent says when to stop
-    _Job.work, _Job.told, _Job.stopped = staticmethod(work), staticmethod(told), stop.is_set
+    _jobs.append(_Job(work, told, stop))
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -123,17 +131,17 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-    _Job.stopped = staticmethod(lambda: True)
+    _jobs[0].orphan = True
     time.sleep(ORPHAN_S)
     os._exit(1)
 
 
 def _do(item: Item) -> dict[str, Any]:
     check_stopped()
-    return attempt(_Job.work, item, _Job.told)
+    return attempt(_jobs[0].work, item, _jobs[0].told)
 
 
 def check_stopped() -> None:
     """Raise KeyboardInterrupt if this is a process of a pool whose work shall end."""
-    if _Job.stopped():
+    if _jobs and (_jobs[0].orphan or _jobs[0].stop.is_set()):
         raise KeyboardInterrupt

@@ -6,6 +6,7 @@ from typing import Any
 
 from ... import presets
 from ...chain import ChainSettings
+from ...files.pipe import is_stream
 from ...presets import other_programs
 from ..session.autosave import Autosave
 from ..view.console import Console
@@ -23,6 +24,8 @@ def check_preset_path(path: Path | None, force: bool) -> None:
     if path is not None:
         refuse_existing(path, force)
         presets.Preset(path.stem, ChainSettings())
+        if is_stream(path):
+            raise presets.PresetError(f"{path} is a pipe or device; a preset is saved in a file")
         above = next(folder for folder in path.absolute().parents if folder.exists())  # what is missing is made
         why = "is no folder" if not above.is_dir() else "" if os.access(above, os.W_OK) else "is read-only for you"
         if why:

@@ -64,7 +64,8 @@ def _parsed(words: list[str]) -> argparse.Namespace:
 def _end(code: int, text: str, parsed: argparse.Namespace) -> NoReturn:
     """End with an exit code, its reason as JSON if that is asked for."""
     if parsed.json:
-        print(json.dumps(as_data(code, text, vars(parsed).values())), flush=True)
+        told = sys.stderr if getattr(parsed, "output", None) == "-" else sys.stdout  # which is for the sound, then
+        print(json.dumps(as_data(code, text, vars(parsed).values())), file=told, flush=True)
     sys.exit(code)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -104,7 +104,7 @@ def _check(
 ) -> None:
     """Compare all files of the command with each other, and refuse those that are there, before any work."""
     named = [Named("an input", item.source) for item in items if not is_stream(item.source)]
-    named += [Named("a reference", path) for path in references]
+    named += [Named("a reference", path) for path in references if not is_stream(path)]
     named += [Named("the preset", Path(preset))] if preset and Path(preset).is_file() else []
     named += [Named("an output", item.target, True) for item in items if not is_stream(item.target)]
     named += [Named("the preset to be saved", saved, True)] if saved else []
@@ -160,7 +160,9 @@ class _Batch:
         last = [self.rendered[item] for item in self.items if item in self.rendered]
         return (last[-1] if last else None), code
 
-    def _rows(self, left: Sequence[Item], jobs: int, ray: str | None) -> Iterator[tuple[Item, dict[str, Any]]]:
+    def _rows(
+        self, left: Sequence[Item], jobs: int, ray: str | None
+    ) -> Generator[tuple[Item, dict[str, Any]], None, None]:
         if ray is not None:
             if os.path.exists(ray):
                 raise UsageError(f"--ray {ray}: that is a file; write --ray= for a cluster on this machine")

@@ -32,7 +32,8 @@ MISSED_LU = 0.5
 class Rendered:
     """One file as it was rendered: loudness in LUFS before, after and aimed at; probabilities by effect, if matched.
 
-    notes: what is missing from the input, what the output could not keep, a loudness that is out of reach.
+    notes: what is missing from the input, what the output could not keep, a loudness that is out of reach;
+    reference_notes: what is missing from references.
     """
 
     input: Path
@@ -47,11 +48,13 @@ class Rendered:
     reached: bool
     settings: ChainSettings
     notes: tuple[str, ...] = ()
+    reference_notes: tuple[str, ...] = ()
 
     def data(self) -> dict[str, Any]:
         """Give it as plain data, for JSON."""
         paths = {"input": str(self.input), "output": str(self.output)}
-        return {**vars(self), **paths, "settings": settings_data(self.settings), "notes": list(self.notes)}
+        notes = {"notes": list(self.notes), "reference_notes": list(self.reference_notes)}
+        return {**vars(self), **paths, "settings": settings_data(self.settings), **notes}
 
     def line(self) -> str:
         """Say it in one line."""
@@ -142,7 +145,6 @@ class RenderJob:
     def told(self, item: Item, clip: Clip, found: Match, done: Rendering, took_s: float) -> Rendered:
         """Say what was done."""
         notes = [clip.note, *(f"not kept: {what}" for what in done.lost)]
-        notes += [f"the reference {shown(r.path.name)}: {r.note}" for r in self.sources.references if r.note]
         if found.target_lufs is not None and abs(found.target_lufs - done.lufs) > MISSED_LU:
             why = (
                 f"under the ceiling of {20 * math.log10(CEILING):.0f} dBFS"
@@ -163,6 +165,7 @@ class RenderJob:
             reached=found.in_range,
             settings=done.settings,
             notes=tuple(filter(None, notes)),
+            reference_notes=tuple(f"{shown(r.path)}: {r.note}" for r in self.sources.references if r.note),
         )
 
     def __call__(self, item: Item) -> dict[str, Any]:

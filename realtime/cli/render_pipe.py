@@ -52,7 +52,7 @@ class _Heard:
 
 def input_of(source: str) -> Path | None:
     """Give the file that standard input was redirected from, as a path; None for a pipe."""
-    with suppress(OSError, ValueError):  # closed, or none
+    with suppress(OSError, ValueError, AttributeError):  # closed, or none
         if source == "-" and os.path.exists("/dev/stdin") and stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode):
             return Path("/dev/stdin")
     return None
@@ -127,8 +127,10 @@ def _clip(source: Path, reader: PipeReader, heard: list[np.ndarray], frames: int
 def _opened(source: Path, stack: ExitStack) -> IO[bytes]:
     if source != STDIN:
         return stack.enter_context(open(source, "rb"))
-    if sys.stdin.isatty():
-        raise UsageError("standard input is a terminal: pipe sound into it, as in ffmpeg -i in.mp3 -f wav - | …")
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError(
+            "standard input is closed or a terminal: pipe sound into it, as in ffmpeg -i in.mp3 -f wav - | …"
+        )
     return sys.stdin.buffer
 
 
@@ -153,8 +155,8 @@ def _sink(job: RenderJob, target: Path, clip: Clip, raw: Raw, stack: ExitStack) 
         return _File(stack.enter_context(AudioWriter(target, rate, channels, kind)))
     if target != STDOUT:
         stream = stack.enter_context(open_for_writing(target))
-    elif sys.stdout.isatty():
-        raise UsageError("standard output is a terminal: pipe the sound on, or name a file with -o")
+    elif sys.stdout is None or sys.stdout.isatty():
+        raise UsageError("standard output is closed or a terminal: pipe the sound on, or name a file with -o")
     else:
         stream = sys.stdout.buffer
     subtype = SUBTYPES[job.subtype] if job.subtype else clip.subtype

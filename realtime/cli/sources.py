@@ -1,12 +1,16 @@
 """What a sound is made from: references with a model, or a preset."""
 
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ... import effects, presets
 from ...dsp import library
 from ...dsp.sources import FOLDER, first_start, folder
+from ...files.pipe import is_stream
+from ...files.reader import shown
 from ...matching.model import MatchModel
 from ...matching.reference import ReferenceClip
 from ...matching.reference import read_reference as read_reference
@@ -52,4 +56,19 @@ def load_sources(
     announce_compiling(printer)
     found = presets.load(preset) if preset else None
     loaded = load_model(model) if references or always_model else None
-    return Sources(loaded, [read_reference(path, loaded) for path in references if loaded], found)
+    clips = [_read(path, loaded) for path in references if loaded]
+    for clip in clips:
+        if clip.note:
+            printer.note(f"{shown(clip.path)}: {clip.note}")
+    return Sources(loaded, clips, found)
+
+
+def _read(path: Path, model: MatchModel) -> ReferenceClip:
+    """Read a reference; one that comes through a pipe is kept in a file meanwhile, for it is heard more than once."""
+    if not is_stream(path):
+        return read_reference(path, model)
+    with TemporaryDirectory() as folder:
+        kept = Path(folder) / "reference"
+        with open(path, "rb") as pipe, open(kept, "wb") as file:
+            shutil.copyfileobj(pipe, file)
+        return replace(read_reference(kept, model), path=path)

@@ -10,7 +10,7 @@ import soundfile
 from mutagen.id3 import APIC, TIT2, TXXX
 
 from afx_live.files.metadata import copy_metadata
-from support.audio_files import BEXT, CUE, INFO, RATE, riff
+from support.audio_files import BEXT, CUE, INFO, RATE, chunk, riff
 
 X = 0.1 * np.random.default_rng(0).standard_normal(RATE)
 
@@ -71,6 +71,33 @@ def test_tags_and_pictures_go_between_formats(take, suffix):
     assert lost == []
     assert tags_of(back)["TIT2"].text == ["Song"]
     assert tags_of(back).getall("APIC")[0].data == b"picture"
+
+
+def test_every_list_is_kept(tmp_path):
+    source, target = tmp_path / "a.wav", tmp_path / "b.wav"
+    labels = chunk(b"LIST", b"adtl" + chunk(b"labl", struct.pack("<I", 1) + b"verse\0"))
+    source.write_bytes(riff(X, b"", CUE + INFO + labels))
+    soundfile.write(target, X, RATE)
+    assert copy_metadata(source, target) == []
+    assert {CUE, INFO, labels} <= {part for part in (CUE, INFO, labels) if part in target.read_bytes()}
+
+
+def test_aiff_keeps_its_markers(tmp_path):
+    mark = b"MARK" + struct.pack(">IHHIB", 14, 1, 1, 4800, 5) + b"verse"
+    name = b"NAME" + struct.pack(">I", 3) + b"duo\0"
+    source, target = tmp_path / "a.aif", tmp_path / "b.aifc"
+    soundfile.write(source, X, RATE, format="AIFF", subtype="PCM_16")
+    data = source.read_bytes()
+    source.write_bytes(data[:4] + struct.pack(">I", len(data) - 8 + len(mark + name)) + data[8:] + mark + name)
+    soundfile.write(target, X, RATE, format="AIFF", subtype="FLOAT")
+    assert copy_metadata(source, target) == []
+    kept = target.read_bytes()
+    assert mark in kept
+    assert name in kept
+    assert struct.unpack(">I", kept[4:8])[0] == len(kept) - 8
+    assert np.abs(soundfile.read(target)[0] - X).max() < 1e-6
+    soundfile.write(tmp_path / "c.wav", X, RATE)
+    assert copy_metadata(source, tmp_path / "c.wav") == ["markers", "its name"]
 
 
 @pytest.mark.parametrize("suffix", ["caf", "au", "w64"])

@@ -165,6 +165,8 @@ def test_what_is_missing_is_said(afx, place):
         assert row["seconds"] == pytest.approx(seconds, abs=0.01)
     code, _, err = afx("render", VOICE, "--reference", "cut.wav", "-o", "out.wav")
     assert (code, "claims 4.00 s, 2.00 s" in err) == (0, True)
+    code, out, _ = afx("render", VOICE, "--reference", "cut.wav", "-o", "again.wav", "--json")
+    assert "claims 4.00 s" in json.loads(out)[0]["reference_notes"][0]
 
 
 def test_time_code_markers_and_bits_are_kept_or_said_to_be_lost(afx, place):

@@ -101,7 +101,7 @@ def test_what_cannot_be_piped_is_said(place):
     assert [p.name for p in place.iterdir()] == ["x.wav"]
     code, _, err = piped(["-", *warm, "--channels", "5,3"], six[: len(six) // 2], place)
     assert (code, "0.50 s more than came" in err) == (0, True), err
-    assert soundfile.info(place / "out.wav").format == "WAV"
+    assert soundfile.info(place / "out.wav").format in ("WAV", "WAVEX")
     assert soundfile.info(place / "out.wav").channels == 2
 
 
