@@ -46,7 +46,9 @@ _KEYS = (
     "chain",
     "source",
 )
-_SOURCE = ("references", "model", "app", "created", "by_hand")
+_SOURCE = ("references", "model", "app", "created", "by_hand", "choices")
+_NAMED_CHOICES = ("only", "without", "locked")
+_CHOICES = ("boldness", *_NAMED_CHOICES, "shares")
 _REFERENCE = ("file", "sha256", "lufs", "path")
 
 
@@ -251,6 +253,8 @@ def _source(data: Any) -> dict[str, Any]:
     if "by_hand" in data:
         texts = schema.as_list(data["by_hand"], "source.by_hand", "texts", _MAX_BY_HAND)
         made["by_hand"] = [schema.text(v, f"source.by_hand[{i}]") for i, v in enumerate(texts)]
+    if "choices" in data:
+        made["choices"] = _choices(data["choices"], "source.choices")
     return {key: made[key] for key in _SOURCE if key in made}
 
 
@@ -267,6 +271,25 @@ def _reference(data: Any, where: str) -> dict[str, Any]:
     if "path" in data:
         made["path"] = schema.text(data["path"], f"{where}.path")
     return made
+
+
+def _choices(data: Any, where: str) -> dict[str, Any]:
+    """Check what the user asked of the matching, see `provenance.choices_data`."""
+    data = schema.as_object(data, where)
+    schema.known_keys(data, _CHOICES, "a choice", where + ".")
+    made: dict[str, Any] = {}
+    if "boldness" in data:
+        made["boldness"] = schema.number(data["boldness"], f"{where}.boldness", 0.0, 1.0)
+    for key in data.keys() & {*_NAMED_CHOICES}:
+        texts = schema.as_list(data[key], f"{where}.{key}", "texts", _MAX_BY_HAND)
+        made[key] = [schema.text(v, f"{where}.{key}[{i}]") for i, v in enumerate(texts)]
+    if "shares" in data:
+        made["shares"] = {}
+        for effect, whole in schema.as_object(data["shares"], f"{where}.shares").items():
+            place = f"{where}.shares.{schema.text(effect, f'{where}.shares')}"
+            numbers = schema.as_object(whole, place)
+            made["shares"][effect] = {k: schema.number(v, f"{place}.{k}", -1e6, 1e6) for k, v in numbers.items()}
+    return {key: made[key] for key in _CHOICES if key in made}
 
 
 def _time(value: str, where: str) -> None:
