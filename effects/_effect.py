@@ -1,5 +1,6 @@
 """What an effect is: named parameters, a kernel, its adjoint, and how one calls it."""
 
+import ctypes
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,8 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..dsp import compiler
+from ..dsp import compiler, library
 from ..dsp.array_math import is_tensor
+
+_SIZE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_double, ctypes.c_int64)
 
 
 @dataclass(frozen=True)
@@ -245,6 +248,8 @@ class Effect:
         """Count the numbers of state at a sample rate in Hz; ValueError if the effect does not play at it."""
         if not 0.0 < sample_rate <= self.max_rate:
             raise ValueError(f"{self.name}: a sample rate of {sample_rate:g} Hz is not in (0, {self.max_rate:g}]")
+        if found := library.function("size", self.state_size):
+            return int(_SIZE(found.address)(sample_rate, channels))
         return int(self.state_size(float(sample_rate), channels))
 
     # --- compiled ---------------------------------------------------------------------------------
@@ -263,20 +268,24 @@ class Effect:
     @cached_property
     def design_c(self) -> Any:
         """The compiled design; `.address` is the C function."""
-        return compiler.c_function(compiler.DESIGN, self.design_text)
+        return library.function("design", self.design) or compiler.c_function(compiler.DESIGN, self.design_text)
+
+    @property
+    def jacobian_text(self) -> Callable[..., None]:
+        """The Jacobian of the design as a function of arrays, to be compiled."""
+        return compiler.specialise(
+            compiler.jacobian_wrapper, f"{self.name}_jacobian", inner=self._design, COUNT=len(self.params)
+        )
 
     @cached_property
     def jacobian_c(self) -> Any:
         """The compiled Jacobian of the design."""
-        text = compiler.specialise(
-            compiler.jacobian_wrapper, f"{self.name}_jacobian", inner=self._design, COUNT=len(self.params)
-        )
-        return compiler.c_function(compiler.JACOBIAN, text)
+        return library.function("jacobian", self.design) or compiler.c_function(compiler.JACOBIAN, self.jacobian_text)
 
     @cached_property
     def kernel_c(self) -> Any:
         """The compiled kernel."""
-        return compiler.c_function(compiler.KERNEL, self.kernel)
+        return library.function("kernel", self.kernel) or compiler.c_function(compiler.KERNEL, self.kernel)
 
     @cached_property
     def adjoint_c(self) -> Any:

@@ -57,7 +57,24 @@ def _add_sound(command: argparse.ArgumentParser) -> None:
     _add_reference(g)
     g.add_argument("--preset", metavar="NAME", help="play this preset (name or file) instead of matching")
     g.add_argument("--amount", type=values.amount, metavar="0..1", help="how much of the effects to use (default: 1)")
+    _add_choices(g)
     _add_model(g)
+
+
+def _add_choices(command: Any) -> None:
+    """Add the flags of `Wishes`."""
+    command.add_argument(
+        "--boldness",
+        type=values.amount,
+        metavar="0..1",
+        help="0: only effects that are nearly certain; 1: everything the reference suggests, its tone included",
+    )
+    for flag, metavar, what in (
+        ("--only", "EFFECT,…", "effects that the reference has; no others are used"),
+        ("--without", "EFFECT,…", "effects that are not used"),
+        ("--lock", "EFFECT[/PARAM],…", "what stays as in --preset, the rest is matched: reverb, equaliser/peak_1_db"),
+    ):
+        command.add_argument(flag, type=values.names, default=[], action="extend", metavar=metavar, help=what)
 
 
 def _add_reference(command: Any) -> None:
@@ -87,13 +104,9 @@ def _add_devices(command: argparse.ArgumentParser) -> Any:
     g.add_argument("-i", "--input-device", type=values.device, metavar="DEV", help="number or part of the name")
     g.add_argument("-o", "--output-device", type=values.device, metavar="DEV", help="number or part of the name")
     g.add_argument(
-        "-c",
-        "--input-channels",
-        type=values.channels,
-        metavar="N[,M]",
-        help="inputs, from 1 (one goes to both ears)",
+        "-c", "--input-channels", type=values.channels, metavar="N[,M]", help="which inputs (one goes to both ears)"
     )
-    g.add_argument("--output-channels", type=values.channels, metavar="N[,M]", help="outputs, from 1")
+    g.add_argument("--output-channels", type=values.channels, metavar="N[,M]", help="which outputs")
     g.add_argument(
         "--samplerate",
         dest="sample_rate",
@@ -189,6 +202,7 @@ def _studio(studio: argparse.ArgumentParser) -> None:
     studio.add_argument(
         "--demo", nargs="?", const="guitar", choices=CLIPS, help="begin with a bundled clip and reference (guitar)"
     )
+    _add_choices(studio)
     _add_model(studio)
     studio.add_argument("--port", type=values.port, default=PORT, help="the page's port (default: %(default)s)")
     _add_page(studio)
@@ -206,9 +220,12 @@ def _render(render: argparse.ArgumentParser) -> None:
     render.formatter_class = argparse.RawDescriptionHelpFormatter
     render.add_argument("inputs", nargs="+", metavar="IN", help="audio files, folders, or - for standard input")
     render.add_argument(
-        "-o", "--output", required=True, metavar="OUT",
+        "-o", "--output", metavar="OUT",
         help="a file; a folder for several inputs, or if it ends with a slash; - for standard output",
     )  # fmt: skip
+    render.add_argument(
+        "--dry-run", action="store_true", help="match and say what would be set, and why; write no sound"
+    )
     _add_sound(render)
     render.add_argument(
         "--lufs", type=values.lufs, metavar="LUFS", help="loudness to end at, under a ceiling of -1 dBFS: -16"
