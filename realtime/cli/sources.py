@@ -9,7 +9,8 @@ from typing import Any
 
 from ... import effects, presets
 from ...chain import ChainSettings
-from ...dsp.compile_cache import FOLDER, first_start, folder
+from ...dsp import library
+from ...dsp.sources import FOLDER, first_start, folder
 from ...files.pipe import is_stream
 from ...files.reader import shown
 from ...matching.choices import NO_CHOICES, Choices
@@ -49,7 +50,9 @@ def load_model(folder: Path | None) -> MatchModel:
 
 
 def announce_compiling(printer: Printer) -> None:
-    """Say, once on a machine, why the first sound takes a while."""
+    """Say, once on a machine, why the first sound takes a while; without the package's library, that is."""
+    if library.opened():
+        return
     compiled = [*Path(effects.__file__).parent.glob("*.py"), Path(audio.__file__).with_name("callback.py")]
     if first_start(compiled):
         once = f"happens once (kept in {FOLDER})"
