@@ -19,7 +19,6 @@ from typing import Any
 for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
-import foreign
 import numpy as np
 import yaml
 from common import machine, table
@@ -199,9 +198,21 @@ def summary(cells: dict[str, dict[str, dict[int, Row]]], ours: Sequence[str]) ->
                     away.append(row["away_db"])
                     moved.append(row["moved_db"])
             if left:
-                numbers = [f"{np.mean(left):.2f}", f"{np.mean(harmed):.0%}", f"{np.mean(moved):.1f}", f"{np.mean(away):.1f}"]
+                numbers = [
+                    f"{np.mean(left):.2f}",
+                    f"{np.mean(harmed):.0%}",
+                    f"{np.mean(moved):.1f}",
+                    f"{np.mean(away):.1f}",
+                ]
                 lines.append([mode, system.replace("_", " "), *numbers])
-    return ["reference", "system", "error left, of loudness only", "harmed", "moved, dB", "from the reference, dB"], lines
+    return [
+        "reference",
+        "system",
+        "error left, of loudness only",
+        "harmed",
+        "moved, dB",
+        "from the reference, dB",
+    ], lines
 
 
 def main() -> None:
