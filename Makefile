@@ -4,7 +4,7 @@ PYTHON ?= python3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT := jackd2 libportaudio2 liblo-tools gcc libc6-dev strace sox chromium pipewire pipewire-bin pipewire-jack wireplumber dbus \
   lilv-utils lv2-dev sordi jalv ecasound ffmpeg lsp-plugins-lv2 valgrind
-LIVE := $(shell find chain dsp effects files matching presets realtime -type f -not -name '*.pyc')
+LIVE := $(shell find chain dsp effects files matching native presets realtime setup.py -type f -not -name '*.pyc')
 WHEEL = dist/afx_live-*.whl
 PINNED := --constraint constraints.txt --build-constraint constraints.txt
 PIP_VERSION = $(shell sed -n 's/^pip==//p' constraints.txt)
@@ -61,6 +61,7 @@ bench: .venv-bench/ready  ## measure against peers, which are installed only her
 .venv-bench/ready: pyproject.toml constraints.txt bench/requirements.txt
 	$(call environment,.venv-bench)
 	.venv-bench/bin/pip install --quiet $(PINNED) -e '.[train,dev]' -r bench/requirements.txt
+	.venv-bench/bin/python -m afx_live.native.build native  # as a wheel carries it
 	touch $@
 
 wheel: .venv/ready

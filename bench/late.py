@@ -147,11 +147,11 @@ def timed(plain: tuple[int, int], meters: np.ndarray, sound: np.ndarray) -> tupl
     """Compile a callback that takes the time around another one; address, user pointer, and what must live."""
     from numba import types
 
-    from afx_live.dsp.compiler import _caller, at_address, c_function, carray
+    from afx_live.dsp.compiler import at_address, c_function, caller, carray
     from afx_live.realtime.audio.callback import CALLBACK, PORT, enter, leave
 
     row = np.dtype([("address", "i8"), ("user", "i8"), ("port", "i8"), ("meters", "i8"), ("noise", "i8")])
-    call = _caller(CALLBACK)
+    call = caller(CALLBACK)
 
     def run(indata, outdata, frames, when, flags, user):
         t = carray(at_address(user), (1,), row)[0]

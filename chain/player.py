@@ -13,6 +13,7 @@ import numpy as np
 
 from ..dsp.compiler import MAX_COEFS, call_design, call_kernel, jit
 from ..dsp.cpu import flush_denormals, restore_denormals
+from ..dsp.entry import FLOAT, INT, MATRIX, Array
 from ..effects import CONTROL_BLOCK, MAX_PARAMS, Effect, catalogue, load, number_of
 from .settings import MAX_EFFECTS, ChainSettings
 
@@ -231,11 +232,25 @@ def play(player, state, x, clock, address, log, params, size, sample_rate):
         n += count
 
 
-@jit
+_PLAYER, _TARGET, _INTS = Array(PLAYER_STATE, 1), Array(TARGETS, 1), Array(np.int64, 1)
+_TABLES = Array(np.int64, 2), Array(np.bool_, 2), _INTS, _INTS
+
+
+@jit(entry=(_PLAYER, MATRIX, MATRIX, INT, *_TABLES, FLOAT))
 def _play_alone(player, state, x, clock, address, log, params, size, sample_rate):
     mode = flush_denormals()
-    play(player, state, x, clock, address, log, params, size, sample_rate)
+    play(player[0], state, x, clock, address, log, params, size, sample_rate)
     restore_denormals(mode)
+
+
+@jit(entry=(_PLAYER, MATRIX, _TARGET, *_TABLES, FLOAT))
+def _start_alone(player, state, target, address, log, params, size, sample_rate):
+    start(player[0], state, target[0], address, log, params, size, sample_rate)
+
+
+@jit(entry=(_PLAYER, _TARGET, Array(np.bool_, 2), _INTS, FLOAT))
+def _ramp_alone(player, target, log, params, sample_rate):
+    ramp(player[0], target[0], log, params, sample_rate)
 
 
 # --- from Python ----------------------------------------------------------------------------------
@@ -258,7 +273,7 @@ class ChainPlayer:
         self._state = np.zeros((SLOTS, int(self._effects.state.max())))
         self._target = np.zeros(1, TARGETS)
         targets_of(settings, self._target[0])
-        start(self._player[0], self._state, self._target[0], *self._effects.arrays, self._rate)
+        _start_alone(self._player, self._state, self._target, *self._effects.arrays, self._rate)
 
     def ramp(self, settings: ChainSettings) -> None:
         """Move to other values of the same effects in the same order, in 20 ms; ValueError for another chain."""
@@ -266,12 +281,12 @@ class ChainPlayer:
         player, target = self._player[0], self._target[0]
         if list(target["kind"][: target["count"]]) != list(player["kind"][: player["count"]]):
             raise ValueError("a ramp keeps the effects and their order")
-        ramp(player, target, self._effects.log, self._effects.params, self._rate)
+        _ramp_alone(self._player, self._target, self._effects.log, self._effects.params, self._rate)
 
     def play(self, block: np.ndarray) -> np.ndarray:
         """Play a block (frames, channels); returns float64 of the same shape."""
         x = np.array(block, np.float64, order="C")
-        _play_alone(self._player[0], self._state, x, self._clock, *self._effects.arrays, self._rate)
+        _play_alone(self._player, self._state, x, self._clock, *self._effects.arrays, self._rate)
         self._clock += len(x)
         return x
 

@@ -9,10 +9,12 @@ true_peak       the level between samples, as BS.1770 has it
 polarity        several channels as one, none cancelling another
 spectrum        long-term spectra in bands, and the minimum phase of a magnitude
 fastmath        exp, log and tanh as vector code
-simd            two, four or eight float64 in one register, in compiled code
+simd            two, four or eight float64 in one register, in compiled code; lanes: how the compiler does that
 layout          names for offsets into flat state
 array_math      the functions that numpy arrays and torch tensors call differently
 compiler        plain functions to C functions, called by address
-compile_cache   compiled code on disk, stamped with all its sources
+library         the same, compiled when the package was built; entry: how Python calls it; late: without loading numba
+compile_cache   numba's code on disk, stamped with all its sources
+sources         what code is compiled from, and the folder that it is kept in
 cpu             denormals, memory fence, clock
 """

@@ -5,40 +5,35 @@ is a table of addresses: any order of effects runs at once, without compiling an
 """
 
 import types as pytypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cached_property, update_wrapper
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
-from llvmlite import ir
-from numba import extending, types
-from numba.core import cgutils, sigutils
-from numba.core.ccallback import CFunc
-from numba.cpython.unsafe import tuple as unsafe_tuple
-from numba.np import numpy_support
-from numba.np.unsafe import ndarray as unsafe_ndarray
 
-from .compile_cache import cache_of
+from . import library
+from .entry import Spec, entry_name
+from .late import Late, LateModule, late_name
 
-# Any: by its own type an intrinsic takes the typing context, which nobody passes, and carray takes no int64.
-carray: Any = numpy_support.carray
-intrinsic: Any = extending.intrinsic
-to_fixed_tuple: Any = unsafe_ndarray.to_fixed_tuple
-tuple_setitem: Any = unsafe_tuple.tuple_setitem
+numba, types = LateModule("numba"), LateModule("numba.types")
+ir, cgutils, sigutils = LateModule("llvmlite.ir"), LateModule("numba.core.cgutils"), LateModule("numba.core.sigutils")
+
+carray = late_name("numba.np.numpy_support", "carray")
+to_fixed_tuple = late_name("numba.np.unsafe.ndarray", "to_fixed_tuple")
+tuple_setitem = late_name("numba.cpython.unsafe.tuple", "tuple_setitem")
 
 MAX_COEFS = 48
 """Room for the coefficients of any one effect."""
 
-VECTOR = types.float64[::1]
-MATRIX = types.float64[:, ::1]
-DESIGN = types.void(VECTOR, types.float64, VECTOR)
+_VECTOR, _MATRIX = "float64[::1]", "float64[:, ::1]"
+DESIGN = f"void({_VECTOR}, float64, {_VECTOR})"
 """design(values, sample_rate, coef): write the coefficients of a setting."""
-JACOBIAN = types.void(VECTOR, types.float64, MATRIX)
+JACOBIAN = f"void({_VECTOR}, float64, {_MATRIX})"
 """jacobian(values, sample_rate, jac): write d coef / d value, shape (values, coefs)."""
-KERNEL = types.void(MATRIX, VECTOR, types.int64, VECTOR, VECTOR, MATRIX)
+KERNEL = f"void({_MATRIX}, {_VECTOR}, int64, {_VECTOR}, {_VECTOR}, {_MATRIX})"
 """kernel(x, state, start, coef, step, tape): edit the block x (frames, channels) in place."""
-ADJOINT = types.void(MATRIX, VECTOR, types.int64, VECTOR, VECTOR, MATRIX, VECTOR, VECTOR)
+ADJOINT = f"void({_MATRIX}, {_VECTOR}, int64, {_VECTOR}, {_VECTOR}, {_MATRIX}, {_VECTOR}, {_VECTOR})"
 """adjoint(g, state, start, coef, step, tape, gcoef, gstep): the kernel's transpose, backwards in time."""
 
 
@@ -49,17 +44,73 @@ Use `jit(fastmath=False)` where exactness depends on two products cancelling.
 """
 
 
-def jit(function: Callable[..., Any] | None = None, *, fastmath: Any = CONTRACT, **options: Any) -> Any:
-    """Compile a function for use inside other compiled code, and cache it; options are numba's."""
+ENTRIES: list["JitFunction"] = []
+"""Every function of the package that says what Python calls it with."""
+
+
+class JitFunction(Late):
+    """A function that numba compiles when it is first called, from Python or from compiled code.
+
+    With `entry`, what it takes, the library that came with the package has it for Python to call: arguments
+    that are just that are handed to it, and nothing is compiled.
+    """
+
+    def __init__(self, function: Callable[..., Any], entry: Sequence[Spec] | None, options: dict[str, Any]) -> None:
+        update_wrapper(self, function)
+        super().__init__(self._dispatcher)
+        self.py_func, self.entry, self._options = function, entry, options
+
+    def _dispatcher(self) -> Any:
+        from . import lanes  # noqa: F401  teaches the compiler their arithmetic before it compiles
+        from .compile_cache import cache_of
+
+        compiled: Any = numba.njit(nogil=True, error_model="numpy", **self._options)(self.py_func)
+        compiled._cache = cache_of(self.py_func)
+        return compiled
+
+    @cached_property
+    def _in_library(self) -> Any:
+        return library.entry(entry_name(self.py_func), self.entry) if self.entry is not None else None
+
+    def __call__(self, *arguments: Any) -> Any:
+        ready = self._in_library
+        if ready is not None and (packed := ready.pack(arguments)):
+            return ready(packed)
+        return self.made(*arguments)
+
+
+def jit(
+    function: Callable[..., Any] | None = None,
+    *,
+    entry: Sequence[Spec] | None = None,
+    fastmath: Any = CONTRACT,
+    **options: Any,
+) -> Any:
+    """Compile a function for use inside other compiled code, and cache it; options are numba's.
+
+    entry: what Python calls it with (entry.py), if Python calls it where nothing should have to be compiled.
+    Such a function returns nothing.
+    """
     if function is None:
-        return lambda f: jit(f, fastmath=fastmath, **options)
-    compiled: Any = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath, **options)(function)
-    compiled._cache = cache_of(function)
+        return lambda f: jit(f, entry=entry, fastmath=fastmath, **options)
+    compiled = JitFunction(function, entry, {"fastmath": fastmath, **options})
+    if entry is not None:
+        ENTRIES.append(compiled)
     return compiled
 
 
-def c_function(signature: Any, function: Callable[..., Any]) -> Any:
+def intrinsic(definition: Callable[..., Any]) -> Late:
+    """Make an intrinsic of numba's: `definition(typingctx, ...)` gives a signature and what writes its instructions."""
+    return Late(lambda: numba.extending.intrinsic(definition))
+
+
+def c_function(signature: str, function: Callable[..., Any]) -> Any:
     """Compile `function` to a C function of `signature` and cache it; `.address` is its pointer."""
+    from numba.core.ccallback import CFunc
+
+    from . import lanes  # noqa: F401
+    from .compile_cache import cache_of
+
     compiled: Any = CFunc(
         function, sigutils.normalize_signature(signature), {}, {"error_model": "numpy", "fastmath": CONTRACT}
     )
@@ -68,9 +119,9 @@ def c_function(signature: Any, function: Callable[..., Any]) -> Any:
     return compiled
 
 
-def specialise(template: Callable[..., Any], name: str, inner: Any, **names: Any) -> Callable[..., Any]:
+def specialise(template: Callable[..., Any], name: str, inner: JitFunction, **names: Any) -> Callable[..., Any]:
     """Copy `template` with other globals: one wrapper text serves every effect's compiled function and still caches."""
-    names["inner"] = inner
+    names |= {"inner": inner, "literal_unroll": numba.literal_unroll}
     copy = pytypes.FunctionType(template.__code__, {**template.__globals__, **names}, name)
     copy.__qualname__ = name
     copy.__module__ = template.__module__
@@ -81,24 +132,25 @@ def specialise(template: Callable[..., Any], name: str, inner: Any, **names: Any
 # --- wrapper texts: a design is written with named parameters, and called through arrays -----------
 
 inner: Any = None  # replaced by `specialise`
+literal_unroll: Any = None  # replaced by `specialise`
 COUNT = 0  # replaced by `specialise`: the number of parameters
 STEP = 1e-40  # complex step: small enough that its square underflows, so the derivative is exact
 
 
 def design_wrapper(values, sample_rate, coef):
     i = 0
-    for c in numba.literal_unroll(inner(sample_rate, *to_fixed_tuple(values, COUNT))):
+    for c in literal_unroll(inner(sample_rate, *to_fixed_tuple(values, COUNT))):
         coef[i] = c
         i += 1
 
 
 def jacobian_wrapper(values, sample_rate, jac):
-    point = np.empty(COUNT, np.complex128)
+    point = carray(scratch(), (COUNT,), np.complex128)
     for p in range(COUNT):
         for q in range(COUNT):
             point[q] = complex(values[q], STEP if q == p else 0.0)
         i = 0
-        for c in numba.literal_unroll(inner(sample_rate, *to_fixed_tuple(point, COUNT))):
+        for c in literal_unroll(inner(sample_rate, *to_fixed_tuple(point, COUNT))):
             jac[p, i] = c.imag / STEP
             i += 1
 
@@ -115,9 +167,13 @@ def _pass(context, builder, value, have, want):
     return context.cast(builder, value, have, want)
 
 
-def _caller(signature: Any) -> Any:
+def caller(text: str) -> Any:
+    """Make what compiled code calls a C function with: `call(address, (arguments, ...))`, as its signature has them."""
+
     @intrinsic
     def call(typingctx, address, arguments):
+        signature = sigutils.normalize_signature(text)
+        signature = types.void(*signature[0])
         if not isinstance(arguments, types.BaseTuple) or len(arguments) != len(signature.args):
             return None
 
@@ -136,10 +192,10 @@ def _caller(signature: Any) -> Any:
     return call
 
 
-call_design = _caller(DESIGN)
-call_jacobian = _caller(JACOBIAN)
-call_kernel = _caller(KERNEL)
-call_adjoint = _caller(ADJOINT)
+call_design = caller(DESIGN)
+call_jacobian = caller(JACOBIAN)
+call_kernel = caller(KERNEL)
+call_adjoint = caller(ADJOINT)
 
 
 @intrinsic
@@ -150,3 +206,18 @@ def at_address(typingctx, address):
         return builder.inttoptr(args[0], cgutils.voidptr_t)
 
     return types.voidptr(types.int64), codegen
+
+
+SCRATCH = 512
+"""Bytes of `scratch`: complex numbers for as many parameters as an effect may have."""
+
+
+@intrinsic
+def scratch(typingctx):
+    """Give a piece of the stack, which lasts until the function returns."""
+
+    def codegen(context, builder, sig, args):
+        piece = cgutils.alloca_once(builder, ir.ArrayType(ir.IntType(64), SCRATCH // 8))
+        return builder.bitcast(piece, cgutils.voidptr_t)
+
+    return types.voidptr(), codegen

@@ -3,11 +3,10 @@
 import platform
 import time
 
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-
 from .compiler import intrinsic
+from .late import LateModule
+
+ir, types, cgutils = LateModule("llvmlite.ir"), LateModule("numba.types"), LateModule("numba.core.cgutils")
 
 _CLOCK = getattr(time, "CLOCK_MONOTONIC", 1)
 

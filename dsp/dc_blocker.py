@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .compiler import jit
 from .cpu import flush_denormals, restore_denormals
+from .entry import FLOAT, MATRIX, VECTOR
 
 CUTOFF_HZ = 5.0
 AUDIBLE_DC = 10 ** (-50 / 20)
@@ -42,11 +43,11 @@ def block_dc(x, state, share):
         state[c] = offset
 
 
-@jit
-def _block_alone(x, state, share):
-    mode = flush_denormals()  # pyright: ignore[reportCallIssue]
-    block_dc(x, state, share)
-    restore_denormals(mode)  # pyright: ignore[reportCallIssue]
+@jit(entry=(MATRIX, VECTOR, FLOAT))
+def _block_alone(x, state, sample_rate):
+    mode = flush_denormals()
+    block_dc(x, state, dc_share(sample_rate))
+    restore_denormals(mode)
 
 
 class DcBlocker:
@@ -58,10 +59,10 @@ class DcBlocker:
 
     def __init__(self, sample_rate: float, channels: int, offset: ArrayLike = 0.0) -> None:
         """`offset` (channels,): what an excerpt out of the middle of a stream would have found before it."""
-        self._share, self._state = dc_share(float(sample_rate)), np.zeros(channels) + np.asarray(offset)
+        self._rate, self._state = float(sample_rate), np.zeros(channels) + np.asarray(offset)
 
     def __call__(self, block: np.ndarray) -> NDArray[np.float64]:
         """Filter a block (frames, channels); returns float64 of the same shape."""
         x = np.array(block, np.float64, order="C")
-        _block_alone(x, self._state, self._share)
+        _block_alone(x, self._state, self._rate)
         return x

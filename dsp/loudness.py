@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from .biquad import frequency_response
 from .compiler import jit
 from .cpu import flush_denormals, restore_denormals
+from .entry import FLOAT, INT, MATRIX, VECTOR
 from .layout import layout
 from .simd import f64x2, unpack
 
@@ -65,7 +66,7 @@ def k_weighting(sample_rate):
 
 def k_weighting_response(hz: ArrayLike, sample_rate: float) -> NDArray[np.float64]:
     """Give the K-weighting filter's gain, as a factor, at frequencies in Hz (bands,)."""
-    b0, b1, b2, a1, a2, b, c1, c2 = k_weighting(float(sample_rate))
+    b0, b1, b2, a1, a2, b, c1, c2 = meter_state(sample_rate, 1)[STATE.k_weighting :][:8]
     return np.abs(frequency_response([[b0, b1, b2, a1, a2], [b, -2.0 * b, b, c1, c2]], hz, sample_rate))
 
 
@@ -84,7 +85,7 @@ def meter_state(sample_rate: float, channels: int, hops: int = SHORT_TERM) -> ND
     return state
 
 
-@jit
+@jit(entry=(VECTOR, FLOAT, INT))
 def start_meter(state, sample_rate, channels):
     """Make a meter of zeros; compiled code may call it."""
     state[STATE.hop], state[STATE.channels] = round(sample_rate / 10), channels
@@ -161,12 +162,12 @@ def read_loudness(state, hops):
     return OFFSET + 10.0 * np.log10(power / hops)
 
 
-@jit
+@jit(entry=(MATRIX, VECTOR))
 def meter_block(x, state):
     """Call `meter` outside the callback: flush denormals meanwhile."""
-    mode = flush_denormals()  # pyright: ignore[reportCallIssue]
+    mode = flush_denormals()
     meter(x, state)
-    restore_denormals(mode)  # pyright: ignore[reportCallIssue]
+    restore_denormals(mode)
 
 
 def hop_powers(state: NDArray[np.float64]) -> NDArray[np.float64]:

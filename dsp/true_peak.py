@@ -3,6 +3,7 @@
 import numpy as np
 
 from .compiler import jit
+from .entry import FLOAT, MATRIX, VECTOR
 
 _A = (
     0.0017089843750, 0.0109863281250, -0.0196533203125, 0.0332031250000, -0.0594482421875, 0.1373291015625,
@@ -20,9 +21,10 @@ GAIN = np.abs(PHASES).sum(1).max()
 TILE = 64
 
 
-@jit
-def _highest(x, phases, gain, peak):
-    """Give the greater of `peak` and what lies between the samples of x (frames, channels), the first 11 known."""
+@jit(entry=(MATRIX, MATRIX, FLOAT, VECTOR))
+def _raise_to_highest(x, phases, gain, highest):
+    """Raise `highest` (1,) to what lies between the samples of x (frames, channels), the first 11 known."""
+    peak = highest[0]
     frames, channels = x.shape
     taps = phases.shape[1]
     for begin in range(taps - 1, frames, TILE):
@@ -39,7 +41,7 @@ def _highest(x, phases, gain, peak):
                     for k in range(taps):
                         total += phases[phase, k] * x[n - k, c]
                     peak = max(peak, abs(total))
-    return peak
+    highest[0] = peak
 
 
 class TruePeak:
@@ -52,15 +54,17 @@ class TruePeak:
     """
 
     def __init__(self, channels: int) -> None:
-        self._known, self._peak = np.zeros((TAPS - 1, channels)), 0.0
+        self._known, self._peak = np.zeros((TAPS - 1, channels)), np.zeros(1)
 
     def add(self, block: np.ndarray) -> None:
         """Measure a block (frames, channels)."""
         x = np.concatenate([self._known, block])
-        self._peak = _highest(x, PHASES, GAIN, self._peak)
+        _raise_to_highest(x, PHASES, GAIN, self._peak)
         self._known = x[len(x) - TAPS + 1 :]
 
     def db(self) -> float:
         """Give the true peak so far, in dBTP; -inf for silence."""
         x = np.concatenate([self._known, np.zeros_like(self._known)])
-        return float(20.0 * np.log10(peak)) if (peak := _highest(x, PHASES, GAIN, self._peak)) > 0.0 else -np.inf
+        highest = self._peak.copy()
+        _raise_to_highest(x, PHASES, GAIN, highest)
+        return float(20.0 * np.log10(highest[0])) if highest[0] > 0.0 else -np.inf

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from ..dsp.compiler import MAX_COEFS, call_adjoint, call_design, call_jacobian, call_kernel, jit
+from ..dsp.compiler import call_adjoint, call_design, call_jacobian, call_kernel, jit
 from ..dsp.cpu import flush_denormals, restore_denormals
+from ..dsp.entry import FLOAT, INT, MATRIX, VECTOR, Array
 
 CONTROL_BLOCK = 64
 """Frames between control ticks: a moving parameter is evaluated there, and coefficients are interpolated in between."""
@@ -18,14 +19,14 @@ def ticks(frames: int) -> int:
     return -(-frames // CONTROL_BLOCK) + 1
 
 
-@jit
+@jit(entry=(INT, MATRIX, FLOAT, MATRIX))
 def design_rows(design, values, sample_rate, coef):
     """Turn rows of values into rows of coefficients."""
     for i in range(values.shape[0]):
         call_design(design, (values[i], sample_rate, coef[i]))
 
 
-@jit
+@jit(entry=(INT, MATRIX, FLOAT, Array(np.float64, 3)))
 def jacobian_rows(jacobian, values, sample_rate, jac):
     """Differentiate the coefficients of each row of values."""
     for i in range(values.shape[0]):
@@ -44,7 +45,8 @@ def _row_at(coef, at, step):
     if len(coef) == 1:
         return 0
     tick = at // CONTROL_BLOCK
-    step[:] = (coef[tick + 1] - coef[tick]) / CONTROL_BLOCK
+    for i in range(len(step)):
+        step[i] = (coef[tick + 1, i] - coef[tick, i]) / CONTROL_BLOCK
     return tick
 
 
@@ -78,10 +80,10 @@ def play_adjoint(adjoint, block, first, state, coef, step, tape, gcoef, gstart, 
             gcoef[tick + 1] += gstep / CONTROL_BLOCK
 
 
-@jit
-def play_sound(design, kernel, x, values, sample_rate, coef, state):
+@jit(entry=(INT, INT, MATRIX, MATRIX, FLOAT, MATRIX, VECTOR, VECTOR, MATRIX))
+def play_sound(design, kernel, x, values, sample_rate, coef, state, step, no_tape):
     """Play a whole sound (frames, channels) in place: values (1 or ticks, params), the rest zeros."""
     mode = flush_denormals()
     design_rows(design, values, sample_rate, coef)
-    play(kernel, x, 0, state, coef, np.zeros(MAX_COEFS), np.empty((0, 0)))
+    play(kernel, x, 0, state, coef, step, no_tape)
     restore_denormals(mode)

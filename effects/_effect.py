@@ -1,8 +1,9 @@
 """What an effect is: named parameters, a kernel, its adjoint, and how one calls it."""
 
+import ctypes
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from math import exp, log
@@ -10,8 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..dsp import compiler
+from ..dsp import compiler, library
 from ..dsp.array_math import is_tensor
+
+_SIZE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_double, ctypes.c_int64)
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,11 @@ class Param:
             return 1 / (1 / self.low + (1 / self.high - 1 / self.low) * unit)
         return self.low + (self.high - self.low) * unit
 
-    def unit(self, value: float) -> float:
-        """Map a value to (0, 1), the inverse of `value`."""
+    def unit(self, value: Any) -> Any:
+        """Map a value to (0, 1), the inverse of `value`; number or tensor."""
         if self.curve == "log":
-            return log(value / self.low) / log(self.high / self.low)
+            ratio = value / self.low
+            return (ratio.log() if is_tensor(value) else log(ratio)) / log(self.high / self.low)
         if self.curve == "slope":
             return (1 / value - 1 / self.low) / (1 / self.high - 1 / self.low)
         return (value - self.low) / (self.high - self.low)
@@ -113,7 +117,11 @@ class Effect:
     summary(values) -> str
         Says in words and numbers, in a line, what the effect does at these values (by name, all of them).
     prior(rng) -> values
-        Draws values that an engineer might dial in. Training learns from them; what is left out stays at its default.
+        Draws values that an engineer might dial in, of the same parameters each time. Training learns these; what is
+        left out stays at its default.
+    follows_level
+        Parameters that must move with the level of the input for the effect to do the same, by name: how many dB for
+        each dB, so 1 for a threshold and -1 for a drive. Training says them for the level at which chains play.
     meter
         Where in `state` a gain reduction in dB can be read, for effects that have one.
     latency
@@ -138,6 +146,7 @@ class Effect:
     linear: bool
     summary: Callable[[Mapping[str, float]], str]
     prior: Callable[[np.random.Generator], Mapping[str, float]]
+    follows_level: Mapping[str, float] = field(default_factory=dict, hash=False)
     meter: int | None = None
     latency: int = 0
     tail: Callable[..., float] | None = None
@@ -148,6 +157,7 @@ class Effect:
         if not self.name:
             object.__setattr__(self, "name", self.design.__module__.rpartition(".")[2])
         names = [p.name for p in self.params]
+        self.check_names(self.follows_level)
         wanted = {"design": ["sample_rate", *names], "kernel": KERNEL, "adjoint": ADJOINT, "tail": names}
         for role, arguments in wanted.items():
             function = getattr(self, role)
@@ -238,6 +248,8 @@ class Effect:
         """Count the numbers of state at a sample rate in Hz; ValueError if the effect does not play at it."""
         if not 0.0 < sample_rate <= self.max_rate:
             raise ValueError(f"{self.name}: a sample rate of {sample_rate:g} Hz is not in (0, {self.max_rate:g}]")
+        if found := library.function("size", self.state_size):
+            return int(_SIZE(found.address)(sample_rate, channels))
         return int(self.state_size(float(sample_rate), channels))
 
     # --- compiled ---------------------------------------------------------------------------------
@@ -256,20 +268,24 @@ class Effect:
     @cached_property
     def design_c(self) -> Any:
         """The compiled design; `.address` is the C function."""
-        return compiler.c_function(compiler.DESIGN, self.design_text)
+        return library.function("design", self.design) or compiler.c_function(compiler.DESIGN, self.design_text)
+
+    @property
+    def jacobian_text(self) -> Callable[..., None]:
+        """The Jacobian of the design as a function of arrays, to be compiled."""
+        return compiler.specialise(
+            compiler.jacobian_wrapper, f"{self.name}_jacobian", inner=self._design, COUNT=len(self.params)
+        )
 
     @cached_property
     def jacobian_c(self) -> Any:
         """The compiled Jacobian of the design."""
-        text = compiler.specialise(
-            compiler.jacobian_wrapper, f"{self.name}_jacobian", inner=self._design, COUNT=len(self.params)
-        )
-        return compiler.c_function(compiler.JACOBIAN, text)
+        return library.function("jacobian", self.design) or compiler.c_function(compiler.JACOBIAN, self.jacobian_text)
 
     @cached_property
     def kernel_c(self) -> Any:
         """The compiled kernel."""
-        return compiler.c_function(compiler.KERNEL, self.kernel)
+        return library.function("kernel", self.kernel) or compiler.c_function(compiler.KERNEL, self.kernel)
 
     @cached_property
     def adjoint_c(self) -> Any:

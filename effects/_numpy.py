@@ -16,10 +16,11 @@ def call(effect: Any, x: NDArray[Any], sample_rate: float, values: Mapping[str, 
     sound, rate = frames_of(x), check_sample_rate(sample_rate)
     columns = [_column(p, values.get(p.name, p.default), len(sound)) for p in effect.params]
     rows = max(map(len, columns), default=1)
-    table = np.stack([np.broadcast_to(c, rows) for c in columns], 1)
+    table = np.ascontiguousarray(np.stack([np.broadcast_to(c, rows) for c in columns], 1))
     state, coef = np.zeros(effect.state_for(rate, sound.shape[1])), np.zeros((rows, MAX_COEFS))
     if len(sound):
-        play_sound(effect.design_c.address, effect.kernel_c.address, sound, table, rate, coef, state)
+        scratch = np.zeros(MAX_COEFS), np.empty((0, 0))
+        play_sound(effect.design_c.address, effect.kernel_c.address, sound, table, rate, coef, state, *scratch)
     return sound.reshape(x.shape).astype(x.dtype, copy=False)
 
 

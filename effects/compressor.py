@@ -251,5 +251,6 @@ effect = Effect(
     linear=False,
     summary=summary,
     prior=prior,
+    follows_level={"threshold_db": 1.0},
     meter=STATE.gain_db,
 )

@@ -223,5 +223,6 @@ effect = Effect(
     linear=False,
     summary=summary,
     prior=prior,
+    follows_level={"drive_db": -1.0},
     latency=LATENCY,
 )

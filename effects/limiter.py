@@ -47,5 +47,6 @@ effect = Effect(
     linear=False,
     summary=summary,
     prior=prior,
+    follows_level={"ceiling_db": 1.0},
     meter=compressor.effect.meter,
 )

@@ -12,11 +12,11 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="afx-export",
         allow_abbrev=False,
-        description="Write a trained model as ONNX with its chain's spec and proof clips, or prove one again.",
+        description="Write a trained model as a folder for afx-live (ONNX, with proof clips), or prove one again.",
         epilog="afx-export plugin --help: a preset as an LV2 or CLAP plug-in. "
         "Exit codes: 0 done, 1 the proof failed, 2 usage, 5 the checkpoint or folder is not what it must be.",
     )
-    p.add_argument("--checkpoint", type=Path, metavar="FILE", help="what afx-train wrote (runs/…/best.ckpt)")
+    p.add_argument("--checkpoint", type=Path, metavar="FILE", help="checkpoint that afx-train wrote (runs/…/best.ckpt)")
     p.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="model folder to write")
     p.add_argument("--name", help="the model's name (default: the folder's)")
     p.add_argument("--licence", default="Apache-2.0", help="SPDX id of the weights' licence (default: %(default)s)")

@@ -5,14 +5,18 @@ from dataclasses import dataclass, replace
 
 from ..chain import ChainSettings
 
+BYPASS = "bypass"
+"""Beside an effect's parameters: whether it is off."""
+
 
 @dataclass(frozen=True)
 class Choices:
     """Bounds on a match.
 
     boldness: 0 (nearly certain effects only) to 1 (everything that the reference suggests, its tonal balance
-    included), None for the model's default. only: the effects in question, None for all; without: effects that
-    are not. locked: effects ("reverb") and single parameters ("equaliser/peak_1_db") that stay as in `playing`.
+    included), None for the model's default. only: the effects that the reference is known to have, which are used
+    for sure, None for any; without: effects that are not used. locked: effects ("reverb"), single parameters
+    ("equaliser/peak_1_db") and switches ("reverb/bypass") that stay as in `playing`.
     """
 
     boldness: float | None = None
@@ -50,9 +54,17 @@ class Choices:
         return cls(boldness, names, frozenset(without), frozenset(locked), playing)
 
     def allowed(self, order: Sequence[str]) -> list[bool]:
-        """Tell which effects the model may choose; a locked one it may not."""
+        """Tell which effects the model may count on; of those that are locked, the ones that play."""
         named = set(order) if self.only is None else set(self.only)
-        return [effect in named and effect not in self.without and effect not in self.locked for effect in order]
+        off = {e for e in self.locked if not self._plays(e)}
+        return [effect in named and effect not in self.without and effect not in off for effect in order]
+
+    def _plays(self, effect: str) -> bool:
+        return any(e.effect == effect and e.enabled for e in self.playing.effects) if self.playing else False
+
+    def named(self, order: Sequence[str]) -> list[bool]:
+        """Tell which effects the reference is known to have."""
+        return [self.only is not None and effect in self.only for effect in order]
 
     def kept(self, found: ChainSettings) -> ChainSettings:
         """Give settings in which what is locked is as it plays."""
@@ -61,7 +73,9 @@ class Choices:
         for text in sorted(self.locked):
             effect, _, name = text.partition("/")
             old = self.playing.effect(effect)
-            if name:
+            if name == BYPASS:
+                found = found.with_effect(effect, enabled=old.enabled)
+            elif name:
                 found = found.with_effect(effect, None, **{name: old.values[name]})
             else:
                 found = replace(found, effects=tuple(old if e.effect == effect else e for e in found.effects))
@@ -76,5 +90,5 @@ def _check_lock(text: str, playing: ChainSettings | None) -> None:
     known = {e.effect: e.values for e in playing.effects} if playing else {}
     if effect not in known:
         raise ValueError(f"lock: {effect!r} is not one of {', '.join(known)}")
-    if name and name not in known[effect]:
+    if name and name != BYPASS and name not in known[effect]:
         raise ValueError(f"lock: {text!r}: {effect} has no {name}, but {', '.join(known[effect])}")

@@ -26,6 +26,8 @@ MAX_WINDOWS = 16
 MAX_CHANNELS = 2
 MOST_COMPARED = 32
 """Channels of a file that has more are not compared with each other."""
+EIGHT_BIT_STEP = 2**-7
+"""Rounding to 8 bits leaves an offset of up to that."""
 INTEGER_SCALES = {8: 2**7, 16: 2**15, 24: 2**23, 32: 2**31}
 
 Progress = Callable[[int], None]
@@ -72,7 +74,7 @@ def read_clip(
     path = Path(path)
     with AudioReader(path, chosen) as file:
         rate, channels = file.sample_rate, file.channels
-        heard = _Hearing(rate, channels)
+        heard = _Hearing(rate, channels, EIGHT_BIT_STEP if file.subtype in ("PCM_U8", "PCM_S8") else AUDIBLE_DC)
         with ThreadPoolExecutor(1) as pool:
             for block in prefetch(file.blocks(), pool):
                 heard.add(block)
@@ -110,7 +112,8 @@ def clip_of(x: np.ndarray, sample_rate: int, path: Path, subtype: str = "") -> C
 class _Hearing:
     """What is found out of a sound while it is read once: loudness, peak, direct current, polarity."""
 
-    def __init__(self, sample_rate: int, channels: int) -> None:
+    def __init__(self, sample_rate: int, channels: int, least_dc: float = AUDIBLE_DC) -> None:
+        self._least_dc = least_dc
         self.meter = LoudnessMeter(sample_rate, channels, BLOCK, keep_start=False)
         self.frames, self.peak = 0, 0.0
         self._rate, self._channels = sample_rate, channels
@@ -137,7 +140,7 @@ class _Hearing:
     def dc(self) -> tuple[float, ...]:
         """Give it if it is worth a word, else nothing."""
         mean = self.mean()
-        return tuple(map(float, mean)) if np.abs(mean).max() > AUDIBLE_DC else ()
+        return tuple(map(float, mean)) if np.abs(mean).max() > self._least_dc else ()
 
     def signs(self) -> np.ndarray:
         """Give the signs (channels,) with which the channels add up."""

@@ -1,6 +1,8 @@
 """What a match knows: of each effect how sure, how much, what it does, and what would bring what stayed undecided."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +10,7 @@ from ..chain import ChainSettings, play_clip
 from .choices import Choices
 from .equaliser_fit import settings_curve_db
 from .model import MatchModel, Prediction
+from .tone import tone_share
 from .words import OUT_OF_RANGE, sentences
 
 POSSIBLE = 0.25
@@ -18,6 +21,7 @@ PEAKS = 0.95
 LEAST_DB = 0.5
 """Tone that is moved by less is not mentioned."""
 ENOUGH_WINDOWS = 2.0
+LEFT_OUT = "nothing is used: what the reference may have is left out"
 STEADY = 0.1
 STEADY_DB = 1.0
 
@@ -26,35 +30,95 @@ STEADY_DB = 1.0
 class EffectReport:
     """What a match says of one effect.
 
-    probability: that the reference has it. amount: how much of it is used, 0 is off. does: in words and numbers;
-    empty if it is off. hint: what would bring it, if it stayed undecided; empty otherwise.
+    probability: that the reference has it. amount: how much of it is used, 0 is off. does: in words and numbers; empty
+    if it is off. why: of an effect that the match did not decide, or did not use: "locked", "by hand", "left out",
+    "undecided", "not heard"; empty for one that is used. boldness: the least that would bring what is undecided; None
+    if none would. hint: the same as flags.
     """
 
     effect: str
     probability: float
     amount: float
     does: str
-    hint: str
+    why: str = ""
+    boldness: float | None = None
+    hint: str = ""
+
+    @property
+    def says(self) -> str:
+        """All of it in a sentence."""
+        sure = f"sure to {self.probability:.0%}"
+        if self.why == "locked":
+            return f"kept: {self.does or 'off'} (locked)"
+        if self.why == "by hand":
+            return f"{self.does or 'off'} ({sure}, set by hand)"
+        if self.does:
+            return f"{self.does} ({sure}, used to {self.amount:.0%})"
+        return f"{self.why} ({self.probability:.0%})" + (f": {self.hint}" if self.hint else "")
+
+    def __str__(self) -> str:
+        return f"{self.effect:<11}{self.says}"
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """The report of every effect, and whether the reference is within reach."""
+    """The report of every effect, whether the result is within reach of the reference, and how much was heard.
+
+    heard_s: seconds of input that it is known from; enough: whether more would hardly change the match.
+    """
 
     effects: tuple[EffectReport, ...]
     in_range: bool
+    heard_s: float | None = None
+    enough: bool = True
+
+    @property
+    def verdict(self) -> str:
+        """The one sentence about the whole; empty if there is nothing to add to the effects'."""
+        used = any(e.does for e in self.effects)
+        open_ = any(e.why in ("undecided", "left out") and e.probability >= POSSIBLE for e in self.effects)
+        if not used and not open_:
+            return "nothing is used: none is needed" if self.in_range else f"nothing is used: {OUT_OF_RANGE}"
+        if open_ and not self.in_range:
+            missing = "the reference is not reached: what is undecided or left out may be missing"
+            return missing if used else f"nothing is used: {missing}"
+        if not used:
+            return "nothing is used: no effect is certain enough" if self._undecided else LEFT_OUT
+        return "" if self.in_range else OUT_OF_RANGE
+
+    @property
+    def _undecided(self) -> bool:
+        return any(e.why == "undecided" for e in self.effects)
+
+    @property
+    def listening(self) -> str:
+        """Whether more of the input would change the match; empty for a file, which is heard whole."""
+        if self.heard_s is None:
+            return ""
+        told = f"heard about {self.heard_s:.0f} s of the input"
+        return f"{told}, enough: more would hardly change this" if self.enough else f"{told}: still listening"
 
     def lines(self) -> list[str]:
         """Write it, an effect a line; one sentence for what each is."""
-        said = []
-        for e in self.effects:
-            if e.amount > 0.0:
-                said.append(f"{e.effect:<11}{e.does} (sure to {e.probability:.0%}, used to {e.amount:.0%})")
-            elif e.hint:
-                said.append(f"{e.effect:<11}undecided ({e.probability:.0%}): {e.hint}")
-        if not any(e.amount > 0.0 for e in self.effects):
-            said.append("nothing is used: no effect is certain enough" if said else "nothing is used: none is needed")
-        return said if self.in_range else [*said, OUT_OF_RANGE]
+        return [*map(str, self.effects), *filter(None, (self.verdict, self.listening))]
+
+    def data(self) -> dict[str, Any]:
+        """Give it as plain data, for JSON."""
+        effects = [
+            {
+                "effect": e.effect,
+                "probability": round(e.probability, 3),
+                "amount": round(e.amount, 3),
+                "does": e.does,
+                "why": e.why,
+                "boldness": e.boldness,
+                "says": e.says,
+            }
+            for e in self.effects
+        ]
+        heard_s = None if self.heard_s is None else round(self.heard_s)
+        told = {"verdict": self.verdict, "in_range": self.in_range, "heard_s": heard_s, "heard_enough": self.enough}
+        return {"effects": effects, **told}
 
 
 def explain(
@@ -65,18 +129,33 @@ def explain(
     x: np.ndarray,
     sample_rate: float,
     in_range: bool = True,
+    by_hand: Collection[str] = (),
+    shares: Mapping[str, float] | None = None,
 ) -> Explanation:
-    """Explain solved settings that were chosen from a prediction, on an input (frames,) or (frames, channels)."""
-    amounts = model.amounts(prediction, choices.boldness)
+    """Explain solved settings that were chosen from a prediction, on an input (frames,) or (frames, channels).
+
+    by_hand: effects that somebody has set since, in part or whole; shares: how much of each the user lets through, by
+    name, 1 for those without.
+    """
     reports = []
     for i, effect in enumerate(model.chain.order):
-        probability = float(prediction.probability[i])
+        probability = float(np.clip(prediction.probability[i], 0.0, 1.0))
         playing = any(e.effect == effect and e.enabled for e in settings.effects)
-        amount = float(max(amounts[i], model.decision.least)) if playing else 0.0
+        amount = max(_amount(model, prediction, choices, i), model.decision.least) if playing else 0.0
+        amount *= (shares or {}).get(effect, 1.0)
         does = _does(effect, settings, x, sample_rate, model.sample_rate) if playing else ""
-        undecided = not playing and probability >= POSSIBLE and effect not in choices.locked
-        hint = _hint(model, prediction, choices, i) if undecided else ""
-        reports.append(EffectReport(effect, probability, amount, does, hint))
+        why, boldness, hint = "", None, ""
+        if effect in choices.locked:
+            why = "locked"
+        elif effect in by_hand:
+            why = "by hand"
+        elif not playing:
+            allowed = bool(prediction.allowed[i])
+            why = ("undecided" if probability >= POSSIBLE else "not heard") if allowed else "left out"
+            if probability >= POSSIBLE:
+                boldness = _least_boldness(model, prediction, choices, i) if allowed else None
+                hint = _hint(model, choices, effect, allowed, boldness)
+        reports.append(EffectReport(effect, probability, amount, does, why, boldness, hint))
     return Explanation(tuple(reports), in_range)
 
 
@@ -88,22 +167,36 @@ def heard_enough(new: Prediction, old: Prediction | None, windows: float, model:
     return bool(moved < STEADY and np.abs(new.curve_db - old.curve_db).mean() < STEADY_DB)
 
 
-def _hint(model: MatchModel, prediction: Prediction, choices: Choices, i: int) -> str:
-    """Say what would bring an effect: the least boldness, or its name."""
-    effect = model.chain.order[i]
-    if not prediction.allowed[i]:
-        return f"--only {effect} brings it" if choices.only is not None else "it was left out by --without"
+def _amount(model: MatchModel, prediction: Prediction, choices: Choices, i: int) -> float:
+    """Give how much of an effect is used: its own amount, or the equaliser's share of the references' tone."""
+    tone = tone_share(model, prediction, choices) if model.chain.order[i] == "equaliser" else 0.0
+    return max(float(model.amounts(prediction, choices.boldness)[i]), tone)
+
+
+def _least_boldness(model: MatchModel, prediction: Prediction, choices: Choices, i: int) -> float | None:
     now = model.decision.boldness if choices.boldness is None else choices.boldness
-    for boldness in np.arange(0.05, 1.001, 0.05):
-        if boldness > now and model.amounts(prediction, min(float(boldness), 1.0))[i] > 0.0:
-            return f"--boldness {boldness:.2g} or --only {effect} brings it"
-    return f"--only {effect} brings it"
+    for step in range(1, 21):
+        boldness = round(0.05 * step, 2)
+        if boldness > now:
+            if _amount(model, prediction, replace(choices, boldness=boldness), i) > 0.0:
+                return boldness
+    return None
+
+
+def _hint(model: MatchModel, choices: Choices, effect: str, allowed: bool, boldness: float | None) -> str:
+    """Say what would bring an effect: the least boldness, or its name."""
+    if allowed:
+        return f"--boldness {boldness:.2g} or --only {effect} brings it" if boldness else f"--only {effect} brings it"
+    if effect in choices.without:
+        return f"without --without {effect} it would be in question"
+    named = [e for e in model.chain.order if e == effect or e in (choices.only or ())]
+    return f"--only {','.join(named)} brings it"
 
 
 def _does(effect: str, settings: ChainSettings, x: np.ndarray, sample_rate: float, rate: float) -> str:
     if effect == "equaliser":
-        return _tone(settings_curve_db(settings, GRID_HZ, rate)) or "flat"
-    plain = next(line for line in sentences(settings) if line.startswith(effect))[11:]
+        return _bands(settings_curve_db(settings, GRID_HZ, rate)) or "flat"
+    plain = next(line for line in sentences(settings) if line.startswith(effect)).removeprefix(effect).strip()
     if effect == "compressor":
         return f"{_reduction_db(settings, x, sample_rate):.0f} dB gain reduction on peaks, {plain}"
     return plain
@@ -112,7 +205,7 @@ def _does(effect: str, settings: ChainSettings, x: np.ndarray, sample_rate: floa
 GRID_HZ = np.geomspace(40.0, 16000.0, 80)
 
 
-def _tone(curve_db: np.ndarray) -> str:
+def _bands(curve_db: np.ndarray) -> str:
     """Name the two places where a curve is furthest from its middle: "+4.2 dB around 3 kHz"."""
     away = curve_db - np.median(curve_db)
     named: list[str] = []

@@ -15,13 +15,13 @@ import numpy as np
 from ..chain import Chain, ChainPlayer, ChainSettings, play_clip
 from ..dsp.dc_blocker import DcBlocker
 from ..files.reader import shown
-from ..presets import SHIPPED_MODEL, Preset, provenance
+from ..presets import SHIPPED_MODEL, Preset, choices_data, provenance
 from .choices import NO_CHOICES, Choices
 from .clips import MAX_CHANNELS, Clip, ClipError
 from .level import MAX_LUFS, TRAINED_LUFS, loudness, solve_level
 from .model import Features, MatchModel, Prediction
 from .reference import ReferenceClip, mean_lufs
-from .tone import with_tone_of
+from .tone import tone_share, with_tone_of
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,8 @@ def match_features(
     x (frames,) or (frames, channels) is a part of the input, or all of it; `input_lufs` is the loudness of the
     whole input, if x is only a part.
     """
-    prediction = model.predict(features, [r.features for r in references], choices.allowed(model.chain.order))
+    order, theirs = model.chain.order, [r.features for r in references]
+    prediction = model.predict(features, theirs, choices.allowed(order), choices.named(order))
     x_lufs = loudness(x if x.ndim == 2 else x[:, None], sample_rate)
     input_lufs = x_lufs if input_lufs is None else input_lufs
     target = input_lufs + amount * (mean_lufs(references) - input_lufs)
@@ -135,7 +136,8 @@ def match_features(
     solved = solve_level(choices.kept(settings), x, sample_rate, target + x_lufs - input_lufs, model.lufs)
     near = amount < 1.0 or result_in_range(model, solved, x, sample_rate, references, prediction.same_source)
     chances = dict(zip(model.chain.order, map(float, prediction.probability), strict=True))
-    source = provenance([r for r in references if r.sha256], model.name)
+    said = choices_data(choices.boldness, choices.only or (), choices.without, choices.locked)
+    source = provenance([r for r in references if r.sha256], model.name, choices=said)
     return Match(solved, sample_rate, input_lufs, target, near, chances, prediction, source)
 
 
@@ -154,14 +156,13 @@ def chosen_settings(
     of x (frames,) or (frames, channels).
     """
     settings = model.settings(prediction, enabled, choices.boldness)
-    tone = model.decision.tone(choices.boldness)
-    if tone > 0.0 and "equaliser" in model.chain.order and prediction.allowed[model.chain.order.index("equaliser")]:
+    if (share := tone_share(model, prediction, choices)) > 0.0:
         wanted_db = np.mean([r.features.spectrum_db for r in references], 0)
 
         def solved(trial: ChainSettings) -> ChainSettings:
             return solve_level(choices.kept(trial), x, sample_rate, model.lufs, model.lufs)
 
-        settings = with_tone_of(wanted_db, model, settings, x, sample_rate, tone, solved)
+        settings = with_tone_of(wanted_db, model, settings, x, sample_rate, share, solved)
     return settings
 
 

@@ -35,6 +35,8 @@ MIN_CLIP_S = 1.0
 MAX_LOG_ODDS = 1000.0
 MAX_CURVE_DB = 100.0
 """Predicted curves are clipped here: a nonsensical one must not overflow."""
+NAMED = 0.5
+"""An effect that the user knows to be there is used by at least so much."""
 DISTANCE_SHARE = 0.1
 """The feature distance is taken over this share of all statistics, those that differ most."""
 
@@ -69,7 +71,7 @@ class Prediction:
     unit (params,): parameters in (0, 1). probability (effects,): that the references have each effect. amount
     (effects,): how much of it to use, in log-odds (see `Decision`). curve_db (bands,): the equaliser's, without its
     level. same_source: the probability that input and reference are of one source. allowed (effects,) bool: what
-    may be used at all.
+    may be used at all; named (effects,) bool: what the user knows to be there.
     """
 
     unit: np.ndarray
@@ -78,6 +80,7 @@ class Prediction:
     curve_db: np.ndarray
     same_source: float
     allowed: np.ndarray
+    named: np.ndarray | bool = False
 
 
 class MatchModel:
@@ -175,11 +178,16 @@ class MatchModel:
     # --- prediction -----------------------------------------------------------------------------------
 
     def predict(
-        self, features: Features, references: Sequence[Features], allowed: Sequence[bool] | None = None
+        self,
+        features: Features,
+        references: Sequence[Features],
+        allowed: Sequence[bool] | None = None,
+        named: Sequence[bool] | None = None,
     ) -> Prediction:
         """Predict settings with which the input sounds like the references; several predictions are averaged.
 
-        allowed (effects,) says which effects may be used; all of them without.
+        allowed (effects,) says which effects may be used; all of them without. named (effects,) says which are known
+        to be in the references; none without.
         """
         mask = np.ones(len(self.chain.order), np.float32) if allowed is None else np.asarray(allowed, np.float32)
         rows = [self._predicted(features, r, mask) for r in references]
@@ -192,7 +200,8 @@ class MatchModel:
         curve = np.clip(np.nan_to_num(curve), -MAX_CURVE_DB, MAX_CURVE_DB)
         amount = np.clip(np.nan_to_num(amount, nan=-MAX_LOG_ODDS), -MAX_LOG_ODDS, MAX_LOG_ODDS)
         same_source = float(np.nan_to_num(same[0]))
-        return Prediction(unit, np.nan_to_num(probability), amount, curve, same_source, mask > 0.5)
+        known = False if named is None else np.asarray(named, bool)
+        return Prediction(unit, np.nan_to_num(probability), amount, curve, same_source, mask > 0.5, known)
 
     def _predicted(self, features: Features, r: Features, mask: np.ndarray) -> list[np.ndarray]:
         inputs = [x[None] for x in (features.statistics, features.embedding, r.statistics, r.embedding)]
@@ -210,7 +219,7 @@ class MatchModel:
     ) -> np.ndarray:
         """Give how much of each effect to use, 0 to 1, at a boldness (the model's own without); margin in log-odds."""
         amounts = self.decision.amounts(prediction.amount, prediction.same_source, boldness, margin)
-        return prediction.allowed * amounts
+        return prediction.allowed * np.maximum(amounts, NAMED * np.asarray(prediction.named))
 
     def used(
         self, prediction: Prediction, margin: Sequence[float] | float = 0.0, boldness: float | None = None

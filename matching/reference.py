@@ -37,10 +37,11 @@ def read_reference(path: str | os.PathLike[str], model: "MatchModel") -> Referen
     path = Path(path)
     clip = read_clip(path)
     features = model.analyse(clip.excerpts, clip.sample_rate, shown(path))
-    return ReferenceClip(path, features, clip.lufs, clip.seconds, _sha256(path), clip.note)
+    return ReferenceClip(path, features, clip.lufs, clip.seconds, file_sha256(path), clip.note)
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Give a file's SHA-256 in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

@@ -6,9 +6,10 @@ import numpy as np
 
 from ..chain import ChainSettings, EffectSettings, play_clip
 from ..effects import load
+from .choices import Choices
 from .equaliser_fit import fit_curve, settings_curve_db
 from .long_term_spectrum import BANDS
-from .model import MatchModel
+from .model import MatchModel, Prediction
 
 ROUNDS = 4
 """Plays: what is driven or compressed answers a change of tone by less, or more, than the change."""
@@ -16,6 +17,13 @@ MOST_DB = 24.0
 SMOOTHING = np.array([0.1, 0.8, 0.1])
 HEARD = (BANDS > 45.0) & (BANDS < 17000.0)
 """Where tone is taken over: below and above, most recordings hold noise."""
+
+
+def tone_share(model: MatchModel, prediction: Prediction, choices: Choices) -> float:
+    """Give how much of the references' tonal balance is to be taken over, 0 to 1: none without a free equaliser."""
+    order, name = model.chain.order, "equaliser"
+    allowed = name in order and name not in choices.locked and prediction.allowed[order.index(name)]
+    return model.decision.tone(choices.boldness) if allowed else 0.0
 
 
 def with_tone_of(
@@ -45,6 +53,19 @@ def with_tone_of(
         curve_db = np.clip(curve_db + away_db, -MOST_DB, MOST_DB)
         settings = settings.with_effect("equaliser", True, **_fitted(curve_db, settings, model.sample_rate))
     return best
+
+
+def sketched_tone(
+    wanted_db: np.ndarray, input_db: np.ndarray, model: MatchModel, settings: ChainSettings, share: float
+) -> ChainSettings:
+    """Move the equaliser as `with_tone_of` would if nothing but an equaliser played: at once, and nearly right.
+
+    wanted_db and input_db (BANDS,) are the long-term spectra of the reference and of the input as it is.
+    """
+    curve_db = settings_curve_db(settings, BANDS, model.sample_rate)
+    away_db = np.convolve(np.pad(wanted_db - input_db - curve_db, 1, "edge"), SMOOTHING, "valid")
+    curve_db = np.clip(curve_db + share * (away_db - away_db[HEARD].mean()), -MOST_DB, MOST_DB)
+    return settings.with_effect("equaliser", True, **_fitted(curve_db, settings, model.sample_rate))
 
 
 def _fitted(curve_db: np.ndarray, settings: ChainSettings, sample_rate: float) -> dict[str, float]:

@@ -1,4 +1,6 @@
-"""Compile all that C calls for one instruction-set level: `python -m afx_live.native.compile LEVEL FILE.o`.
+"""Compile for one instruction-set level: `python -m afx_live.native.compile LEVEL plugin|python FILE.o`.
+
+`plugin` is all that C calls (entries.py), `python` is what Python calls besides (functions.py).
 
 numba compiles for the processor it is told at its import, so each level has a process of its own.
 What comes out is the code that numba would run, with the same bits: LLVM's modules are linked, all
@@ -10,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ARGUMENTS = 3
+ARGUMENTS = 4
 LIBM = frozenset(f"{prefix}{name}" for name in ("exp", "log", "log10", "pow", "sin", "cos", "tan", "sincos", "tanh")
                  for prefix in ("", "llvm."))  # fmt: skip
 """A kernel that called these would have other samples with another C library; a design may."""
@@ -26,16 +28,17 @@ def symbol(level: str, entry: str) -> str:
     return f"afx_{level.replace('-', '_')}_{entry}"
 
 
-def compile_level(level: str) -> bytes:
-    """Compile every entry for the level that numba was started for; returns an object file."""
+def compile_level(level: str, part: str) -> bytes:
+    """Compile every entry of a part for the level that numba was started for; returns an object file."""
     import llvmlite.binding as llvm
     import numba
 
+    from ..dsp import lanes  # noqa: F401  teaches the compiler their arithmetic
     from ..dsp.compiler import CONTRACT
-    from .entries import entries
+    from . import entries, functions
 
     whole, kept, codegen = None, set(), None
-    for name, signature, function in entries():
+    for name, signature, function in (entries if part == "plugin" else functions).entries():
         compiled = numba.cfunc(signature, error_model="numpy", fastmath=CONTRACT)(function)
         library = compiled._library  # pyright: ignore  numba has no public way to its LLVM module
         module = llvm.parse_assembly(str(library._final_module))
@@ -74,10 +77,10 @@ def _check(name: str, module: Any) -> None:
 
 def main() -> None:
     if len(sys.argv) != ARGUMENTS:
-        sys.exit("usage: python -m afx_live.native.compile LEVEL FILE.o")
-    level, out = sys.argv[1], Path(sys.argv[2])
+        sys.exit("usage: python -m afx_live.native.compile LEVEL plugin|python FILE.o")
+    level, part, out = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     os.environ["NUMBA_CPU_NAME"], os.environ["NUMBA_CPU_FEATURES"] = level, ""
-    out.write_bytes(compile_level(level))
+    out.write_bytes(compile_level(level, part))
 
 
 if __name__ == "__main__":

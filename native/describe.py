@@ -91,6 +91,24 @@ def _effects() -> Iterator[str]:
     yield "static const bool afx_log[AFX_EFFECTS][AFX_PLACES] = {" + ", ".join(rows) + "};"
 
 
+def functions_header(levels: Sequence[str], sources: Sequence[str]) -> str:
+    """Write the C header that `python.c` includes: what the objects hold for Python, and what they were made of."""
+    from .functions import table
+
+    rows = [(name, [symbol(level, entry) for level in levels]) for name, entry in table()]
+    return "\n".join(
+        [
+            *(f"void {each}(void);" for _, symbols in rows for each in symbols),
+            f"enum {{ AFX_FUNCTION_LEVELS = {len(levels)} }};",
+            "static const struct { const char *name; void (*at[AFX_FUNCTION_LEVELS])(void); } functions[] = {",
+            *(f'    {{"{name}", {{{", ".join(symbols)}}}}},' for name, symbols in rows),
+            "};",
+            f"static const char sources[] = {json.dumps(chr(10).join(sources))};",
+            "",
+        ]
+    )
+
+
 LEVEL = """\
 struct afx_level {
     const char *name;

@@ -7,13 +7,14 @@ are files beside this one. Beside them are what other rooms need to read and wri
 
 from .bundled import MODELS, SHIPPED_MODEL, clip, clips
 from .preset import Preset, PresetError, factory_names, folder, from_json, load, names, save, to_json
-from .provenance import provenance
+from .provenance import choices_data, provenance
 
 __all__ = [
     "MODELS",
     "SHIPPED_MODEL",
     "Preset",
     "PresetError",
+    "choices_data",
     "clip",
     "clips",
     "factory_names",

@@ -19,6 +19,7 @@ from ..chain import ChainSettings, EffectSettings
 from . import plugin_state, schema
 from .atomic_write import atomic_write
 from .bounded_read import bounded_read
+from .lv2_reader import from_lv2
 from .plugin_state import StateError
 from .schema import SchemaError, nearest, shown
 
@@ -45,7 +46,9 @@ _KEYS = (
     "chain",
     "source",
 )
-_SOURCE = ("references", "model", "app", "created", "by_hand")
+_SOURCE = ("references", "model", "app", "created", "by_hand", "choices")
+_NAMED_CHOICES = ("only", "without", "locked")
+_CHOICES = ("boldness", *_NAMED_CHOICES, "shares")
 _REFERENCE = ("file", "sha256", "lufs", "path")
 
 
@@ -104,12 +107,16 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(n for n in found if _NAME.fullmatch(n)))
 
 
+_LV2 = (".lv2", ".ttl")
+
+
 def _is_path(name_or_path: str | Path) -> bool:
     return (
         isinstance(name_or_path, Path)
         or name_or_path.endswith(".json")
         or "/" in name_or_path
         or os.sep in name_or_path
+        or (name_or_path.endswith((".state", *_LV2)) and name_or_path not in names())
     )
 
 
@@ -130,11 +137,14 @@ def _find(name_or_path: str | Path) -> Path:
 def load(name_or_path: str | Path) -> Preset:
     """Load a preset by its name (the user's before the factory's) or from a file.
 
-    A `Path`, and a string with a slash or ending in `.json`, is a file; any other string is a name and never
-    leaves the two preset folders. Raises PresetError if there is none, or if it does not fit.
+    A `Path`, and a string with a slash or ending in `.json`, is a file; so is one that ends as plug-ins' presets do
+    (.state, .lv2, .ttl) and is nobody's name. Any other string is a name and never leaves the two preset folders.
+    Raises PresetError if there is none, or if it does not fit.
     """
     path = _find(name_or_path)
     try:
+        if path.suffix in _LV2:
+            return _from_lv2(path)
         data = bounded_read(path, MAX_BYTES)
     except FileNotFoundError:
         raise PresetError(f"{path}: there is no such file") from None
@@ -143,6 +153,18 @@ def load(name_or_path: str | Path) -> Preset:
     except ValueError as error:
         raise PresetError(str(error)) from None
     return from_json(data, str(path), path.stem)
+
+
+def _from_lv2(path: Path) -> Preset:
+    """Load what a host saved for an LV2 plug-in."""
+    if not path.exists():
+        raise FileNotFoundError(path)
+    try:
+        label, settings, amount = from_lv2(path, MAX_BYTES)
+    except StateError as error:
+        raise PresetError(f"{path}: {error}") from None
+    name = re.sub(r"[^\w .+-]", " ", label or path.stem)[:64].strip(" .+-") or "preset"
+    return Preset(name, settings, amount)
 
 
 def from_json(text: str | bytes, file: str = "preset", name: str = "preset") -> Preset:
@@ -231,6 +253,8 @@ def _source(data: Any) -> dict[str, Any]:
     if "by_hand" in data:
         texts = schema.as_list(data["by_hand"], "source.by_hand", "texts", _MAX_BY_HAND)
         made["by_hand"] = [schema.text(v, f"source.by_hand[{i}]") for i, v in enumerate(texts)]
+    if "choices" in data:
+        made["choices"] = _choices(data["choices"], "source.choices")
     return {key: made[key] for key in _SOURCE if key in made}
 
 
@@ -247,6 +271,25 @@ def _reference(data: Any, where: str) -> dict[str, Any]:
     if "path" in data:
         made["path"] = schema.text(data["path"], f"{where}.path")
     return made
+
+
+def _choices(data: Any, where: str) -> dict[str, Any]:
+    """Check what the user asked of the matching, see `provenance.choices_data`."""
+    data = schema.as_object(data, where)
+    schema.known_keys(data, _CHOICES, "a choice", where + ".")
+    made: dict[str, Any] = {}
+    if "boldness" in data:
+        made["boldness"] = schema.number(data["boldness"], f"{where}.boldness", 0.0, 1.0)
+    for key in data.keys() & {*_NAMED_CHOICES}:
+        texts = schema.as_list(data[key], f"{where}.{key}", "texts", _MAX_BY_HAND)
+        made[key] = [schema.text(v, f"{where}.{key}[{i}]") for i, v in enumerate(texts)]
+    if "shares" in data:
+        made["shares"] = {}
+        for effect, whole in schema.as_object(data["shares"], f"{where}.shares").items():
+            place = f"{where}.shares.{schema.text(effect, f'{where}.shares')}"
+            numbers = schema.as_object(whole, place)
+            made["shares"][effect] = {k: schema.number(v, f"{place}.{k}", -1e6, 1e6) for k, v in numbers.items()}
+    return {key: made[key] for key in _CHOICES if key in made}
 
 
 def _time(value: str, where: str) -> None:

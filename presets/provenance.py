@@ -1,7 +1,7 @@
 """Where settings come from: references, model, program, time."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,12 +20,16 @@ class ReferenceFile(Protocol):
 
 
 def provenance(
-    references: Iterable[ReferenceFile] = (), model: str = "", paths: bool = False, by_hand: Iterable[str] = ()
+    references: Iterable[ReferenceFile] = (),
+    model: str = "",
+    paths: bool = False,
+    by_hand: Iterable[str] = (),
+    choices: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Describe where settings come from: reference files with SHA-256 and loudness in LUFS, the model, now.
 
     Keeps the files' names, and their folders only with `paths`. `by_hand` are the values that a model must
-    leave alone, as "effect/parameter".
+    leave alone, as "effect/parameter". `choices` is what the user asked of the matching, see `choices_data`.
     """
     files = [
         {
@@ -41,8 +45,24 @@ def provenance(
     except PackageNotFoundError:
         app = "afx-live"
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    more = {"by_hand": list(by_hand)} if by_hand else {}
+    more = {**({"by_hand": list(by_hand)} if by_hand else {}), **({"choices": dict(choices)} if choices else {})}
     return {"references": files, **({"model": model} if model else {}), "app": app, "created": now, **more}
+
+
+def choices_data(
+    boldness: float | None = None,
+    only: Iterable[str] = (),
+    without: Iterable[str] = (),
+    locked: Iterable[str] = (),
+    shares: Mapping[str, Mapping[str, float]] | None = None,
+) -> dict[str, Any]:
+    """Write down what the user asked of the matching; what was not said is left out.
+
+    shares: of each effect of which not all is used, by name: the `amount`, 0 to 1, and its values at 1.
+    """
+    named = {"only": sorted(only), "without": sorted(without), "locked": sorted(locked)}
+    bold = {} if boldness is None else {"boldness": boldness}
+    return {**bold, **{name: found for name, found in {**named, "shares": dict(shares or {})}.items() if found}}
 
 
 def _readable(name: str) -> str:

@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     recordings.add_argument(
         "--config", type=Path, help="training config that names what is held out (default: a tenth)"
     )
-    recordings.add_argument("--seed", type=int, default=7, help="(default: 7)")
+    recordings.add_argument("--seed", type=int, default=7, help="of all that chance draws (default: 7)")
     trainings = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     trainings.add_argument("--models", type=Path, default=RUNS, help=f"folder of the trainings (default: {RUNS})")
 
@@ -59,7 +59,7 @@ def _run(p: argparse.ArgumentParser) -> None:
     p.add_argument("-o", "--output", type=Path, default=RUNS / "rows", help=f"folder of rows (default: {RUNS}/rows)")
     p.add_argument("--plan", type=Path, help="plan of cells (default: study/run/plan.yaml)")
     p.add_argument("-n", type=int, default=0, help="at most this many pairs of each cell (default: the plan's)")
-    p.add_argument("--systems", nargs="+", default=[], metavar="NAME", help="only these, constrained or not")
+    p.add_argument("--systems", nargs="+", default=[], metavar="NAME", help="only these systems")
     for flags, kind in (
         (("--generator",), str),
         (("--effect-set", "--row"), str),

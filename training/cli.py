@@ -6,6 +6,18 @@ from typing import Any
 
 from ..files.streams import make_safe
 
+HELP = """\
+usage: afx-train COMMAND …
+
+Train a model that sets the chain, on your own recordings or on free ones.
+
+  gather    collect 13 hours of freely licensed recordings: afx-train gather recordings
+  fit       train a model on a folder of recordings: afx-train fit --data.folder recordings
+  validate  measure a checkpoint: afx-train validate --data.folder recordings --ckpt_path best.ckpt
+
+exit codes: 0 done · 1 a bug · 2 usage · 4 recordings or checkpoints that are not there
+more: afx-train COMMAND --help, and docs/train_your_own.md"""
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `afx-train gather FOLDER`, or `afx-train fit|validate … --data.folder RECORDINGS [--config FILE] …`.
@@ -16,30 +28,53 @@ def main(arguments: list[str] | None = None) -> None:
     if arguments is None:
         make_safe()
     given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] in ([], ["-h"], ["--help"]):
+        print(HELP)
+        sys.exit(0 if given else 2)
+    if given[0] not in ("gather", "fit", "validate"):
+        print(f"afx-train: {given[0]!r} is no command; there are gather, fit, validate", file=sys.stderr)
+        sys.exit(2)
     try:
         if given[:1] == ["gather"]:
             from .recordings.gather.gather import main as gather
 
             return gather(given[1:])
-        import lightning  # noqa: F401
+        from lightning.pytorch.cli import LightningCLI
     except ImportError as error:
         sys.exit(f"afx-train: {error.name} is missing. Install the training side: pip install 'afx-live[train]'")
 
+    from ..chain import ChainParameters
     from .datamodules import TakesDataModule
     from .system import SettingsSystem
 
-    command_line(SettingsSystem, TakesDataModule, Path(__file__).with_name("configs") / "afx.yaml", given)
+    class OneChain(LightningCLI):
+        """Model and data have one chain, given once."""
+
+        def add_arguments_to_parser(self, parser) -> None:
+            parser.link_arguments("model.chain", "data.chain")
+
+        def before_instantiate_classes(self) -> None:
+            try:
+                ChainParameters(tuple(self.config[str(self.subcommand)].model.chain))
+            except ValueError as error:
+                self.parser.error(f"model.chain: {error}")
+
+    defaults = Path(__file__).with_name("configs") / "afx.yaml"
+    command_line(SettingsSystem, TakesDataModule, defaults, given, OneChain)
 
 
-def command_line(model: Any, data: Any, defaults: Path, arguments: list[str] | None, **more: Any) -> None:
-    """Run LightningCLI with defaults from a file; what is not there ends it with code 4 and no traceback."""
+def command_line(
+    model: Any, data: Any, defaults: Path, arguments: list[str] | None, cli: Any = None, **more: Any
+) -> None:
+    """Run LightningCLI, or a kind of it, with defaults from a file; what is not there ends it with code 4."""
     from lightning.pytorch.cli import LightningCLI
 
     from .recordings import NoRecordings
 
     parser = {command: {"default_config_files": [str(defaults)]} for command in ("fit", "validate")}
+    options = {"parser_kwargs": parser, "save_config_kwargs": {"overwrite": True}, **more}
     try:
-        LightningCLI(model, data, args=arguments, parser_kwargs=parser, save_config_kwargs={"overwrite": True}, **more)
+        (cli or LightningCLI)(model, data, args=arguments, **options)
     except (FileNotFoundError, NoRecordings) as error:
         print(f"afx-train: {error}", file=sys.stderr)
         sys.exit(4)

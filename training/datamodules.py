@@ -13,6 +13,7 @@ import platformdirs
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
+from ..chain import CANONICAL, ChainParameters
 from . import priors, takes
 from .features import FeatureExtractor
 from .other_effects import chains, compressors, distortions, filters, outcome, reverbs
@@ -111,17 +112,20 @@ class TakesDataModule(RecordingsDataModule):
     folder: where the recordings are, or several folders, separated by commas. workers: processes that
     render beside the training. keep: takes on disk, 1.4 MB each; the oldest go when new ones come. first:
     takes that there must be before training begins. batch_size: pairs judged by responses at each step;
-    sound_size: pairs judged by sound, once `sound_from` steps are done. All else: see `RecordingsDataModule`.
+    sound_size: pairs judged by sound, once `sound_from` steps are done. chain: the model's effects, in playing
+    order. All else: see `RecordingsDataModule`.
     """
 
     KEPT = "takes"
 
     def __init__(
         self, folder: str, *, keep: int = 12800, first: int = 640, validation_takes: int = 256, batch_size: int = 256,
-        sound_size: int = 16, sound_from: int = 6000, colour_db: float = 2.0, **kwargs: Any,
+        sound_size: int = 16, sound_from: int = 6000, colour_db: float = 2.0, chain: Sequence[str] = CANONICAL,
+        **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(folder, **kwargs)
         self.save_hyperparameters()
+        self.chain = ChainParameters(tuple(chain))
         self.keep, self.first, self.validation_takes = keep, first, validation_takes
         self.batch_size, self.sound_size, self.sound_from, self.colour_db = (
             batch_size,
@@ -147,11 +151,12 @@ class TakesDataModule(RecordingsDataModule):
         """
         homes, (train, held_out) = self._homes(), self.recordings()
         impulses = Impulses(*impulse_responses(self.folders))
-        render_until(homes[1], held_out, self.cache, [self.seed, 1], NO_IMPULSES, self.validation_takes, False)
-        render_until(homes[0], train, self.cache, [self.seed, 0], impulses, self.first, True)
+        order = self.chain.order
+        render_until(homes[1], held_out, self.cache, [self.seed, 1], NO_IMPULSES, order, self.validation_takes, False)
+        render_until(homes[0], train, self.cache, [self.seed, 0], impulses, order, self.first, True)
         spawn = get_context("spawn")
         for worker in range(self.workers):
-            arguments = homes[0], train, self.cache, [self.seed, 2, worker], impulses, self.keep
+            arguments = homes[0], train, self.cache, [self.seed, 2, worker], impulses, order, self.keep
             self._renderers.append(spawn.Process(target=render_on, args=arguments, daemon=True))
             self._renderers[-1].start()
 
@@ -165,7 +170,7 @@ class TakesDataModule(RecordingsDataModule):
     def _homes(self) -> tuple[Path, Path]:
         parts = FeatureExtractor, takes, priors, outcome, chains, compressors, distortions, filters, reverbs
         train, held_out = (
-            self.cache / made_of(recordings, parts, self.seed, vary)
+            self.cache / made_of(recordings, self.chain, parts, self.seed, vary)
             for recordings, vary in zip(self.recordings(), (True, False), strict=True)
         )
         return train, held_out
@@ -176,13 +181,13 @@ class TakesDataModule(RecordingsDataModule):
 
     def statistics(self) -> torch.Tensor:
         """Give raw statistics of clips (clips, size), for the network's normalisation."""
-        return torch.from_numpy(load(self._train).clips)
+        return torch.from_numpy(load(self._train, self.chain).clips)
 
     def train_dataloader(self) -> DataLoader:
         return DataLoader(Stream(self), batch_size=None)
 
     def val_dataloader(self) -> DataLoader:
-        return DataLoader(Fixed(load(self._validation), self.sound_size), batch_size=None)
+        return DataLoader(Fixed(load(self._validation, self.chain), self.sound_size), batch_size=None)
 
 
 class Stream(IterableDataset):
@@ -199,7 +204,7 @@ class Stream(IterableDataset):
         rank = of.trainer.global_rank if of.trainer else 0
         rng = np.random.default_rng([of.seed, done, rank])
         while True:
-            shards = load(of._train)
+            shards = load(of._train, of.chain)
             pairs = Pairs(shards, int(rng.integers(1 << 62)), of.colour_db)
             responses, sound = (_order(len(shards), size, rng) for size in (of.batch_size, of.sound_size))
             for _ in range(self.RELOAD):
@@ -241,6 +246,7 @@ def render_until(
     cache: Path,
     seed: list[int],
     impulses: Impulses,
+    order: tuple[str, ...],
     count: int,
     vary: bool,
 ) -> None:
@@ -249,13 +255,14 @@ def render_until(
     renderer = None
     while TAKES * len(names(home)) < count:
         number = len(names(home))
-        renderer = renderer or Renderer(decoded(recordings, cache), [*seed, number], impulses, vary)
+        renderer = renderer or Renderer(decoded(recordings, cache), [*seed, number], impulses, vary, order)
         renderer.shard(min(TAKES, count)).write(home / f"{seed[-1]:02d}-{number:06d}")
 
 
 def render_on(
-    home: Path, recordings: Sequence[Recording], cache: Path, seed: list[int], impulses: Impulses, keep: int
-) -> None:
+    home: Path, recordings: Sequence[Recording], cache: Path, seed: list[int], impulses: Impulses,
+    order: tuple[str, ...], keep: int,
+) -> None:  # fmt: skip
     """Render shards without end, in a process of its own; the oldest go where there are more than `keep` takes."""
     torch.set_num_threads(1)
     sounds, number = decoded(recordings, cache), 0
@@ -264,7 +271,7 @@ def render_on(
         number += 1
         if place.exists():
             continue
-        Renderer(sounds, [*seed, number], impulses).shard().write(place)
+        Renderer(sounds, [*seed, number], impulses, order=order).shard().write(place)
         there = sorted(names(home), key=lambda p: p.stat().st_mtime)
         for old in there[: max(0, len(there) - keep // TAKES)]:
             shutil.rmtree(old, ignore_errors=True)

@@ -162,9 +162,9 @@ class Controller(nn.Module):
     the input's and the reference's description were pooled from, for chance differs less in longer clips.
     """
 
-    def __init__(self, statistics: int, spans: list[int], size: Size) -> None:
+    def __init__(self, statistics: int, spans: list[int], size: Size, equaliser: int | None = 0) -> None:
         super().__init__()
-        self.spans = spans  # parameters of each effect, the equaliser first
+        self.spans, self.equaliser = spans, equaliser  # parameters of each effect, and which effect has bands
         self.noise = Noise(size.noise)
         more = len(spans) + 2
         self.trunk = nn.Sequential(
@@ -180,8 +180,10 @@ class Controller(nn.Module):
         nn.init.zeros_(self.amount.weight)
         nn.init.zeros_(self.amount.bias)
         self.kin = nn.Linear(size.controller, 1)
-        self.bands = nn.Sequential(nn.Linear(BANDS + size.controller, 128), nn.GELU(), nn.Linear(128, spans[0]))
-        self.rest = nn.Sequential(nn.Linear(size.controller, 256), nn.GELU(), nn.Linear(256, sum(spans[1:])))
+        bands = 0 if equaliser is None else spans[equaliser]
+        if bands:
+            self.bands = nn.Sequential(nn.Linear(BANDS + size.controller, 128), nn.GELU(), nn.Linear(128, bands))
+        self.rest = nn.Sequential(nn.Linear(size.controller, 256), nn.GELU(), nn.Linear(256, sum(spans) - bands))
 
     def forward(
         self,
@@ -199,20 +201,25 @@ class Controller(nn.Module):
         context = self.trunk(torch.cat([here, there, there - here, input_embedding, reference_embedding, more], 1))
         curve, summary = self.tone(input_spectra, reference_spectra, context)
         hidden = self.head(torch.cat([context, summary], 1))
-        bands = self.bands(torch.cat([curve / 6.0, hidden], 1))
-        unit = torch.sigmoid(torch.cat([bands, self.rest(hidden)], 1))
+        unit = self.rest(hidden)
+        if self.equaliser is not None:
+            bands, before = self.bands(torch.cat([curve / 6.0, hidden], 1)), sum(self.spans[: self.equaliser])
+            unit = torch.cat([unit[:, :before], bands, unit[:, before:]], 1)
         on = self.on(hidden)
-        return Answer(unit, on, on + self.amount(hidden), curve, self.kin(hidden))
+        return Answer(torch.sigmoid(unit), on, on + self.amount(hidden), curve, self.kin(hidden))
 
 
 class SettingsNetwork(nn.Module):
-    """Encoder and controller together, on raw statistics."""
+    """Encoder and controller together, on raw statistics.
 
-    def __init__(self, spans: list[int], size: Size | None = None) -> None:
+    spans: how many parameters each effect has; equaliser: which effect's bands the curve is of, None without one.
+    """
+
+    def __init__(self, spans: list[int], size: Size | None = None, equaliser: int | None = 0) -> None:
         super().__init__()
         size = size or Size()
         self.encoder = Encoder(size)
-        self.controller = Controller(self.encoder.condensed, spans, size)
+        self.controller = Controller(self.encoder.condensed, spans, size, equaliser)
 
     def forward(
         self, raw_input: torch.Tensor, raw_reference: torch.Tensor, allowed: torch.Tensor | None = None,

@@ -5,8 +5,13 @@ import numpy as np
 from ..chain import CANONICAL, ChainSettings, EffectSettings
 from ..effects import load
 
-NOT_LEARNED = {("compressor", "makeup_db"), ("reverb", "width")}
-"""Levels are solved, not predicted, and a mono clip says nothing of width: these stay at their defaults."""
+
+def is_learned(effect: str, param: str) -> bool:
+    """Tell whether a parameter is predicted: not if the effect's prior leaves it at its default.
+
+    So it is with levels, which are solved, and with what a mono clip does not tell, such as width.
+    """
+    return param in load(effect).prior(np.random.default_rng(0))
 
 
 def draw(

@@ -12,21 +12,34 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..chain import CANONICAL, ChainParameters
+from ..chain import ChainParameters
+from ..effects import Effect
 from .recordings import Recording
 
 
-def made_of(recordings: Sequence[Recording], parts: Sequence[Any], seed: int, vary: bool, **more: Any) -> str:
+def made_of(
+    recordings: Sequence[Recording], chain: ChainParameters, parts: Sequence[Any], seed: int, vary: bool, **more: Any
+) -> str:
     """Name all that renders depend on, `parts` of the source among it: another set never meets an old folder."""
     depends = {
         "recordings": [(str(r.path), r.seconds) for r in recordings],
-        "params": [(e, asdict(p)) for e, p in ChainParameters(CANONICAL).params],
+        "params": [(e, asdict(p)) for e, p in chain.params],
+        "effects": [_source(e) for e in chain.effects],
         "sources": [meaning(part) for part in parts],
         "seed": seed,
         "vary": vary,
         **more,
     }
     return hashlib.sha256(json.dumps(depends).encode()).hexdigest()[:16]
+
+
+def _source(effect: Effect) -> Any:
+    """Give what an effect is: its file's meaning, or, of one that a script or notebook registered, compiled code."""
+    module = inspect.getmodule(effect.design)
+    if module is not None and module.__name__ != "__main__":
+        return meaning(module)
+    codes = [f.__code__ for f in (effect.design, effect.kernel, effect.prior)]
+    return [(c.co_code.hex(), [x for x in c.co_consts if isinstance(x, (int, float, str))]) for c in codes]
 
 
 def meaning(part: Any) -> str:

@@ -8,7 +8,7 @@ import torch
 
 from ..chain import ChainParameters
 from ..dsp.loudness import k_weighting_response
-from ..effects import compressor, distortion, equaliser
+from ..effects import Effect, compressor, distortion, equaliser
 from .features import SAMPLE_RATE, band_centres
 
 LEVELS_DB = torch.arange(-50.0, 1.0, 5.0)
@@ -98,18 +98,40 @@ NEARER = 0.8
 def serves(chain: ChainParameters, predicted: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
     """Tell where each effect, as predicted, comes nearer to the true one than none would: (batch, effects), 0 or 1.
 
-    Values (batch, params) twice. The equaliser's is told from its curve, see `System`; 1 here.
+    Values (batch, params) twice. The equaliser's is told from its curve, see `SettingsSystem`; 1 here.
     """
     out = torch.ones(len(true), len(chain.order), device=true.device)
-    for i, effect in enumerate(chain.order):
-        p, t = predicted[:, chain.columns(effect)], true[:, chain.columns(effect)]
-        if effect in STATIC:
-            ours, theirs = STATIC[effect](p), STATIC[effect](t)
+    for i, effect in enumerate(chain.effects):
+        p, t = predicted[:, chain.columns(effect.name)], true[:, chain.columns(effect.name)]
+        if effect.name in STATIC:
+            ours, theirs = STATIC[effect.name](p), STATIC[effect.name](t)
             out[:, i] = ((ours - theirs).abs().mean(1) < NEARER * theirs.abs().mean(1)).float()
-        elif effect == "reverb":
-            near = ((p[:, 0].log2() - t[:, 0].log2()).abs() < 1.0) & ((p[:, 5] - t[:, 5]).abs() < 0.6 * t[:, 5])
-            out[:, i] = near.float()
+        elif effect.name == "reverb":
+            out[:, i] = reverb_serves(p, t).float()
+        elif effect.name != "equaliser":
+            out[:, i] = knobs_serve(effect, p, t).float()
     return out
+
+
+def reverb_serves(p: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """Tell where the decay time is right within an octave, and the wet share about right: (batch,), bool."""
+    return ((p[:, 0].log2() - t[:, 0].log2()).abs() < 1.0) & ((p[:, 5] - t[:, 5]).abs() < 0.6 * t[:, 5])
+
+
+def knobs_serve(effect: Effect, p: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """Tell where knobs that say how much an effect does are nearer to the true ones than neutral ones are: (batch,)."""
+    ours, neutral = torch.zeros(len(t)).to(t), torch.zeros(len(t)).to(t)
+    for i, q in enumerate(effect.params):
+        if q.neutral is not None:
+            true, none = q.unit(t[:, i]), q.unit(q.neutral)
+            ours, neutral = ours + (q.unit(p[:, i]) - true).abs(), neutral + (none - true).abs()
+    return ours <= NEARER * neutral
+
+
+def knobs_error(effect: Effect, p: torch.Tensor, t: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
+    """Error of the knobs themselves, in (0, 1) each; (batch,). For an effect without a response of its own."""
+    both = [(q.unit(p[:, i]), q.unit(t[:, i])) for i, q in enumerate(effect.params)]
+    return (torch.stack([(ours - theirs).abs() for ours, theirs in both], 1) * trust).sum(1)
 
 
 STATIC = {"compressor": compressor_curve, "distortion": distortion_curve}
@@ -142,6 +164,5 @@ def errors(
         elif effect.name in ERRORS:
             rows.append(ERRORS[effect.name](p, t, sure))
         else:
-            span = torch.tensor([q.high - q.low for q in effect.params]).to(p)
-            rows.append(((p - t) / span).abs().mul(sure).sum(1))
+            rows.append(knobs_error(effect, p, t, sure))
     return torch.stack(rows, 1)

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ..chain import CANONICAL, ChainParameters
+from ..chain import ChainParameters
+from ..effects import load as load_effect
 from .features import AVERAGE, BANDS, FLOOR, SPECTRA
 from .response_losses import band_loudness
 from .takes import SEGMENT
@@ -41,9 +42,10 @@ class Batch(NamedTuple):
 class Shards:
     """All takes of a folder: clips (n, size), the table's columns, and where each row's segments are.
 
-    shard (rows,) numbers the memory-mapped files of `sounds`, and `scale` are their rows' scales.
+    shard (rows,) numbers the memory-mapped files of `sounds`, and `scale` are their rows' scales. chain: what f is of.
     """
 
+    chain: ChainParameters
     clips: np.ndarray
     rows: dict[str, np.ndarray]
     shard: np.ndarray
@@ -67,8 +69,8 @@ def names(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if not p.name.startswith(".") and (p / "rows.npz").is_file())
 
 
-def load(folder: Path, most: int | None = None) -> Shards:
-    """Read what has been rendered so far; the first `most` shards, or all."""
+def load(folder: Path, chain: ChainParameters, most: int | None = None) -> Shards:
+    """Read what has been rendered so far of a chain; the first `most` shards, or all."""
     homes = names(folder)[:most]
     if not homes:
         raise ValueError(f"{folder} holds no rendered takes")
@@ -85,25 +87,21 @@ def load(folder: Path, most: int | None = None) -> Shards:
         sounds.append(np.load(home / "segments.npy", mmap_mode="r"))
         scale.append(np.load(home / "scale.npy"))
     columns = {k: np.concatenate([t[k] for t in tables]) for k in tables[0]}
-    heard = np.concatenate(clips)
-    tone_db = np.where(columns["on"][:, 0] > 0, louder_by(heard[columns["dry"][:, 0]], columns["curve"]), 0.0)
-    columns["values"] = settled(columns["values"], tone_db)
-    return Shards(heard, columns, np.concatenate(shard), sounds, scale)
+    columns["values"] = settled(chain, columns["values"], columns["front_db"])
+    return Shards(chain, np.concatenate(clips), columns, np.concatenate(shard), sounds, scale)
 
 
-def settled(values: np.ndarray, tone_db: np.ndarray) -> np.ndarray:
-    """Say every f as it is for a signal that leaves the equaliser at -23 LUFS.
+def settled(chain: ChainParameters, values: np.ndarray, front_db: np.ndarray) -> np.ndarray:
+    """Say every f as it is for a signal that leaves the linear effects in front at -23 LUFS.
 
-    values (…, params) of the canonical chain; tone_db (…): how much louder f's equaliser made the clip. That
+    values (…, params); front_db (…): how much louder those of f, an equaliser for example, made the clip. That
     depends on the clip and cannot be heard in a levelled reference, and the live side solves level anyway:
-    it brings what *leaves* the equaliser to -23 LUFS. So it is taken off the compressor's threshold and put
-    on the drive.
+    it brings what *leaves* them to -23 LUFS. So it is taken off a compressor's threshold and put on a drive.
     """
     values = values.copy()
-    for name, sign in (("threshold_db", -1.0), ("drive_db", 1.0)):
-        column = next(i for i, (_, p) in enumerate(ChainParameters(CANONICAL).params) if p.name == name)
-        param = ChainParameters(CANONICAL).params[column][1]
-        values[..., column] = np.clip(values[..., column] + sign * tone_db, param.low, param.high)
+    for column, (effect, param) in enumerate(chain.params):
+        slope = load_effect(effect).follows_level.get(param.name, 0.0)
+        values[..., column] = np.clip(values[..., column] - slope * front_db, param.low, param.high)
     return values
 
 
@@ -145,7 +143,8 @@ class Pairs:
         spoilt = table["spoilt"]
         curve = table["curve"] - spoilt
         curve = curve - louder_by(here, curve)[:, None]
-        on = np.maximum(table["on"], np.eye(table["on"].shape[1])[0] * (np.abs(spoilt).max(1) > 0.0)[:, None])
+        undone = np.array([e == "equaliser" for e in s.chain.order]) * (np.abs(spoilt).max(1) > 0.0)[:, None]
+        on = np.maximum(table["on"], undone)
         clips = self._sounds(rows, table, same) if sound else (np.zeros((len(rows), 0)),) * 2
         columns = (
             here, there, np.stack([heard_here, heard_there], 1), self._allowed(on), table["values"], table["trust"],

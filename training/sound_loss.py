@@ -63,11 +63,15 @@ def _errors(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> torch.Tenso
 
 def levelled(x: torch.Tensor) -> torch.Tensor:
     """Bring sounds (batch, frames) to -23 LUFS (BS.1770); ungated, for a second of sound that plays."""
+    return x * (LOUDNESS / (power(x) + 1e-9)).sqrt()[:, None]
+
+
+def power(x: torch.Tensor) -> torch.Tensor:
+    """Give the power of sounds (batch, frames) after K-weighting: (batch,)."""
     hz = torch.linspace(0.0, SAMPLE_RATE / 2, x.shape[1] // 2 + 1)
     k_weighting_db = 10.0 * torch.log10(band_loudness() / torch.gradient(band_centres())[0])
     weight = 10.0 ** (interpolated(k_weighting_db, hz) / 10.0) * 2.0 / x.shape[1] ** 2
-    power = (torch.view_as_real(torch.fft.rfft(x)).square().sum(-1) * weight).sum(-1)
-    return x * (LOUDNESS / (power + 1e-9)).sqrt()[:, None]
+    return (torch.view_as_real(torch.fft.rfft(x)).square().sum(-1) * weight).sum(-1)
 
 
 def interpolated(curve_db: torch.Tensor, hz: torch.Tensor) -> torch.Tensor:
@@ -80,8 +84,8 @@ def interpolated(curve_db: torch.Tensor, hz: torch.Tensor) -> torch.Tensor:
 
 def louder_by(average_db: torch.Tensor, curve_db: torch.Tensor) -> torch.Tensor:
     """Tell by how many dB curves (batch, bands) make clips of such average spectra (batch, bands) louder: (batch,)."""
-    power = 10.0 ** (average_db / 10.0) * band_loudness()
-    return 10.0 * torch.log10((power * 10.0 ** (curve_db / 10.0)).sum(1) / power.sum(1))
+    bands = 10.0 ** (average_db / 10.0) * band_loudness()
+    return 10.0 * torch.log10((bands * 10.0 ** (curve_db / 10.0)).sum(1) / bands.sum(1))
 
 
 def equalised(x: torch.Tensor, curve_db: torch.Tensor) -> torch.Tensor:
@@ -98,19 +102,26 @@ def played(
 ) -> torch.Tensor:  # fmt: skip
     """Play sounds (batch, frames) through the chain, each effect by its amount (batch, effects); 0 leaves it out.
 
-    The equaliser is its curve (live, its bands are fitted to it), and what it adds in loudness is taken off,
-    as the live side solves it; average_db (batch, bands) is the whole clip's spectrum.
+    The equaliser is its curve (live, its bands are fitted to it). What the linear effects in front add in loudness is
+    taken off, as the live side solves it; average_db (batch, bands) is the whole clip's spectrum.
     """
-    curve = amount[:, :1] * curve_db
-    y = equalised(x, curve - louder_by(average_db, curve)[:, None])
+    y, in_front = x, torch.ones(len(x))
     for i, effect in enumerate(chain.effects):
         rows = (amount[:, i] > 0.0).nonzero()[:, 0]
+        if effect.name == "equaliser":
+            curve = amount[:, i, None] * curve_db
+            y = equalised(y, curve - (in_front * louder_by(average_db, curve))[:, None])
         if effect.name == "equaliser" or not len(rows):
             continue
         a, mine = amount[rows, i], values[rows][:, chain.columns(effect.name)].unbind(1)
         settings = [v if p.neutral is None else at_amount(p, v, a) for p, v in zip(effect.params, mine, strict=True)]
-        wet = effect.process(y[rows, None], SAMPLE_RATE, *settings)[:, 0]
-        y = y.index_copy(0, rows, wet.to(y))
+        wet = effect.process(y[rows, None], SAMPLE_RATE, *settings)[:, 0].to(y)
+        if not effect.linear:
+            in_front = in_front.index_fill(0, rows, 0.0)
+        elif any(not e.linear for e in chain.effects[i + 1 :]):
+            louder = ((power(wet) + 1e-9) / (power(y[rows]) + 1e-9)).sqrt()
+            wet = wet / louder.pow(in_front[rows])[:, None]
+        y = y.index_copy(0, rows, wet)
     return y
 
 

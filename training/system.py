@@ -6,6 +6,8 @@ kernels and are judged against the answer, and the responses are kept in mind wi
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import lightning
 import torch
@@ -14,7 +16,7 @@ from torch import nn
 from ..chain import CANONICAL, ChainParameters
 from .features import BANDS
 from .network import Answer, SettingsNetwork, Size, amounts
-from .priors import NOT_LEARNED
+from .priors import is_learned
 from .response_losses import NEARER, curve_error, errors, serves
 from .shards import Batch
 from .sound_loss import by_sound, compared, played
@@ -35,7 +37,7 @@ class SettingsSystem(lightning.LightningModule):
     `sure`) is not trained.
 
     responses: weight of the responses' loss where sound is heard too. most: a pair's gradient of the sound is
-    held under this norm. start: a checkpoint to take the weights from.
+    held under this norm. start: a checkpoint to take the weights from. chain: effects in playing order.
     """
 
     fixed: torch.Tensor
@@ -54,14 +56,17 @@ class SettingsSystem(lightning.LightningModule):
         responses: float = 0.1,
         most: float = 1.0,
         start: str | None = None,
+        chain: Sequence[str] = CANONICAL,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["start"])
-        self.chain = ChainParameters(CANONICAL)
+        self.chain = ChainParameters(tuple(chain))
+        self.equaliser = self.chain.order.index("equaliser") if "equaliser" in self.chain.order else None
         self.learning_rate, self.weight_decay, self.responses, self.most = learning_rate, weight_decay, responses, most
         spans = [len(e.params) for e in self.chain.effects]
-        self.predictor = SettingsNetwork(spans, Size(embedding, encoder, controller, tone, dropout, noise))
-        fixed = [(e, p.name) in NOT_LEARNED for e, p in self.chain.params]
+        size = Size(embedding, encoder, controller, tone, dropout, noise)
+        self.predictor = SettingsNetwork(spans, size, self.equaliser)
+        fixed = [not is_learned(e, p.name) for e, p in self.chain.params]
         self.register_buffer("fixed", torch.tensor(fixed), persistent=False)
         defaults = [p.default for _, p in self.chain.params]
         self.register_buffer("defaults", torch.tensor(defaults), persistent=False)
@@ -74,9 +79,12 @@ class SettingsSystem(lightning.LightningModule):
         return torch.where(self.fixed, self.defaults, torch.stack(columns, 1))
 
     def on_fit_start(self) -> None:
-        """Take the normalisation from the data, unless a checkpoint brought it."""
+        """Take the normalisation from the data, unless a checkpoint brought it; ValueError for another chain's data."""
+        data: Any = self.trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
+        if data.chain != self.chain:
+            raise ValueError(f"the data are of the chain {data.chain.order}, the model is of {self.chain.order}")
         if not bool((self.predictor.encoder.scale != 1.0).any()):
-            self.predictor.encoder.normalise_by(self.trainer.datamodule.statistics())  # pyright: ignore[reportAttributeAccessIssue]
+            self.predictor.encoder.normalise_by(data.statistics())
 
     # --- responses
 
@@ -84,13 +92,14 @@ class SettingsSystem(lightning.LightningModule):
         values = self.values(answer.unit)
         each = self.response_errors(values, batch.values, batch.on, batch.curve, batch.trust)
         known = self._known(batch.on, batch.trust)
-        # Only where it is on: averaged with silence, the likeliest curve would be none at all.
-        missed, flat = curve_error(answer.curve - batch.curve), curve_error(batch.curve)
         losses = dict(zip(self.chain.order, each, strict=True))
-        losses["curve"] = (known[:, 0] * missed).sum() / known[:, 0].sum().clamp(min=1.0)
+        losses["curve"], right = each.new_zeros(()), serves(self.chain, values.detach(), batch.values)
+        if self.equaliser is not None:
+            # Only where it is on: averaged with silence, the likeliest curve would be none at all.
+            missed, tells = curve_error(answer.curve - batch.curve), known[:, self.equaliser]
+            losses["curve"] = (tells * missed).sum() / tells.sum().clamp(min=1.0)
+            right[:, self.equaliser] = (missed < NEARER * curve_error(batch.curve)).float()
         with torch.no_grad():  # an effect that would be set wrongly had better be left out
-            right = serves(self.chain, values, batch.values)
-            right[:, 0] = (missed < NEARER * flat).float()
             right = batch.on * torch.where(known > 0.5, right, 1.0)
         doubt = nn.functional.binary_cross_entropy_with_logits(answer.on, right, reduction="none")
         losses["on"] = ((doubt * batch.sure).sum(0) / batch.sure.sum(0).clamp(min=1.0)).sum()

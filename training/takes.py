@@ -16,7 +16,7 @@ import numpy as np
 import soxr
 import torch
 
-from ..chain import ChainSettings
+from ..chain import CANONICAL, ChainSettings
 from ..dsp.loudness import integrated_loudness
 from .features import LUFS, SAMPLE_RATE, WINDOW, FeatureExtractor
 from .other_effects import chains, compressors, filters
@@ -113,8 +113,12 @@ class Silent(ArithmeticError):
 class Renderer:
     """Draws takes from decoded recordings and plays them."""
 
-    def __init__(self, dry: Decoded, seed: Sequence[int], impulses: Impulses = NO_IMPULSES, vary: bool = True) -> None:
+    def __init__(
+        self, dry: Decoded, seed: Sequence[int], impulses: Impulses = NO_IMPULSES, vary: bool = True,
+        order: tuple[str, ...] = CANONICAL,
+    ) -> None:  # fmt: skip
         self.dry, self.rng, self.impulses, self.vary = dry, np.random.default_rng(seed), impulses, vary
+        self.order = order
         self.front_end = FeatureExtractor()
         self._kinds = sorted(dry.groups)
         weights = np.array([KINDS.get(kind, min(KINDS.values())) for kind in self._kinds])
@@ -222,17 +226,17 @@ class Renderer:
 
     def _chain(self) -> tuple[MixedChain, MixedChain | None]:
         """Draw f, and what an input went through before it came to us, mostly nothing."""
-        rng = self.rng
-        if rng.random() < PAPER:
-            return _paper(rng, 0.75, 0.75), _paper(rng, 0.75, 0.0)
+        rng, order = self.rng, self.order
+        if {"equaliser", "compressor"} <= {*order} and rng.random() < PAPER:
+            return _paper(rng, order, 0.75, 0.75), _paper(rng, order, 0.75, 0.0)
         strength = chains.draw_strength(rng)
         strange = chains.STRANGE if rng.random() < STRANGE else 0.0
-        f = chains.draw(rng, strange=strange, strength=strength, impulses=self.impulses)
-        before = chains.draw(rng, ("equaliser",)) if rng.random() < SPOILT else None
-        return f, before
+        f = chains.draw(rng, None, strange, order, strength, self.impulses)
+        spoilt = "equaliser" in order and rng.random() < SPOILT
+        return f, chains.draw(rng, ("equaliser",), order=order) if spoilt else None
 
 
-def _paper(rng: np.random.Generator, equalised: float, compressed: float) -> MixedChain:
+def _paper(rng: np.random.Generator, order: tuple[str, ...], equalised: float, compressed: float) -> MixedChain:
     """Draw what DeepAFx-ST does to one side of a pair, each with a chance; levels are those of a clip at -23 LUFS."""
     laws: dict[str, OtherEffect] = {}
     if rng.random() < equalised:
@@ -243,16 +247,17 @@ def _paper(rng: np.random.Generator, equalised: float, compressed: float) -> Mix
             "down", "level", rng.uniform(-57.0, -5.0), 1.0 + rng.uniform(0.05, 10.0),
             (attack_ms, attack_ms + rng.uniform(1.0, 200.0)), rng.uniform(0.1, 12.0),
         )  # fmt: skip
-    plain = ChainSettings.default()
+    plain = ChainSettings.default(order)
     return MixedChain(replace(plain, effects=tuple(replace(s, enabled=s.effect in laws) for s in plain.effects)), laws)
 
 
-def _labels(played: Played, spoiling: Played | None) -> dict[str, np.ndarray]:
+def _labels(played: Played, spoiling: Played | None) -> dict[str, Any]:
     curve, on = played.curve_db, played.on.astype(np.float32)
     spoilt = np.zeros_like(curve) if spoiling is None else spoiling.curve_db
     return {
         "values": played.values.astype(np.float32), "on": on, "trust": played.trust.astype(np.float32),
         "sure": played.sure.astype(np.float32), "curve": curve.astype(np.float32), "spoilt": spoilt.astype(np.float32),
+        "front_db": np.float32(played.front_db),
     }  # fmt: skip
 
 

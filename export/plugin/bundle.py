@@ -11,7 +11,7 @@ from ...chain.numbered import order, parameters, path_values, playing_order
 from ...native.build import SOURCES, kit, link
 from ...presets import Preset
 from ...presets.plugin_state import ORDER, slug, uri
-from .turtle import turtle
+from .turtle import METERS, turtle
 
 HERE = Path(__file__).resolve().parent
 FORMATS = {".lv2": "lv2_descriptor", ".clap": "clap_entry"}
@@ -37,7 +37,7 @@ def make_plugin(preset: Preset, out: Path, name: str | None = None, force: bool 
         bundle.mkdir()
         library = bundle / f"{slug(name)}.so"
         source = HERE / f"{out.suffix[1:]}.c"
-        link([source, *SOURCES], made_from, library, [FORMATS[out.suffix]], [f"-I{work}", f"-I{HERE}"])
+        link([source, *SOURCES], [made_from], library, [FORMATS[out.suffix]], [f"-I{work}", f"-I{HERE}"])
         if out.suffix == ".lv2":
             for file, words in turtle(preset, name, library.name).items():
                 (bundle / file).write_text(words, encoding="utf-8")
@@ -75,6 +75,7 @@ def _header(preset: Preset, name: str) -> str:
         "PLUGIN_VERSION": _version(),
         "PLUGIN_TEXT": about,
     }
+    labels = ", ".join(map(json.dumps, METERS.values()))
     lines = [f"#define {key} {json.dumps(text, ensure_ascii=False)}" for key, text in strings.items()]
     bypass = next(q.number for q in parameters() if q.path == "bypass")
     numbers = ", ".join(repr(float(values[q.path])) for q in parameters())
@@ -83,6 +84,7 @@ def _header(preset: Preset, name: str) -> str:
             *lines,
             f"enum {{ PLUGIN_BYPASS = {bypass} }};",
             f"static const double plugin_values[] = {{{numbers}}};",
+            f"static const char *const plugin_meters[] __attribute__((unused)) = {{{labels}}};",
             f"static const int plugin_order[] = {{{', '.join(map(str, playing))}}};",
             "static inline void plugin_preset(afx *a) {",
             "    for (int i = 0; i < afx_param_count(); i++)",

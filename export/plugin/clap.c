@@ -4,7 +4,9 @@
  * played. Between them lies `shared`, one atomic for each value: the audio thread writes what automation
  * sets, the main thread what a state sets, and `loaded` tells the audio thread to take all of it.
  *
- * A parameter whose curve is not linear is 0..1 along its curve, as hosts draw straight lines. */
+ * A parameter whose curve is not linear is 0..1 along its curve, as hosts draw straight lines.
+ *
+ * Meters follow the parameters: read-only ones, whose values leave as events 30 times a second. */
 #include "afx.h"
 #include "clap_abi.h"
 #include "plugin_preset.h"
@@ -15,7 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_PARAMS = 256, MOST_EFFECTS = 16 };
+enum { MOST_PARAMS = 256, MOST_EFFECTS = 16, MOST_METERS = 64, METERS_HZ = 30 };
+static const double METER_LOW = -120.0, METER_HIGH = 60.0; /* dB */
 #define VERSION {1, 2, 0}
 
 struct plugin {
@@ -28,6 +31,9 @@ struct plugin {
     atomic_bool loaded;
     uint32_t latency;
     bool restart_wanted;
+    double rate;
+    _Atomic double meters[MOST_METERS];
+    uint32_t until_meters; /* frames until they are told again */
 };
 
 static struct plugin *of(const struct clap_plugin *clap) { return clap->data; }
@@ -35,11 +41,21 @@ static struct plugin *of(const struct clap_plugin *clap) { return clap->data; }
 /* --- parameters --------------------------------------------------------------------------------- */
 
 /* FNV-1a of the path: the same in every version of the plug-in. */
-static uint32_t id_of(int param) {
-    uint32_t hash = 2166136261u;
-    for (const char *c = afx_param_info(param)->path; *c; c++)
+static uint32_t hashed(uint32_t hash, const char *path) {
+    for (const char *c = path; *c; c++)
         hash = (hash ^ (uint8_t)*c) * 16777619u;
     return hash;
+}
+
+static uint32_t id_of(int param) { return hashed(2166136261u, afx_param_info(param)->path); }
+
+static uint32_t meter_id(int meter) { return hashed(hashed(2166136261u, "meter/"), afx_meter_name(meter)); }
+
+static int meter_of(uint32_t id) {
+    for (int i = 0; i < afx_meter_count(); i++)
+        if (meter_id(i) == id)
+            return i;
+    return -1;
 }
 
 static int param_of(uint32_t id) {
@@ -97,14 +113,27 @@ static void take_event(struct plugin *p, afx *a, const struct clap_event *event)
 
 static uint32_t params_count(const struct clap_plugin *clap) {
     (void)clap;
-    return (uint32_t)afx_param_count();
+    return (uint32_t)(afx_param_count() + afx_meter_count());
+}
+
+static bool meter_info(int meter, struct clap_param_info *info) {
+    if (meter >= afx_meter_count())
+        return false;
+    memset(info, 0, sizeof *info);
+    info->id = meter_id(meter);
+    info->flags = CLAP_PARAM_IS_READONLY;
+    snprintf(info->name, sizeof info->name, "%s", plugin_meters[meter]);
+    snprintf(info->module, sizeof info->module, "meters");
+    info->min_value = METER_LOW;
+    info->max_value = METER_HIGH;
+    return true;
 }
 
 static bool params_info(const struct clap_plugin *clap, uint32_t index, struct clap_param_info *info) {
     (void)clap;
-    const struct afx_param *p = index < (uint32_t)afx_param_count() ? afx_param_info((int)index) : NULL;
-    if (!p)
-        return false;
+    if (index >= (uint32_t)afx_param_count())
+        return index < params_count(clap) && meter_info((int)index - afx_param_count(), info);
+    const struct afx_param *p = afx_param_info((int)index);
     bool linear = p->curve == AFX_LINEAR;
     memset(info, 0, sizeof *info);
     info->id = id_of((int)index);
@@ -120,9 +149,11 @@ static bool params_info(const struct clap_plugin *clap, uint32_t index, struct c
 }
 
 static bool params_value(const struct clap_plugin *clap, uint32_t id, double *value) {
-    int param = param_of(id);
+    int param = param_of(id), meter = meter_of(id);
+    if (meter >= 0)
+        *value = atomic_load_explicit(&of(clap)->meters[meter], memory_order_relaxed);
     if (param < 0)
-        return false;
+        return meter >= 0;
     *value = to_host(param, atomic_load_explicit(&of(clap)->shared[param], memory_order_relaxed));
     return true;
 }
@@ -130,7 +161,14 @@ static bool params_value(const struct clap_plugin *clap, uint32_t id, double *va
 static bool params_text(const struct clap_plugin *clap, uint32_t id, double value, char *text, uint32_t room) {
     (void)clap;
     int param = param_of(id);
-    if (param < 0 || room == 0 || value != value)
+    if (room == 0 || value != value)
+        return false;
+    if (meter_of(id) >= 0) {
+        snprintf(text, room, "%.1f", value);
+        point(text);
+        return true;
+    }
+    if (param < 0)
         return false;
     spell(param, from_host(param, value), text, room);
     return true;
@@ -153,6 +191,29 @@ static void params_flush(const struct clap_plugin *clap, const struct clap_input
 }
 
 static const struct clap_params params = {params_count, params_info, params_value, params_text, params_from_text, params_flush};
+
+/* --- meters ------------------------------------------------------------------------------------- */
+
+static double held(double v) { return v > METER_LOW ? v < METER_HIGH ? v : METER_HIGH : METER_LOW; }
+
+/* Tell the host what the meters read, if it is time; a value that it does not take now is told next time. */
+static void tell_meters(struct plugin *p, uint32_t frames, const struct clap_output_events *out) {
+    if (p->until_meters > frames) {
+        p->until_meters -= frames;
+        return;
+    }
+    uint32_t every = (uint32_t)(p->rate / METERS_HZ), late = frames - p->until_meters;
+    p->until_meters = late < every ? every - late : 0;
+    for (int i = 0; i < afx_meter_count(); i++) {
+        double value = held(afx_meter(p->engine, i));
+        if (value == atomic_load_explicit(&p->meters[i], memory_order_relaxed))
+            continue;
+        const struct clap_param_value event = {
+            {sizeof event, frames ? frames - 1 : 0, 0, CLAP_EVENT_PARAM_VALUE, 0}, meter_id(i), NULL, -1, -1, -1, -1, value};
+        if (!out || !out->try_push || out->try_push(out, &event.header))
+            atomic_store_explicit(&p->meters[i], value, memory_order_relaxed);
+    }
+}
 
 /* --- ports, latency, tail, state ---------------------------------------------------------------- */
 
@@ -232,9 +293,12 @@ static const struct clap_state state = {state_save, state_load};
 static bool init(const struct clap_plugin *clap) {
     struct plugin *p = of(clap);
     p->shown = afx_create(48000.0, p->channels);
-    if (!p->shown || afx_param_count() > MOST_PARAMS || afx_effect_count() > MOST_EFFECTS)
+    if (!p->shown || afx_param_count() > MOST_PARAMS || afx_effect_count() > MOST_EFFECTS ||
+        afx_meter_count() > MOST_METERS)
         return false;
     plugin_preset(p->shown);
+    for (int i = 0; i < afx_meter_count(); i++)
+        atomic_store_explicit(&p->meters[i], held(afx_meter(p->shown, i)), memory_order_relaxed);
     give_shared(p, p->shown);
     return true;
 }
@@ -255,6 +319,8 @@ static bool activate(const struct clap_plugin *clap, double rate, uint32_t least
     atomic_store(&p->loaded, false);
     take_shared(p, p->engine);
     p->restart_wanted = false;
+    p->rate = rate;
+    p->until_meters = 0;
     p->latency = afx_latency(p->engine);
     return true;
 }
@@ -307,6 +373,7 @@ static int32_t process(const struct clap_plugin *clap, const struct clap_process
         done = end;
     }
     out->constant_mask = 0;
+    tell_meters(p, block->frames_count, block->out_events);
     if (afx_latency(p->engine) != p->latency && !p->restart_wanted) {
         p->restart_wanted = true; /* it may change between activations only */
         p->host->request_restart(p->host);
@@ -329,53 +396,4 @@ static const void *get_extension(const struct clap_plugin *clap, const char *id)
 
 static void on_main_thread(const struct clap_plugin *clap) { (void)clap; }
 
-/* --- factory ------------------------------------------------------------------------------------ */
-
-static const char *const stereo_features[] = {"audio-effect", "stereo", NULL};
-static const char *const mono_features[] = {"audio-effect", "mono", NULL};
-static const struct clap_descriptor descriptors[] = {
-    {VERSION, PLUGIN_ID, PLUGIN_NAME, PLUGIN_VENDOR, "", "", "", PLUGIN_VERSION, PLUGIN_TEXT, stereo_features},
-    {VERSION, PLUGIN_ID ".mono", PLUGIN_NAME " (mono)", PLUGIN_VENDOR, "", "", "", PLUGIN_VERSION, PLUGIN_TEXT,
-     mono_features},
-};
-
-static uint32_t factory_count(const struct clap_factory *factory) {
-    (void)factory;
-    return sizeof descriptors / sizeof *descriptors;
-}
-
-static const struct clap_descriptor *factory_descriptor(const struct clap_factory *factory, uint32_t index) {
-    return index < factory_count(factory) ? &descriptors[index] : NULL;
-}
-
-static const struct clap_plugin *factory_create(const struct clap_factory *factory, const struct clap_host *host,
-                                                const char *id) {
-    for (uint32_t i = 0; i < factory_count(factory); i++) {
-        if (strcmp(id, descriptors[i].id) != 0 || host->version.major < 1)
-            continue;
-        struct plugin *p = calloc(1, sizeof *p);
-        if (!p)
-            return NULL;
-        p->host = host;
-        p->channels = i == 0 ? 2 : 1;
-        p->clap = (struct clap_plugin){&descriptors[i], p, init, destroy, activate, deactivate, start_processing,
-                                       stop_processing, reset, process, get_extension, on_main_thread};
-        return &p->clap;
-    }
-    return NULL;
-}
-
-static bool entry_init(const char *path) {
-    (void)path;
-    return true;
-}
-
-static void entry_deinit(void) {}
-
-static const void *entry_factory(const char *id) {
-    static const struct clap_factory factory = {factory_count, factory_descriptor, factory_create};
-    return strcmp(id, CLAP_PLUGIN_FACTORY) == 0 ? &factory : NULL;
-}
-
-__attribute__((visibility("default"))) const struct clap_entry clap_entry = {VERSION, entry_init, entry_deinit,
-                                                                            entry_factory};
+#include "clap_entry.h"

@@ -109,6 +109,7 @@ struct clap_entry {
 #define CLAP_EXT_PARAMS "clap.params"
 enum {
     CLAP_PARAM_IS_STEPPED = 1 << 0,
+    CLAP_PARAM_IS_READONLY = 1 << 3,
     CLAP_PARAM_IS_BYPASS = 1 << 4,
     CLAP_PARAM_IS_AUTOMATABLE = 1 << 5,
 };

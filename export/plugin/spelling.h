@@ -7,6 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Have a point as the decimal sign, whatever the locale. */
+static void point(char *text) {
+    for (char *c = text; *c; c++)
+        if (*c == ',')
+            *c = '.';
+}
+
 static void spell(int param, double value, char *text, size_t room) {
     const struct afx_param *p = afx_param_info(param);
     const char *unit = strcmp(p->unit, "db") == 0 ? "dB" : strcmp(p->unit, "hz") == 0 ? "Hz" : p->unit;
@@ -14,9 +21,7 @@ static void spell(int param, double value, char *text, size_t room) {
         snprintf(text, room, "%s", value >= 0.5 ? "on" : "off");
     else
         snprintf(text, room, "%.*f%s%s", strcmp(unit, "Hz") == 0 ? 1 : 3, value, *unit ? " " : "", unit);
-    for (char *c = text; *c; c++)
-        if (*c == ',')
-            *c = '.';
+    point(text);
 }
 
 /* Read a value, into its range; false for what is none. */

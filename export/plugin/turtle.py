@@ -17,7 +17,15 @@ MORE_PREFIXES = {
     **PREFIXES,
 }
 CHANNELS = {1: (("", ""),), 2: (("_left", " left"), ("_right", " right"))}
-METERS = ("in_lufs", "out_lufs", "in_peak_db", "out_peak_db", "ceiling_db")
+METERS = {
+    "in_lufs": "In loudness (LUFS)",
+    "out_lufs": "Out loudness (LUFS)",
+    "in_peak_db": "In peak",
+    "out_peak_db": "Out peak",
+    "ceiling_db": "Ceiling gain",
+    **{f"{e}_reduction_db": f"{e.capitalize()} gain reduction" for e in order() if load(e).meter is not None},
+}
+"""The library's meters in its order, and how people call them."""
 METER_RANGE = (-120.0, 60.0)
 
 
@@ -72,12 +80,11 @@ def _ports(preset: Preset, channels: int) -> Iterator[str]:
         index += 1
     latency = "lv2:designation lv2:latency ;\n        lv2:portProperty lv2:reportsLatency , lv2:integer ;"
     yield _port(index, "lv2:ControlPort , lv2:OutputPort", "latency", "Latency", f"        {latency}\n")
-    for symbol in (*METERS, *(f"{e}_reduction_db" for e in order() if load(e).meter is not None)):
+    for symbol in METERS:
         index += 1
         unit = "        units:unit units:db ;\n" if symbol.endswith("_db") else ""
         unit += _range(*METER_RANGE, default=0.0)
-        label = symbol.removesuffix("_db").replace("_", " ").replace("lufs", "loudness (LUFS)").capitalize()
-        yield _port(index, "lv2:ControlPort , lv2:OutputPort", symbol, label.replace("lufs", "LUFS"), unit)
+        yield _port(index, "lv2:ControlPort , lv2:OutputPort", symbol, METERS[symbol], unit)
 
 
 def _port(index: int, kind: str, symbol: str, name: str, more: str = "") -> str:

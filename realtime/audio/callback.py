@@ -8,11 +8,12 @@ twice a block and counts in METERS what went wrong.
 import ctypes
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numba import types
 
 from ...chain.player import PLAYER_STATE, SLOTS
+from ...dsp import library
 from ...dsp.compiler import at_address, c_function, carray, jit
 from ...dsp.cpu import now_ns
 from ...effects import MAX_PARAMS
@@ -42,8 +43,8 @@ PORT = np.dtype(
     align=True,
 )
 
-_ULONG = types.uint64 if ctypes.sizeof(ctypes.c_ulong) == 8 else types.uint32
-CALLBACK = types.int32(types.int64, types.int64, _ULONG, types.int64, _ULONG, types.int64)
+_ULONG = f"uint{8 * ctypes.sizeof(ctypes.c_ulong)}"
+CALLBACK = f"int32(int64, int64, {_ULONG}, int64, {_ULONG}, int64)"
 """PaStreamCallback(input, output, frames, time info, flags, user data); pointers are integers here."""
 
 
@@ -106,7 +107,7 @@ def _memory(port):
     )
 
 
-def _engine(indata, outdata, frames, when, flags, user):
+def play_block(indata, outdata, frames, when, flags, user):
     port = carray(at_address(user), (1,), PORT)[0]
     m = _memory(port)
     frames = np.int64(frames)
@@ -118,7 +119,7 @@ def _engine(indata, outdata, frames, when, flags, user):
     return 0
 
 
-def _copy(indata, outdata, frames, when, flags, user):
+def copy_block(indata, outdata, frames, when, flags, user):
     port = carray(at_address(user), (1,), PORT)[0]
     meters = carray(at_address(port.at.meters), (1,), METERS)[0]
     frames = np.int64(frames)
@@ -171,5 +172,9 @@ def callback(memory: Memory, rate: float, inputs: int, outputs: int, empty: bool
     inputs and outputs are the channels of the stream, rate is in Hz. `empty` gives the yardstick:
     the same counters around a copy from input to output.
     """
-    port = port_of(memory, rate, inputs, outputs)
-    return Callback(memory, port, c_function(CALLBACK, _copy if empty else _engine).address)
+    return Callback(memory, port_of(memory, rate, inputs, outputs), compiled(copy_block if empty else play_block))
+
+
+def compiled(function: Any) -> int:
+    """Compile what PortAudio calls, load it from the cache, or find it in the library; returns its address."""
+    return (library.function("callback", function) or c_function(CALLBACK, function)).address

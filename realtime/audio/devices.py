@@ -36,7 +36,8 @@ class DeviceError(RuntimeError):
     E300 PortAudio missing, E301 no device at all, E302 a name fits several, E303 a name or number
     fits none, E304 not enough channels, E305 rate not offered, E306 it does not open, E307 no
     answer, E308 input and output under different host APIs, E309 no room for the memory that two
-    processes share, E310 no loop from output to input, E312 a name that PortAudio takes for a pattern.
+    processes share, E310 no loop from output to input, E311 no virtual microphone, E312 a name that
+    PortAudio takes for a pattern.
     """
 
     exit_code = 3

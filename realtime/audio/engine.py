@@ -18,10 +18,11 @@ from ...chain.player import play as play_chain
 from ...dsp.compiler import jit
 from ...dsp.cpu import fence, flush_denormals, restore_denormals
 from ...dsp.dc_blocker import block_dc, dc_share
+from ...dsp.entry import FLOAT, INT, MATRIX, VECTOR, Array, Group
 from ...dsp.loudness import SHORT_TERM, meter, meter_state, read_loudness
 from ...effects import CONTROL_BLOCK
 from .safety import FADE_IN_S, FADE_S, RELEASE_S, count_over, fade, is_finite, limit, read_input
-from .shared_memory import COMMAND, Shared
+from .shared_memory import COMMAND, METERS, Shared
 
 CROSSFADE_S = 0.030
 """From one chain to the next, when effects or their order change."""
@@ -94,6 +95,31 @@ class Memory(NamedTuple):
     """(2,): output channels, from 0."""
 
 
+_INTS = Array(np.int64, 1)
+MEMORY = Group(
+    Memory,
+    (
+        Array(METERS, 1),
+        Array(COMMAND, 1),
+        Array(np.float32, 2),
+        Array(COMMAND, 1),
+        Array(ENGINE_STATE, 1),
+        Array(PLAYER_STATE, 1),
+        Array(np.float64, 3),
+        VECTOR,
+        VECTOR,
+        Array(np.int64, 2),
+        Array(np.bool_, 2),
+        _INTS,
+        _INTS,
+        _INTS,
+        _INTS,
+        _INTS,
+    ),
+)
+"""What the arrays are."""
+
+
 @jit
 def begin(state, sample_rate, fade_in):
     """Make the audio thread's own variables, an ENGINE_STATE of zeros: nothing played yet, the limiter at rest."""
@@ -104,6 +130,11 @@ def begin(state, sample_rate, fade_in):
     state.envelope_sum = CONTROL_BLOCK
     state.envelopes[:] = 1.0
     state.required_gain[:] = 1.0
+
+
+@jit(entry=(Array(ENGINE_STATE, 1), FLOAT, INT))
+def _begin_alone(engine, sample_rate, fade_in):
+    begin(engine[0], sample_rate, fade_in != 0)
 
 
 @jit
@@ -194,7 +225,7 @@ def _record(ring, written, x, count):
         place = place + 1 if place + 1 < ring.shape[0] else 0
 
 
-@jit
+@jit(entry=(MEMORY, MATRIX, Array(np.float32, 2), FLOAT))
 def play(m, indata, outdata, rate):
     """Play a block. indata (frames, inputs) is float32 or float64, outdata (frames, outputs) float32.
 
@@ -274,7 +305,7 @@ def memory(
     """Allocate all that the audio thread will ever need at this rate, in Hz; channels count from 0."""
     effects = compiled_effects(float(sample_rate), 2)
     engine = np.zeros(1, ENGINE_STATE)
-    begin(engine[0], float(sample_rate), fade_in)
+    _begin_alone(engine, float(sample_rate), fade_in)
     return Memory(
         meters=shared.meters,
         commands=shared.commands,

@@ -17,6 +17,7 @@ from ...chain import ChainSettings
 from ...chain.player import SLOTS, TARGET_FIELDS, targets_of
 from ...dsp.compiler import jit
 from ...dsp.cpu import fence
+from ...dsp.entry import Array
 
 RING_S = 20
 """Seconds of input kept for analysis."""
@@ -62,7 +63,7 @@ METERS = np.dtype(
 """Counters since the start; peaks fall by 20 dB/s; RMS over 0.3 s; loudness short-term (3 s)."""
 
 
-@jit
+@jit(entry=(Array(METERS, 1), Array(COMMAND, 1), Array(COMMAND, 1)))
 def _publish(meters, commands, draft):
     """Make the draft the latest command: fill the buffer that nobody reads, then move the sequence number on."""
     commands[(meters[0].sequence + 1) % 2] = draft[0]

@@ -7,8 +7,8 @@ other.
 
 import numpy as np
 
-from ...dsp.compiler import at_address, c_function, carray
-from .callback import CALLBACK, PORT, Callback, enter, leave, port_of
+from ...dsp.compiler import at_address, carray
+from .callback import PORT, Callback, compiled, enter, leave, port_of
 from .engine import Memory
 from .shared_memory import METERS
 
@@ -22,7 +22,7 @@ LEVEL = 10 ** (-26.0 / 20)
 TEST_PORT = np.dtype([("port", PORT), ("register", "i8"), ("level", "f8")], align=True)
 
 
-def _test_signal(indata, outdata, frames, when, flags, user):
+def test_signal(indata, outdata, frames, when, flags, user):
     signal = carray(at_address(user), (1,), TEST_PORT)[0]
     port, at = signal.port, signal.port.at
     meters = carray(at_address(at.meters), (1,), METERS)[0]
@@ -54,4 +54,4 @@ def noise_callback(memory: Memory, rate: float, inputs: int, outputs: int, level
     port = np.zeros(1, TEST_PORT)
     port["port"] = port_of(memory, rate, inputs, outputs)
     port["register"], port["level"] = 1, level
-    return Callback(memory, port, c_function(CALLBACK, _test_signal).address)
+    return Callback(memory, port, compiled(test_signal))

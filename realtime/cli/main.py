@@ -83,6 +83,10 @@ def call(parsed: argparse.Namespace) -> int:
 
         names = {field.name for field in fields(StreamOptions)} & given.keys()
         given["options"] = StreamOptions(**{name: given.pop(name) for name in names})
+    if "boldness" in given:
+        from .wishes import Wishes
+
+        given["wishes"] = Wishes(**{field.name: given.pop(field.name) for field in fields(Wishes)})
     if command not in ("run", "watch", "doctor"):
         gc.set_threshold(100_000, 50, 50)  # loading numba allocates much that is no garbage: 0.1 s
     return getattr(import_module(f".{command}", __package__), command)(**given)

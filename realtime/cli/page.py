@@ -73,7 +73,7 @@ def play(live: Live, files: Files, console: Console, page: Page | None, at_first
         next, notice = outcome.next, ""
         if not next:
             return outcome
-        state = replace(outcome.state, prediction=None, muted=False)
+        state = replace(outcome.state, prediction=None, explanation=None, muted=False)
         options = replace(live.options, **outcome.options)
         live = replace(live, state=state, options=options)
         files = replace(files, state=state, recording=outcome.recording or files.recording)

@@ -54,7 +54,31 @@ class _Version(argparse.Action):
 
 def _add_sound(command: argparse.ArgumentParser) -> None:
     g = command.add_argument_group("sound")
-    g.add_argument(
+    _add_reference(g)
+    g.add_argument("--preset", metavar="NAME", help="play this preset (name or file) instead of matching")
+    g.add_argument("--amount", type=values.amount, metavar="0..1", help="how much of the effects to use (default: 1)")
+    _add_choices(g)
+    _add_model(g)
+
+
+def _add_choices(command: Any) -> None:
+    """Add the flags of `Wishes`."""
+    command.add_argument(
+        "--boldness",
+        type=values.amount,
+        metavar="0..1",
+        help="0: only effects that are nearly certain; 1: everything the reference suggests, its tone included",
+    )
+    for flag, metavar, what in (
+        ("--only", "EFFECT,…", "effects that the reference has; no others are used"),
+        ("--without", "EFFECT,…", "effects that are not used"),
+        ("--lock", "EFFECT[/PARAM],…", "what stays as in --preset, the rest is matched: reverb, equaliser/peak_1_db"),
+    ):
+        command.add_argument(flag, type=values.names, default=[], action="extend", metavar=metavar, help=what)
+
+
+def _add_reference(command: Any) -> None:
+    command.add_argument(
         "-r",
         "--reference",
         action="append",
@@ -63,9 +87,6 @@ def _add_sound(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="recording to sound like; give several to blend them",
     )
-    g.add_argument("--preset", metavar="NAME", help="play this preset (name or file) instead of matching")
-    g.add_argument("--amount", type=values.amount, metavar="0..1", help="how much of the effects to use (default: 1)")
-    _add_model(g)
 
 
 def _add_model(command: Any) -> None:
@@ -177,18 +198,11 @@ def _run(run: argparse.ArgumentParser) -> None:
 
 def _studio(studio: argparse.ArgumentParser) -> None:
     studio.add_argument("recording", nargs="?", type=Path, metavar="RECORDING", help="audio file to work on")
-    studio.add_argument(
-        "-r",
-        "--reference",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="FILE",
-        help="recording to sound like; give several to blend them",
-    )
+    _add_reference(studio)
     studio.add_argument(
         "--demo", nargs="?", const="guitar", choices=CLIPS, help="begin with a bundled clip and reference (guitar)"
     )
+    _add_choices(studio)
     _add_model(studio)
     studio.add_argument("--port", type=values.port, default=PORT, help="the page's port (default: %(default)s)")
     _add_page(studio)
@@ -206,9 +220,12 @@ def _render(render: argparse.ArgumentParser) -> None:
     render.formatter_class = argparse.RawDescriptionHelpFormatter
     render.add_argument("inputs", nargs="+", metavar="IN", help="audio files, folders, or - for standard input")
     render.add_argument(
-        "-o", "--output", required=True, metavar="OUT",
+        "-o", "--output", metavar="OUT",
         help="a file; a folder for several inputs, or if it ends with a slash; - for standard output",
     )  # fmt: skip
+    render.add_argument(
+        "--dry-run", action="store_true", help="match and say what would be set, and why; write no sound"
+    )
     _add_sound(render)
     render.add_argument(
         "--lufs", type=values.lufs, metavar="LUFS", help="loudness to end at, under a ceiling of -1 dBFS: -16"
@@ -273,20 +290,23 @@ def _doctor(doctor: argparse.ArgumentParser) -> None:
 
 
 def _preset(preset: argparse.ArgumentParser) -> None:
-    preset.add_argument("action", choices=("list", "show", "check", "export"))
+    preset.add_argument(
+        "action", choices=("list", "show", "check", "export"),
+        help="list all, show what one sets, check whether a file is one, or export one for another program",
+    )  # fmt: skip
     preset.add_argument("names", nargs="*", metavar="NAME", help="name of a preset, or file")
     group = preset.add_argument_group("export: a preset for another program")
     programs = ("camilladsp", "easyeffects", "equalizer-apo", "pipewire", "lv2", "clap")
-    group.add_argument("--to", choices=programs, help="the program, or the kind of our plug-ins that is to load it")
+    group.add_argument("--to", choices=programs, help="the program or plug-in format")
     group.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: NAME with the program's ending")
     group.add_argument(
         "--samplerate", type=values.above(0.0), default=48000.0, metavar="HZ",
-        help="of a reverb's impulse responses (default: 48000)",
+        help="sample rate of a reverb's impulse response (default: 48000)",
     )  # fmt: skip
     group.add_argument("--microphone", action="store_true", help="for EasyEffects' input, not its output")
     group.add_argument("--install", action="store_true", help="put it where EasyEffects looks for it")
     group.add_argument(
-        "--plugin", metavar="NAME", default="afx-live", help="the LV2 plug-in it is for (default: afx-live)"
+        "--plugin", metavar="NAME", default="afx-live", help="name of the LV2 plug-in (default: afx-live)"
     )
     group.add_argument("--force", action="store_true", help="replace files that exist")
 

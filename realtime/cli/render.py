@@ -21,17 +21,22 @@ from .render_job import Rendered, RenderJob, failed
 from .render_pipe import Raw, input_of, render_pipe
 from .sources import load_sources
 from .stopping import term_interrupts
+from .wishes import NO_WISHES, Wishes
 
 LISTEN_S = 30.0
+NOWHERE = "afx-live-dry-run/"
+"""What a dry run calls the folder that it does not write to."""
 
 
 def render(
     inputs: Sequence[str],
-    output: str,
+    output: str | None = None,
     reference: Sequence[Path] = (),
     preset: str | None = None,
     amount: float | None = None,
+    wishes: Wishes = NO_WISHES,
     model: Path | None = None,
+    dry_run: bool = False,
     lufs: float | None = None,
     channels: Sequence[int] = (),
     subtype: str = "",
@@ -53,6 +58,12 @@ def render(
     UsageError, ClipError, PresetError or ModelError. The parameters are the command's: see afx-live render --help.
     """
     printer = printer or Printer()
+    if dry_run:
+        if any(map(is_stream, inputs)) or resume or manifest or ray is not None:
+            raise UsageError("--dry-run hears files and writes none: leave out pipes, --resume, --manifest and --ray")
+        output = NOWHERE
+    elif output is None:
+        raise UsageError("give -o OUT, a file or a folder; or --dry-run, which writes no sound")
     if input_of(inputs[0]) and len(inputs) == 1 and not encoding:
         inputs = [str(input_of(inputs[0]))]
     piped = [text for text in [*inputs, output] if is_stream(text)]
@@ -64,14 +75,18 @@ def render(
     if encoding and is_stream(inputs[0]) and (not rate or len(channels) != 1):
         raise UsageError("raw samples do not say how they are to be read: give --rate HZ and --channels COUNT, too")
     ledger = manifest or (_manifest_path(output, shard) if resume else None)
-    _check(items, reference, preset, save_preset, ledger, force or resume, force)
+    _check([] if dry_run else items, reference, preset, save_preset, ledger, force or resume, force)
     if output == "-":
         printer = replace(printer, sound_out=True)
-    sources = load_sources(reference, preset, model, printer)
-    job = RenderJob(sources, amount, lufs, subtype, tuple(channels), force)
+    sources = load_sources(reference, preset, model, printer, wishes=wishes)
+    job = RenderJob(sources, amount, lufs, subtype, tuple(channels), force, dry_run)
     raw = Raw(encoding, rate, channels[0] if encoding and channels else 0)
     with term_interrupts():
-        if piped:
+        if dry_run:
+            rows = [job.render(item) for item in items]
+            printer.result([row.data() for row in rows], "\n".join(map(str, rows)))
+            last = rows[-1]
+        elif piped:
             last = _report(render_pipe(job, items[0], listen, raw), printer)
         elif len(items) == 1 and ledger is None and ray is None:
             with printer.bar(items[0].source.name) as step:

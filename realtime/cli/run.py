@@ -24,7 +24,8 @@ from .files import check_preset_path, save_last, settings_data
 from .page import PageOptions, open_page, play
 from .playing import Address, Live, OscOptions
 from .printer import Printer
-from .sources import announce_compiling, load_model, load_sources
+from .sources import announce_compiling, asked, load_model, load_sources, neutral
+from .wishes import NO_WISHES, Wishes
 from .work import Files
 
 Plan = tuple[MatchModel | None, SessionState]
@@ -35,6 +36,7 @@ def run(
     reference: Sequence[Path] = (),
     preset: str | None = None,
     amount: float | None = None,
+    wishes: Wishes = NO_WISHES,
     model: Path | None = None,
     freeze: bool = False,
     resume: bool = False,
@@ -77,11 +79,11 @@ def run(
         if resume:
             if reference or preset:
                 raise UsageError("--resume continues with what was played last: leave out --reference and --preset")
-            matcher, state = _resumed(model, amount, printer, console)
+            matcher, state = _resumed(model, amount, wishes, printer, console)
         elif web is None or reference or preset:
-            matcher, state = _planned(reference, preset, model, amount, printer)
+            matcher, state = _planned(reference, preset, model, amount, wishes, printer)
         else:
-            matcher, state = _neutral(model, amount, printer)
+            matcher, state = neutral(model, wishes, printer, amount)
         _announce(state, console)
         name = save_preset.stem if save_preset else "last"
         live = Live(
@@ -141,20 +143,29 @@ def shows_view(printer: Printer, no_screen: bool = False) -> bool:
 
 
 def _planned(
-    reference: Sequence[Path], preset: str | None, model: Path | None, amount: float | None, printer: Printer
+    reference: Sequence[Path],
+    preset: str | None,
+    model: Path | None,
+    amount: float | None,
+    wishes: Wishes,
+    printer: Printer,
 ) -> Plan:
     """Load what was asked for."""
-    sources = load_sources(reference, preset, model, printer, always_model=True)
-    if (chosen := sources.preset) is not None:
-        share = chosen.amount if amount is None else amount
+    sources = load_sources(reference, preset, model, printer, always_model=True, wishes=wishes)
+    assert sources.model is not None
+    order, chosen, share = sources.model.chain.order, sources.preset, amount
+    if chosen is None or reference:
+        settings = ChainSettings.default(order)
+        if chosen is not None:  # to be locked, in part
+            settings = wishes.choices(order, chosen.settings.scaled(chosen.amount)).kept(settings)
+        state = SessionState(settings, 1.0 if share is None else share, references=tuple(sources.references))
+    else:
+        share = chosen.amount if share is None else share
         state = SessionState(chosen.settings, share, chosen.target_lufs, preset_name=chosen.name)
-        return sources.model, state
-    settings = ChainSettings.default(sources.model.chain.order if sources.model else ())
-    state = SessionState(settings, 1.0 if amount is None else amount, references=tuple(sources.references))
-    return sources.model, state
+    return sources.model, asked(state, wishes, order)
 
 
-def _resumed(model: Path | None, amount: float | None, printer: Printer, console: Console) -> Plan:
+def _resumed(model: Path | None, amount: float | None, wishes: Wishes, printer: Printer, console: Console) -> Plan:
     """Continue from the autosave; with its settings alone if the references are gone."""
     announce_compiling(printer)
     preset, files, by_hand = saved()
@@ -166,18 +177,12 @@ def _resumed(model: Path | None, amount: float | None, printer: Printer, console
     settings, share = preset.settings, preset.amount if amount is None else amount
     if not there:
         state = SessionState(settings, share, preset.target_lufs, preset_name=preset.name)
-        return matcher, state.with_by_hand(by_hand)
-    if [s.effect for s in settings.effects] != list(matcher.chain.order):
-        settings = ChainSettings.default(matcher.chain.order)
-    state = SessionState(settings, share, references=tuple(read_reference(path, matcher) for path in there))
-    return matcher, state.with_by_hand(by_hand)
-
-
-def _neutral(model: Path | None, amount: float | None, printer: Printer) -> Plan:
-    """Begin with a chain that does nothing: a reference is chosen on the page."""
-    announce_compiling(printer)
-    matcher = load_model(model)
-    return matcher, SessionState(ChainSettings.default(matcher.chain.order), 1.0 if amount is None else amount)
+    else:
+        if [s.effect for s in settings.effects] != list(matcher.chain.order):
+            settings = ChainSettings.default(matcher.chain.order)
+        state = SessionState(settings, share, references=tuple(read_reference(path, matcher) for path in there))
+    state = state.with_choices(preset.source.get("choices", {})).with_by_hand(by_hand)
+    return matcher, asked(state, wishes, matcher.chain.order)
 
 
 def _announce(state: SessionState, console: Console) -> None:

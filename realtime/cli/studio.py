@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ... import presets
-from ...chain import ChainSettings
-from ...matching.reference import read_reference as read_reference
-from ..session.state import SessionState
 from ..view.console import Console, ConsoleLogHandler
 from ..web import HOST, PORT
 from .errors import ExitCode
 from .files import save_last, settings_data
 from .page import PageOptions, open_page
 from .printer import Printer
-from .sources import announce_compiling, load_model
+from .sources import neutral
+from .wishes import NO_WISHES, Wishes
 from .work import Files, work_on_files
 
 DEMO = {"guitar": "guitar_reference", "voice": "voice_reference", "drums": "voice_reference"}
@@ -23,6 +21,7 @@ def studio(
     recording: Path | None = None,
     reference: Sequence[Path] = (),
     demo: str | None = None,
+    wishes: Wishes = NO_WISHES,
     model: Path | None = None,
     port: int = PORT,
     web_host: str = HOST,
@@ -35,12 +34,9 @@ def studio(
     or PortError.
     """
     printer = printer or Printer()
-    announce_compiling(printer)
-    matcher = load_model(model)
     if demo:
         recording, reference = presets.clip(demo), [*reference] or [presets.clip(DEMO[demo])]
-    clips = tuple(read_reference(path, matcher) for path in reference)
-    state = SessionState(ChainSettings.default(matcher.chain.order), references=clips)
+    matcher, state = neutral(model, wishes, printer, references=reference)
     files = Files(matcher, state, "last", (recording, recording.name) if recording else None)
     with Console(printer.quiet) as console, ConsoleLogHandler(console, printer.verbose):
         with open_page(PageOptions(port, web_host, not no_browser), console) as page:

@@ -15,6 +15,13 @@ def amount(text: str) -> float:
     return value
 
 
+def names(text: str) -> list[str]:
+    found = [name for part in text.split(",") if (name := part.strip())]
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} names nothing; give names with commas between: compressor,reverb")
+    return found
+
+
 def _as_share(text: str) -> str:
     """Suggest the number for a percentage."""
     share = text.removesuffix("%").strip().replace(",", ".", 1)

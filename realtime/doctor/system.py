@@ -191,9 +191,12 @@ def _cores() -> Check:
 
 
 def _cache() -> Check:
-    """Check whether compiled code can be kept, which saves some 15 s at every start but the first."""
-    from ...dsp.compile_cache import FOLDER, folder
+    """Check whether there is compiled code, or a place to keep it: that saves 15 s at every start but the first."""
+    from ...dsp import library
+    from ...dsp.sources import FOLDER, folder
 
+    if ready := library.opened():
+        return Check("compiled code", "ok", f"came with the package; {ready.name} is used")
     if folder() is None:
         fix = "export XDG_CACHE_HOME=/some/folder/you/may/write"
         return Check("compiled code", "warning", f"{FOLDER} cannot be written: every start compiles, for 15 s", fix)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from ..session import controls
-from ..session.controls import Control, place_control
+from ..session.controls import Control, hand_controls, place_control
 
 if TYPE_CHECKING:
     from ...effects import Param
 
-Kind = Literal["float", "bool", "string", "trigger", "request", "meter"]
+Kind = Literal["float", "bool", "string", "trigger", "request", "meter", "told"]
 UNITS = {"db": "dB", "hz": "Hz", "ms": "ms", "s": "s", "lufs": "LUFS"}
 
 ROOT = "/afx/"
@@ -32,7 +32,8 @@ class Address:
     """One OSC address.
 
     `control` is what it reads and sets, None for meters and what concerns OSC alone. `target` is the
-    address of the same control in its own units. `param` is there if the values are 0 to 1 on its curve.
+    address of the same control in its own units. `param` is there if the values are 0 to 1 on its curve. `start` is
+    where a fader begins that knows nothing else.
     """
 
     path: str
@@ -44,6 +45,7 @@ class Address:
     control: Control | None = None
     target: str = ""
     param: "Param | None" = None
+    start: float | None = None
 
     def native(self, value: float) -> float:
         """Turn a value of this address into the control's own unit."""
@@ -55,8 +57,8 @@ class Address:
 
     @property
     def normal(self) -> bool:
-        """Whether its numbers go from 0 to 1 over a whole range, as those of `/n`, amount and morph do."""
-        return self.kind == "float" and (self.param is not None or self.control in (controls.AMOUNT, controls.MORPH))
+        """Whether its numbers go from 0 to 1 over a whole range, as those of `/n`, amounts and morph do."""
+        return self.kind == "float" and (self.param is not None or self.start is not None)
 
     @property
     def values(self) -> str:
@@ -65,6 +67,8 @@ class Address:
             return f"{self.low:g} to {self.high:g} {self.unit}".rstrip()
         if self.kind == "meter":
             return f"read-only, {self.unit}" if self.unit else "read-only"
+        if self.kind == "told":
+            return "read-only, text"
         return {"bool": "0 or 1", "string": "text", "trigger": "1 or none", "request": "a port, or none"}[self.kind]
 
 
@@ -77,6 +81,7 @@ def addresses() -> list[Address]:
     for name in effects.names():
         if name != "gain":  # it is the input and the output stage
             found.append(_plain(f"{name}/bypass", "bool", f"1 bypasses the {name}", place_control(name, "bypass")))
+            found += _hand(name)
             for param in effects.load(name).params:
                 found += _param(name, param)
     return [*found, *_param("output", gain), *_meters()]
@@ -91,7 +96,14 @@ def numbered() -> list[Address]:
 def _globals() -> tuple[Address, ...]:
     c = controls
     return (
-        _plain("amount", "float", "how far the sound goes from dry (0) to the match (1)", c.AMOUNT),
+        _plain("amount", "float", "how far the sound goes from dry (0) to the match (1)", c.AMOUNT, 1.0),
+        _plain(
+            "boldness",
+            "float",
+            "what the matching dares: 0 the certain, 1 all that is suggested",
+            c.BOLDNESS,
+            c.UNSAID_BOLDNESS,
+        ),
         _plain("bypass", "bool", "1 plays the input unprocessed", c.BYPASS),
         _plain("ab", "trigger", "switches the bypass on or off, equally loud", c.AB),
         _plain("panic", "bool", "1 mutes, and only panic/clear ends it: 0 does nothing", c.MUTE),
@@ -99,7 +111,8 @@ def _globals() -> tuple[Address, ...]:
         _plain("freeze", "bool", "1 holds the settings: the input is no longer followed", c.FREEZE),
         _plain("reference", "string", "clip to sound like: its name, or a path in the clip folder", c.REFERENCE),
         _plain("preset/load", "string", "preset to load, by name", c.PRESET),
-        _plain("morph", "float", "from the sound of morph/a (0) to that of morph/b (1)", c.MORPH),
+        _plain("explanation", "told", "what the match heard, how sure it is, what it does, and why", c.EXPLANATION),
+        _plain("morph", "float", "from the sound of morph/a (0) to that of morph/b (1)", c.MORPH, 0.0),
         _plain("morph/a", "string", "where it begins: a preset's name, or a clip as in reference", c.MORPH_A),
         _plain("morph/b", "string", "where it ends; an end without a name is what played before", c.MORPH_B),
         _plain("undo", "trigger", "undoes one change, up to 50; matching freezes then", c.UNDO),
@@ -133,8 +146,20 @@ def _meters() -> list[Address]:
     return [replace(a, unit=UNITS.get(a.path.rpartition("_")[2], "")) for a in found]
 
 
-def _plain(name: str, kind: Kind, doc: str, control: Control | None = None) -> Address:
-    return Address(ROOT + name, kind, doc, control=control, target=ROOT + name)
+def _plain(name: str, kind: Kind, doc: str, control: Control | None = None, start: float | None = None) -> Address:
+    return Address(ROOT + name, kind, doc, control=control, target=ROOT + name, start=start)
+
+
+def _hand(effect: str) -> list[Address]:
+    """The user's hand on an effect."""
+    docs: tuple[tuple[Kind, str, float | None], ...] = (
+        ("float", f"how much of the {effect} is used", 1.0),
+        ("bool", "1: it is in the reference; what is not so named is left out", None),
+        ("bool", f"1 keeps the matching from using the {effect}", None),
+        ("bool", f"1 keeps the {effect} as it is; 0 gives it to the matching", None),
+    )
+    hand = zip(hand_controls(effect), docs, strict=True)
+    return [_plain(control.name, kind, doc, control, start) for control, (kind, doc, start) in hand]
 
 
 def _param(stage: str, param: "Param") -> tuple[Address, Address]:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .addresses import AMOUNT, DUMP, METER, NUMBERED, PANIC, ROOT, SUBSCRIBE, UNITS, Address, addresses, numbered
+from .addresses import DUMP, METER, NUMBERED, PANIC, ROOT, SUBSCRIBE, UNITS, Address, addresses, numbered
 
 Widget = dict[str, Any]
 METERS_DB = (-60.0, 0.0)
@@ -53,7 +53,7 @@ def reaper_effect() -> str:
         "",
     ]
     for k, a in enumerate(numbered(), 1):
-        unit = a.param.unit(a.param.default) if a.param else 1.0 if a.target == AMOUNT else 0.0
+        unit = a.param.unit(a.param.default) if a.param else a.start or 0.0
         steps = "1{off,on}" if a.kind == "bool" else "0.0001"
         lines.append(f"slider{k}:{unit:.4g}<0,1,{steps}>{_words(a.target)}{_native(a)}")
     return "\n".join([*lines, "", "@sample"]) + "\n"
@@ -79,7 +79,7 @@ def _main_page(table: Sequence[Address]) -> Widget:
     switches = [_button(a) for a in whole if a.kind in ("bool", "trigger")]
     faders = [{**_fader(a), "horizontal": True} for a in whole if a.kind == "float"]
     texts = [_input(a) for a in whole if a.kind == "string"]
-    meters = [_meter(a) for a in table if a.kind == "meter"]
+    meters = [_meter(a) for a in table if a.kind in ("meter", "told")]
     rows = [
         _panel("switches", switches, "horizontal", height=90),
         _panel("how_far", faders, "vertical", expand=True),

@@ -78,7 +78,7 @@ class Reader:
                 self._pull(address, 1.0, batch, origin)
             else:
                 origin.asked.append((address, None))
-        elif address.kind == "meter":
+        elif address.kind in ("meter", "told"):
             self._refuse("OSC %s is read-only", path)
         elif len(arguments := _as_asked(address, arguments)) != 1:
             self._refuse("OSC %s takes one value: %s", path, address.values)

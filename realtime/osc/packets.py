@@ -150,14 +150,14 @@ def _require(condition: bool, reason: str, *values: object) -> None:
 # --- writing ----------------------------------------------------------------------------------------
 
 
-def encode(address: str, value: float | str) -> bytes:
+def encode(address: str, value: float | str, longest: int = MAX_TEXT) -> bytes:
     """Write a message with one argument; nothing (no bytes) for a number that float32 cannot hold.
 
     An int is sent as int32. Other numbers and switches are float32, the one type that every controller
-    learns. Text is cut at MAX_TEXT bytes.
+    learns. Text is cut at `longest` bytes.
     """
     if isinstance(value, str):
-        return _built(address, OscMessageBuilder.ARG_TYPE_STRING, _cut(value))
+        return _built(address, OscMessageBuilder.ARG_TYPE_STRING, _cut(value, longest))
     if isinstance(value, int) and not isinstance(value, bool):
         return _head(address, OscMessageBuilder.ARG_TYPE_INT) + struct.pack(">i", value)
     if abs(value) < MAX_FLOAT:
@@ -177,13 +177,13 @@ def _built(address: str, tag: str, value: float | str) -> bytes:
     return builder.build().dgram
 
 
-def datagrams(values: Iterable[tuple[str, float | str]], limit: int) -> Iterator[bytes]:
+def datagrams(values: Iterable[tuple[str, float | str]], limit: int, longest: int = MAX_TEXT) -> Iterator[bytes]:
     """Write (address, value) pairs as datagrams of at most `limit` bytes: bundles, or a message that is alone.
 
-    What does not fit into a datagram of its own is left out.
+    What does not fit into a datagram of its own is left out. Texts are cut at `longest` bytes.
     """
     bundle, size = [], 16
-    for message in (encode(*pair) for pair in values):
+    for message in (encode(*pair, longest) for pair in values):
         if not 0 < len(message) <= limit:
             continue
         if bundle and size + 4 + len(message) > limit:
@@ -201,9 +201,9 @@ def _bundled(messages: list[bytes]) -> bytes:
     return BUNDLE + IMMEDIATELY + b"".join(struct.pack(">i", len(m)) + m for m in messages)
 
 
-def _cut(text: str) -> str:
-    """Leave out what OSC cannot carry (a zero ends a string), and shorten to MAX_TEXT bytes of UTF-8."""
+def _cut(text: str, longest: int) -> str:
+    """Leave out what OSC cannot carry (a zero ends a string), and shorten to `longest` bytes of UTF-8."""
     data = CONTROL.sub("", text).encode("utf-8", "replace")
-    if len(data) <= MAX_TEXT:
+    if len(data) <= longest:
         return data.decode()
-    return data[: MAX_TEXT - 3].decode("utf-8", "ignore") + "…"
+    return data[: longest - 3].decode("utf-8", "ignore") + "…"

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
-from ..session.controls import Control
+from ..session.controls import MAX_TOLD, Control
 from .addresses import NUMBERED, SUBSCRIBED, TOKEN, Address
 from .packets import datagrams, encode
 
@@ -31,7 +31,7 @@ DUMP_S = 1.0
 """A subscriber gets one dump in this time, as a request for one can be forged."""
 MAX_DATAGRAM = 1400
 """Bytes of a datagram: what passes every network whole."""
-SENT_KINDS = ("float", "bool", "string")
+SENT_KINDS = ("float", "bool", "string", "told")
 """Kinds of addresses whose changes are sent."""
 
 Value = float | str
@@ -201,7 +201,7 @@ class Subscribers:
             self._give(self._all, list(meters().items()))
 
     def _give(self, subscribers: Sequence[_Subscriber], values: Sequence[tuple[str, Value]]) -> None:
-        for datagram in datagrams(values, MAX_DATAGRAM):
+        for datagram in datagrams(values, MAX_DATAGRAM, MAX_TOLD):
             for subscriber in subscribers:
                 self._send(datagram, subscriber.where)
 

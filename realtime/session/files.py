@@ -4,6 +4,7 @@ Nothing changes in a recording by itself. So it is analysed once, matched when a
 is another, and its level is solved again when a hand has come to rest.
 """
 
+import logging
 import queue
 import time
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from .session import Session
 from .signal_gate import SignalGate
 from .state import SessionState
 
+log = logging.getLogger(__name__)
+
 REST_S = 0.25
 """A hand that has not moved anything for so long rests."""
 RECENT_S = 12.0
@@ -33,6 +36,16 @@ class RecordingAnalyser(InputAnalyser):
         super().__init__(engine, model)  # pyright: ignore[reportArgumentType]
         self._files = engine
         self._of: Recording | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """A recording is heard whole."""
+        return None
+
+    def known(self) -> tuple[Features, np.ndarray] | None:
+        """Give the whole recording's features, and a stretch of it."""
+        x = self.recent()
+        return None if x is None or self._model is None else (self.analyse(x), x)
 
     def recent(self) -> np.ndarray | None:
         """Give a typical stretch of the recording (frames, 2); None without one."""
@@ -66,9 +79,18 @@ class FileMatcher(Matcher):
                 elif now.settings != solved.settings and time.monotonic() - since >= REST_S:
                     self._guarded(partial(self._follower.follow_level, at_once=True))
                     solved = moved = self._session.state
+                else:
+                    self._explain()
                 continue
             if job:
                 self._guarded(job)
+
+    def _explain(self) -> None:
+        """Explain what a hand has left there; a fault in it must not end the thread."""
+        try:
+            self._follower.explain()
+        except Exception:
+            log.exception("what plays cannot be explained")
 
 
 class FileSession(Session):
@@ -87,6 +109,6 @@ class FileSession(Session):
         """Work on another recording, and match it. Raises ClipError."""
         recording = Recording.open(path)
         self.files.open(recording)
-        self.edit(lambda state: replace(state, prediction=None), step="", send=False)
+        self.edit(lambda state: replace(state, prediction=None, explanation=None), step="", send=False)
         self.matcher.later("the recording", self.follower.listen)
         return recording

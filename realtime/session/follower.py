@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from ...chain import ChainSettings
+from ...matching.explain import explain, heard_enough
 from ...matching.match import result_in_range
-from ...matching.model import MatchModel
+from ...matching.model import Features, MatchModel, Prediction
 from ...matching.reference import mean_lufs
 from . import undo
-from .hysteresis import switched, with_hysteresis
+from .decider import Decider, Heard
+from .hysteresis import with_hysteresis
 from .level import TRAINED_LUFS, LevelSolver
 from .listener import InputAnalyser
-from .places import keep_locked
+from .places import keep_locked, shared_out
 from .state import SessionState
 
 if TYPE_CHECKING:
@@ -51,9 +54,18 @@ class Follower:
         self._session, self._engine, self._model = session, engine, model
         self.input = InputAnalyser(engine, model)
         self.level = LevelSolver(engine, model.lufs if model else TRAINED_LUFS)
+        self._decider = Decider(model) if model else None
+        self._look: Prediction | None = None
+        self._enough = False
+        self._explained: object = None
 
     def listen(self) -> bool:
-        """Listen once: match what sounds, and solve its level, unless frozen. False if the input is silent."""
+        """Listen once: match what sounds, and solve its level, unless frozen; then explain. False if it is silent."""
+        heard = self._listen()
+        self.explain()
+        return heard
+
+    def _listen(self) -> bool:
         x = self.input.recent()
         if x is None:
             return False
@@ -70,48 +82,117 @@ class Follower:
             self.follow_level()
         return True
 
+    def decide(self) -> None:
+        """Decide anew from what was heard already, frozen or not: the user wants the match bolder, or otherwise."""
+        state, known = self._session.state, self.input.known()
+        if known and state.references:
+            self._decide(*known, state, anew=True)
+        elif known and state.morph.active:
+            self.follow_morph(anew=True)
+        self.explain()
+
     def _follow_references(self, x: np.ndarray, began: SessionState) -> None:
+        self._decide(self.input.analyse(x), x, began)
+
+    def _decide(self, features: Features, x: np.ndarray, began: SessionState, anew: bool = False) -> None:
         model = self._model
         assert model is not None  # or there were no references
-        prediction = model.predict(self.input.analyse(x), [r.features for r in began.references])
+        assert self._decider is not None
+        choices, order = began.choices, model.chain.order
+        theirs = [r.features for r in began.references]
+        look = model.predict(features, theirs, choices.allowed(order), choices.named(order))
         planned = self._session.state
         if planned.references is not began.references:
             return
+        if first := planned.prediction is None:
+            self._look = None
+        if not anew:
+            self._enough = self.input.seconds is None or heard_enough(look, self._look, features.windows, model)
+            self._look = look
+        prediction = with_hysteresis(look, None if anew else planned.prediction)
+        heard = Heard(features, x, self._engine.sample_rate)
+        playing, moved = None if first or anew else planned.settings, first or anew
+        for found in self._decider.settings(prediction, began.references, heard, choices, playing, sketch=anew):
+            self._play(found, prediction, began, planned, anew)
+            moved |= found.effects != planned.settings.effects
+            if self._session.state.said != began.said:  # the hand has gone on: what follows is for nothing
+                return
+        if anew:
+            self.follow_level(at_once=True)
+        self._judge(prediction, x, began, moved)
+
+    def _play(
+        self, found: ChainSettings, prediction: Prediction, began: SessionState, planned: SessionState, anew: bool
+    ) -> None:
+        """Play settings, their level solved, unless the user has done something else meanwhile."""
         first = planned.prediction is None
-        prediction = with_hysteresis(prediction, planned.prediction)
-        found = model.settings(prediction, switched(prediction, model, None if first else planned.settings))
         settings = keep_locked(found, planned.settings, planned.locked)
-        levels = self.level.solve(settings, planned.amount, mean_lufs(began.references), planned.locked_input_gain_db)
-        near = planned.in_range
-        moved = first or settings.effects != planned.settings.effects
-        if planned.amount == 1.0 and levels and moved:
-            ready = replace(settings, input_gain_db=levels.input_gain_db, output_gain_db=levels.output_gain_db)
-            rate, same_source = self._engine.sample_rate, prediction.same_source
-            near = result_in_range(model, ready, x, rate, began.references, same_source)
+        goal_lufs = mean_lufs(began.references)
+        levels = self.level.solve(
+            shared_out(settings, planned.shares), planned.amount, goal_lufs, planned.locked_input_gain_db, quick=anew
+        )
 
         def change(state: SessionState) -> SessionState:
-            if state.frozen or state.references is not began.references or state.undo_count != planned.undo_count:
+            frozen = state.frozen and not anew
+            if frozen or state.references is not began.references or state.undo_count != planned.undo_count:
                 return state
             settings = keep_locked(found, state.settings, state.locked)
-            state = replace(state, settings=settings, prediction=prediction, in_range=near)
-            return state.with_levels(levels, at_once=first)
+            state = replace(state, settings=settings, prediction=prediction)
+            return state.with_levels(levels, at_once=first or anew)
 
         self._session.edit(change, undo.MATCH if first else "", cross_over=first)
 
-    def follow_morph(self, chosen: bool = False) -> None:
+    def _judge(self, prediction: Prediction, x: np.ndarray, began: SessionState, moved: bool) -> None:
+        """Find out whether what plays sounds like the references."""
+        state, model = self._session.state, self._model
+        if state.prediction is not prediction or not moved or state.amount < 1.0 or model is None:
+            return
+        rate, same_source = self._engine.sample_rate, prediction.same_source
+        near = result_in_range(model, state.shared, x, rate, began.references, same_source)
+
+        def change(state: SessionState) -> SessionState:
+            return replace(state, in_range=near) if state.prediction is prediction else state
+
+        self._session.edit(change, "", send=False)
+
+    def explain(self) -> None:
+        """Say what is known of the match, if it has changed."""
+        state, known, model = self._session.state, self.input.known(), self._model
+        if model is None or state.prediction is None or not state.references or not known:
+            return
+        seconds = self.input.seconds
+        here = (id(state.prediction), state.shared, state.boldness, state.choices.locked, state.locked, state.in_range)
+        key = (*here, self._enough, seconds and round(seconds))
+        if key == self._explained:
+            return
+        hand = {effect for effect, _ in state.locked}
+        told = explain(
+            model, state.prediction, state.shared, state.choices, known[1], self._engine.sample_rate, state.in_range,
+            hand, state.shares,
+        )  # fmt: skip
+        told = replace(told, heard_s=seconds, enough=self._enough)
+
+        def change(now: SessionState) -> SessionState:
+            return replace(now, explanation=told) if now.prediction is state.prediction else now
+
+        self._session.edit(change, "", send=False)
+        self._explained = key
+
+    def follow_morph(self, chosen: bool = False, anew: bool = False) -> None:
         """Match what of a morph is a clip, and solve the level."""
         began, level = self._session.state, self.level
         morph = began.morph
         if self._model and self.input.features:
-            morph = morph.rematched(self._model, self.input.features)
+            morph = morph.rematched(self._model, self.input.features, began.choices, anew)
         morph = morph.with_levels(lambda s, goal: level.solve(s, began.amount, goal), level.loudness)
         now = self._session.state
         planned = keep_locked(morph.settings(now.settings), now.settings, now.locked)
+        planned = shared_out(planned, now.shares)
         levels = level.solve(planned, began.amount, morph.goal(level.loudness), now.locked_input_gain_db)
 
         def change(state: SessionState) -> SessionState:
             ends_stay = state.morph.same_ends(began.morph)
-            if state.frozen or not ends_stay or state.undo_count != began.undo_count:
+            if (state.frozen and not anew) or not ends_stay or state.undo_count != began.undo_count:
                 return state
             moved = replace(morph, position=state.morph.position)
             settings = keep_locked(moved.settings(state.settings), state.settings, state.locked)
@@ -123,6 +204,6 @@ class Follower:
         """Solve the level for what plays, frozen or not."""
         state = self._session.state
         goal_lufs = state.goal_lufs(self.level.input_lufs)
-        levels = self.level.solve(state.settings, state.amount, goal_lufs, state.locked_input_gain_db)
+        levels = self.level.solve(state.shared, state.amount, goal_lufs, state.locked_input_gain_db)
         if levels:
             self._session.edit(lambda now: now.with_levels(levels, at_once), "")

@@ -40,8 +40,10 @@ def with_hysteresis(new: Prediction, old: Prediction | None) -> Prediction:
     )
 
 
-def switched(prediction: Prediction, model: MatchModel, playing: ChainSettings | None) -> list[bool]:
+def switched(
+    prediction: Prediction, model: MatchModel, playing: ChainSettings | None, boldness: float | None = None
+) -> list[bool]:
     """Decide which effects are on; one that plays (or not) is switched only when clearly past none."""
     if playing is None:
-        return model.used(prediction)
-    return model.used(prediction, [MARGIN if s.enabled else -MARGIN for s in playing.effects])
+        return model.used(prediction, boldness=boldness)
+    return model.used(prediction, [MARGIN if s.enabled else -MARGIN for s in playing.effects], boldness)

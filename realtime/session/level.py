@@ -7,7 +7,7 @@ import numpy as np
 
 from ...chain import ChainSettings
 from ...dsp.loudness import integrated_loudness
-from ...matching.level import solve_level
+from ...matching.level import SILENT_LUFS, solve_level
 from .signal_gate import SignalGate
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 LEVEL_S = 12.0
 """Seconds of input on which levels are solved: long enough that a phrase does not move them."""
+QUICK_S = 3.0
+"""Seconds for a first answer."""
 TRAINED_LUFS = -23.0
 """Loudness at which a chain works where no model names another."""
 AVERAGED = 15
@@ -65,6 +67,7 @@ class LevelSolver:
         self._engine, self._trained_lufs = engine, trained_lufs
         self._average, self.gate = LevelAverage(), SignalGate()
         self.input_lufs = -np.inf
+        self._heard: tuple[np.ndarray, float] | None = None
 
     def loudness(self) -> float:
         """Measure the loudness of the last seconds of input, in LUFS."""
@@ -77,19 +80,31 @@ class LevelSolver:
         return x
 
     def solve(
-        self, settings: ChainSettings, amount: float, goal_lufs: float | None, input_gain_db: float | None = None
+        self,
+        settings: ChainSettings,
+        amount: float,
+        goal_lufs: float | None,
+        input_gain_db: float | None = None,
+        quick: bool = False,
     ) -> Levels | None:
-        """Solve all levels; None if the input is silent. Takes a while.
+        """Solve all levels, on what was heard last if the input is silent; None if it always was. Takes a while.
 
         `goal_lufs` is the loudness to reach at amount 1, None for that of the input; an input gain that
-        is given stays as it is.
+        is given stays as it is. `quick` takes a short stretch for the whole: for a hand that waits.
         """
         x = self._measure()
-        lufs = self.input_lufs
-        if not self.gate.open(x, self._engine.sample_rate):
+        if self.gate.open(x, self._engine.sample_rate):
+            self._heard = x, self.input_lufs
+        if self._heard is None:
             return None
+        x, lufs = self._heard
         target = lufs if goal_lufs is None else lufs + amount * (goal_lufs - lufs)
-        rate, scaled = self._engine.sample_rate, settings.scaled(amount)
-        solved = solve_level(scaled, x, rate, target, self._trained_lufs, input_gain_db)
+        rate, scaled, here = self._engine.sample_rate, settings.scaled(amount), target
+        if quick:
+            x = x[-int(QUICK_S * rate) :]
+            here += max(integrated_loudness(x, rate, faint=True), SILENT_LUFS) - lufs
+        solved = solve_level(scaled, x, rate, here, self._trained_lufs, input_gain_db)
         levels = Levels(solved.input_gain_db, solved.output_gain_db, target - lufs)
+        if quick:
+            return levels
         return self._average.add((solved.effects, amount, goal_lufs, input_gain_db), levels)

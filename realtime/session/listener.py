@@ -29,7 +29,17 @@ class InputAnalyser:
     def __init__(self, engine: "LiveEngine", model: MatchModel | None) -> None:
         self._engine, self._model = engine, model
         self.features: Features | None = None
+        self._heard: np.ndarray | None = None
         self._gate = SignalGate()
+
+    @property
+    def seconds(self) -> float | None:
+        """How much was heard, in s; None if it is all that there is."""
+        return LISTEN_S * self.features.windows if self.features else 0.0
+
+    def known(self) -> tuple[Features, np.ndarray] | None:
+        """Give what was heard so far, and the stretch (frames, 2) that was heard last; None before there was one."""
+        return None if self.features is None or self._heard is None else (self.features, self._heard)
 
     def recent(self) -> np.ndarray | None:
         """Give the last seconds of input (frames, 2); None if they are silent or too short."""
@@ -45,5 +55,5 @@ class InputAnalyser:
         if self.features is not None:
             old = replace(self.features, windows=min(self.features.windows, MAX_WINDOWS))
             new = old + replace(new, windows=INTERVAL_S / LISTEN_S)
-        self.features = new
+        self.features, self._heard = new, x
         return new

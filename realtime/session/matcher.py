@@ -45,7 +45,8 @@ class Matcher:
         self._session, self._follower, self._model = session, follower, model
         self._folders = [p.resolve() for p in clip_folders]
         self._jobs: queue.Queue[Callable[[], object] | None] = queue.Queue(MAX_JOBS)
-        self._closing, self._warned_at, self._level_asked = False, -1.0, False
+        self._closing, self._warned_at = False, -1.0
+        self._asked: set[str] = set()
         self.thread = RestartableThread("the matching", self._run)
 
     def start(self) -> None:
@@ -81,25 +82,37 @@ class Matcher:
 
     def solve_level_soon(self) -> None:
         """Have the level solved again, on the thread that has time for it."""
-        if not self._level_asked:
-            with suppress(queue.Full):
-                self._jobs.put_nowait(self._solve_asked)
-                self._level_asked = True
+        self._soon("level", lambda: self._follower.follow_level(at_once=True))
 
-    def _solve_asked(self) -> None:
-        self._level_asked = False
-        self._follower.follow_level(at_once=True)
+    def decide_soon(self) -> None:
+        """Have the match decided again, from what was heard already."""
+        self._soon("decision", self._follower.decide)
+
+    def _soon(self, what: str, job: Callable[[], object]) -> None:
+        """Queue a job unless it waits already."""
+
+        def begin() -> None:
+            self._asked.discard(what)
+            job()
+
+        if what not in self._asked:
+            self._asked.add(what)
+            try:
+                self._jobs.put_nowait(begin)
+            except queue.Full:
+                self._asked.discard(what)
 
     # --- the thread -----------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        due = time.monotonic() + INTERVAL_S
         while not self._closing:
-            try:
-                job = self._jobs.get(timeout=INTERVAL_S)
-            except queue.Empty:
-                job = self._follower.listen
-            if job:
-                self._guarded(job)
+            with suppress(queue.Empty):
+                if job := self._jobs.get(timeout=max(due - time.monotonic(), 0.0)):
+                    self._guarded(job)
+            if time.monotonic() >= due and not self._closing:  # also while a fader moves that never rests
+                self._guarded(self._follower.listen)
+                due = time.monotonic() + INTERVAL_S
 
     def _guarded(self, job: Callable[[], object]) -> None:
         try:
@@ -137,7 +150,9 @@ class Matcher:
         def change(state: SessionState) -> SessionState:
             in_order = [e.effect for e in state.settings.effects] == list(model.chain.order)
             settings = state.settings if in_order else ChainSettings.default(model.chain.order)
-            state = state.with_source(references=found, settings=settings)
+            held = {e.effect for e in settings.effects if in_order and state.holds(e.effect)}
+            locked = frozenset(place for place in state.locked if place[0] in held)
+            state = state.with_source(references=found, settings=settings, locked=locked)
             return replace(state, frozen=False, frozen_by_undo=False)
 
         self._session.edit(change, undo.REFERENCE, send=False)

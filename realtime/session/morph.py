@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from ... import presets
 from ...chain import ChainSettings, EffectSettings
 from ...effects import load
+from ...matching.choices import Choices
 from ...matching.model import Features, MatchModel, Prediction
 from ...matching.reference import ReferenceClip, mean_lufs
 from .hysteresis import switched, with_hysteresis
@@ -122,12 +123,15 @@ class Side:
         """Make an end of a reference clip."""
         return cls(name, None, mean_lufs([reference]), reference=reference)
 
-    def rematched(self, model: MatchModel, features: Features) -> "Side":
+    def rematched(self, model: MatchModel, features: Features, choices: Choices, anew: bool = False) -> "Side":
         """Match a clip again, to the input as it is known by now; a preset stays as it is."""
         if self.reference is None:
             return self
-        prediction = with_hysteresis(model.predict(features, [self.reference.features]), self.prediction)
-        settings = model.settings(prediction, switched(prediction, model, self.settings))
+        order, boldness = model.chain.order, choices.boldness
+        look = model.predict(features, [self.reference.features], choices.allowed(order), choices.named(order))
+        prediction = with_hysteresis(look, None if anew else self.prediction)
+        on = switched(prediction, model, None if anew else self.settings, boldness)
+        settings = model.settings(prediction, on, boldness)
         if self.settings is not None:
             settings = keep_locked(settings, self.settings, ())  # the gains
         return replace(self, settings=settings, prediction=prediction)
@@ -176,9 +180,9 @@ class Morph:
         """Whether two morphs differ in their position alone."""
         return self.a is other.a and self.b is other.b
 
-    def rematched(self, model: MatchModel, features: Features) -> "Morph":
-        """Match the ends that are clips again."""
-        a, b = (side and side.rematched(model, features) for side in (self.a, self.b))
+    def rematched(self, model: MatchModel, features: Features, choices: Choices, anew: bool = False) -> "Morph":
+        """Match the ends that are clips again, `anew` without regard to how they were matched before."""
+        a, b = (side and side.rematched(model, features, choices, anew) for side in (self.a, self.b))
         return replace(self, a=a, b=b)
 
     def settings(self, playing: ChainSettings) -> ChainSettings:

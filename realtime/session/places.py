@@ -1,6 +1,6 @@
 """Places in a chain, such as ("compressor", "ratio"): reading them, setting them, and keeping the locked ones."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from ...chain import ChainSettings
@@ -57,6 +57,24 @@ def keep_locked(new: ChainSettings, old: ChainSettings, locked: Iterable[Place])
 def places_in(settings: ChainSettings) -> frozenset[Place]:
     """List every place of a chain."""
     return frozenset(GAINS) | {(s.effect, name) for s in settings.effects for name in (*s.values, BYPASS)}
+
+
+def places_of(settings: ChainSettings, stage: str) -> frozenset[Place]:
+    """List the places of one stage; none if it is not in the chain."""
+    return frozenset(place for place in places_in(settings) if place[0] == stage)
+
+
+def places_named(settings: ChainSettings, text: str) -> frozenset[Place]:
+    """Read "effect/parameter", or the name of a whole stage; nothing for what is not in the chain."""
+    return parse_places([text], settings) or places_of(settings, text)
+
+
+def shared_out(settings: ChainSettings, shares: Mapping[str, float]) -> ChainSettings:
+    """Scale single effects, by name, as the amount scales all of them."""
+    if not shares:
+        return settings
+    effects = (e.scaled(shares[e.effect]) if e.effect in shares else e for e in settings.effects)
+    return replace(settings, effects=tuple(effects))
 
 
 def parse_places(texts: Iterable[str], settings: ChainSettings) -> frozenset[Place]:

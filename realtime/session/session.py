@@ -34,6 +34,8 @@ class Session:
         self, engine: "LiveEngine", model: MatchModel | None, state: SessionState, clip_folders: Sequence[Path] = ()
     ) -> None:
         self.engine = engine
+        if state.boldness is None and model:
+            state = replace(state, boldness=model.decision.boldness)
         self._model, self._state = model, state
         self._changed = threading.Condition(threading.RLock())
         self.history = UndoHistory()
@@ -86,6 +88,7 @@ class Session:
             "locked": sorted("/".join(place) for place in state.locked),
             "probability": dict(zip(effects, probability, strict=False)),
             "in_range": state.in_range,
+            "explanation": state.explanation.data() if state.explanation else None,
             "target_lufs": self.target_lufs,
             "undo": undo,
             "redo": redo,
@@ -132,15 +135,16 @@ class Session:
                 state = control.write(state, value)
             if state != before:
                 self.history.note_values(before, [control.name for control in values])
-            solve = (state.amount, state.morph.position) != (before.amount, before.morph.position)
-            jumps = False
+            asked, jumps = state, False
             for control, value in values.items():
                 if control in (UNDO, REDO) and value >= 0.5:
                     state, jumped = self._step(state, back=control == UNDO)
                     jumps |= jumped
             self._put(MUTE.write(state, values.get(MUTE, 0.0)))
             self._send(cross_over=jumps)
-        if solve:
+        if asked.said != before.said:
+            self.matcher.decide_soon()
+        elif _scaled(asked) != _scaled(before):
             self.matcher.solve_level_soon()
 
     def request(self, control: Control, text: str) -> None:
@@ -179,3 +183,8 @@ class Session:
     def _send(self, cross_over: bool = False) -> None:
         s = self._state
         self.engine.play(s.playing, bypass=s.bypass, muted=s.muted, dry_gain_db=s.dry_gain_db, cross_over=cross_over)
+
+
+def _scaled(state: SessionState) -> Any:
+    """What the level depends on, beside the settings, which a hand may move as it likes."""
+    return state.amount, state.morph.position, state.shares

@@ -4,18 +4,20 @@ Undo keeps such values; the autosave, the status file, OSC and the console each 
 field is one line here, and one control in `controls` if clients may set it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ... import presets
 from ...chain import ChainSettings
+from ...matching.choices import Choices
+from ...matching.explain import Explanation
 from ...matching.model import Prediction
 from ...matching.reference import ReferenceClip, mean_lufs
 from .hysteresis import within_deadband
 from .level import DEADBAND_DB, Levels
 from .morph import Morph
-from .places import GAINS, Place, has, parse_places, value_at, with_value
+from .places import BYPASS, GAINS, Place, has, parse_places, places_of, shared_out, value_at, with_value
 
 FREEZE = "freeze"
 """How `by_hand` says that the matching was frozen."""
@@ -30,7 +32,7 @@ class SessionState:
     """
 
     settings: ChainSettings
-    """As they are at amount 1."""
+    """As they are at amount 1, and at every effect's own amount of 1."""
     amount: float = 1.0
     target_lufs: float | None = None
     """What a preset asks for; None for the loudness of the input. See `goal_lufs`."""
@@ -38,12 +40,22 @@ class SessionState:
     preset_name: str = ""
     """The preset that plays, or nothing."""
     morph: Morph = field(default_factory=Morph)
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """How much of an effect is used, by its name; all of it without."""
+    boldness: float | None = None
+    """How far the matching goes, 0 to 1; None for the model's default."""
+    only: frozenset[str] = frozenset()
+    """The effects that the references are known to have; none if nothing is known."""
+    without: frozenset[str] = frozenset()
+    """The effects that are not used."""
     locked: frozenset[Place] = field(default=frozenset(), compare=False)
     """What was set by hand: the matching leaves it alone."""
     prediction: Prediction | None = field(default=None, compare=False)
     """What the last match was decided on; None until there was one."""
     in_range: bool = field(default=True, compare=False)
     """Whether a match can come near its references, as far as the model can tell."""
+    explanation: Explanation | None = field(default=None, compare=False)
+    """What is known of the last match, and what it does."""
     dry_gain_db: float = 0.0
     """Makes the bypass as loud as the sound."""
 
@@ -64,7 +76,28 @@ class SessionState:
     @property
     def playing(self) -> ChainSettings:
         """What the engine plays: the settings at the amount."""
-        return self.settings.scaled(self.amount)
+        return self.shared.scaled(self.amount)
+
+    @property
+    def shared(self) -> ChainSettings:
+        """The settings, each effect at its own amount."""
+        return shared_out(self.settings, self.shares)
+
+    @property
+    def choices(self) -> Choices:
+        """What the user has said, as the matching takes it."""
+        whole = frozenset(e.effect for e in self.settings.effects if self.holds(e.effect))
+        return Choices(self.boldness, self.only or None, self.without, whole, self.settings)
+
+    @property
+    def said(self) -> tuple[object, ...]:
+        """What a match is decided by, beside what was heard."""
+        return self.boldness, self.only, self.without, self.choices.locked
+
+    def holds(self, effect: str) -> bool:
+        """Tell whether an effect is locked as a whole."""
+        step = next((e for e in self.settings.effects if e.effect == effect), None)
+        return step is not None and all((effect, name) in self.locked for name in (BYPASS, *step.values))
 
     @property
     def chosen(self) -> bool:
@@ -99,10 +132,19 @@ class SessionState:
     def as_preset(self, name: str, goal_lufs: float | None, model: str = "", resumable: bool = False) -> presets.Preset:
         """Make a preset of it, with where it came from; a `resumable` one holds all that `--resume` needs."""
         files = [r for r in self.references if r.path.is_file()]
-        source = presets.provenance(
-            files, model if self.references else "", resumable, self.by_hand if resumable else ()
-        )
-        return presets.Preset(name, self.settings, self.amount, goal_lufs, source)
+        matched, choices = bool(self.references), {}
+        if matched or resumable:
+            shares = self._shares_here if resumable else {}
+            choices = presets.choices_data(self.boldness, self.only, self.without, shares=shares)
+        by_hand = self.by_hand if resumable else ()
+        source = presets.provenance(files, model if matched else "", resumable, by_hand, choices)
+        return presets.Preset(name, self.shared, self.amount, goal_lufs, source)
+
+    @property
+    def _shares_here(self) -> dict[str, dict[str, float]]:
+        """What is not used whole: how much of it, and its values at 1."""
+        here = {effect: share for effect, share in self.shares.items() if has(self.settings, effect)}
+        return {e: {"amount": share, **self.settings.effect(e).values} for e, share in here.items()}
 
     # --- edits ----------------------------------------------------------------------------------------
 
@@ -112,10 +154,37 @@ class SessionState:
             return self
         return replace(self, settings=with_value(self.settings, place, value), locked=self.locked | {place})
 
+    def with_share(self, effect: str, share: float) -> "SessionState":
+        """Use so much of an effect, 0 to 1. Nothing changes if it is not in the chain."""
+        if not has(self.settings, effect):
+            return self
+        shares = {**self.shares, effect: min(max(float(share), 0.0), 1.0)}
+        return replace(self, shares={e: a for e, a in shares.items() if a < 1.0})
+
+    def with_lock(self, effect: str, on: bool) -> "SessionState":
+        """Lock an effect as a whole, or let go of all of it."""
+        places = places_of(self.settings, effect)
+        return replace(self, locked=self.locked | places if on else self.locked - places)
+
     def with_by_hand(self, texts: Iterable[str]) -> "SessionState":
         """Lock, and freeze, what `by_hand` of an earlier session says."""
         texts = [*texts]
         return replace(self, locked=parse_places(texts, self.settings), frozen=FREEZE in texts)
+
+    def with_choices(self, said: Mapping[str, Any]) -> "SessionState":
+        """Take up what an earlier session was asked, as `as_preset` wrote it down, as far as it is still there."""
+        state = replace(
+            self,
+            boldness=said.get("boldness", self.boldness),
+            only=frozenset(said.get("only", ())) or self.only,
+            without=frozenset(said.get("without", ())) or self.without,
+        )
+        for effect, whole in said.get("shares", {}).items():
+            if has(state.settings, effect):
+                for name in state.settings.effect(effect).values.keys() & whole.keys():
+                    state = replace(state, settings=with_value(state.settings, (effect, name), whole[name]))
+                state = state.with_share(effect, whole.get("amount", 1.0))
+        return state
 
     def with_levels(self, levels: Levels | None, at_once: bool = False) -> "SessionState":
         """Set solved gains that are not locked; unless `at_once`, only as far as their dead band asks for."""
@@ -133,7 +202,8 @@ class SessionState:
     def with_source(self, **source: Any) -> "SessionState":
         """Play another source: references, a preset or a morph; what belonged to the last one is dropped."""
         fresh = {"references": (), "preset_name": "", "morph": Morph(position=self.morph.position)}
-        return replace(self, locked=frozenset(), prediction=None, in_range=True, **{**fresh, **source})
+        fresh |= {"locked": frozenset(), "prediction": None, "in_range": True, "explanation": None}
+        return replace(self, **{**fresh, **source})
 
     def restored(self, old: "SessionState") -> "SessionState":
         """Go to another state by undo or redo: what is muted, bypassed or frozen stays so."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..session.controls import AB, AMOUNT, FREEZE, MUTE, REDO, UNDO, UNMUTE, Control
+from ..session.controls import AB, AMOUNT, BOLDNESS, FREEZE, MUTE, REDO, UNDO, UNMUTE, Control
 from ..threads import RestartableThread
 
 try:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 POLL_S = 0.25
-AMOUNT_STEP = 0.05
+STEP = 0.05
 HELP = (
     ("space", "A/B: effects or dry input, equally loud"),
     ("m", "mute, un-mute"),
@@ -36,6 +36,7 @@ HELP = (
     ("r", "redo"),
     ("f", "freeze, un-freeze"),
     ("+ -", "amount"),
+    ("> <", "boldness"),
     ("q", "end"),
 )
 """Every key, and what it does."""
@@ -67,10 +68,11 @@ def press(key: str, session: Controlled, stop: Callable[[], None]) -> str:
     if key == "f":
         session.apply({FREEZE: not session.state.frozen})
         return "frozen: f un-freezes" if session.state.frozen else "following the input"
-    if key in "+=-":
-        step = -AMOUNT_STEP if key == "-" else AMOUNT_STEP
-        session.apply({AMOUNT: round(session.state.amount + step, 2)})
-        return f"amount {session.state.amount:.2f}"
+    if key in "+=-<>":
+        control = BOLDNESS if key in "<>" else AMOUNT
+        step = -STEP if key in "-<" else STEP
+        session.apply({control: round(float(control.read(session.state)) + step, 2)})
+        return f"{control.name} {control.read(session.state):.2f}"
     return ""
 
 

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from ...dsp.dc_blocker import AUDIBLE_DC
-from ...matching.words import OUT_OF_RANGE, sentences
+from ...matching.words import sentences
 from ..audio.health import advice, drop_outs
 from ..session.controls import FREEZE
 
@@ -62,7 +62,7 @@ class SessionMonitor:
         self._drops = self._muted = 0
         began = monotonic()
         self._drops_told, self._muted_told = _Rarer(began + QUIET_S), _Rarer(began)
-        self._told_of_dc = False
+        self._told_of_dc = self._told_enough = False
 
     def check(self) -> None:
         """Check once. A failure is logged, and never ends the sound."""
@@ -79,13 +79,17 @@ class SessionMonitor:
 
     def _choice(self) -> None:
         state = self._session.state
+        told = state.explanation
         if state.chosen:
             *chain, level = sentences(state.playing, state.in_range if state.prediction is not None else None)
             if chain != self._reported and chain == self._seen:  # once stable; not for the level alone
-                doubt = () if state.in_range else (OUT_OF_RANGE,)
-                self._console("\n           ".join((f"Chain      {chain[0]}", *chain[1:], level, *doubt)))
+                lines = [*map(str, told.effects), level, *filter(None, [told.verdict])] if told else [*chain, level]
+                self._console("\n           ".join((f"Chain      {lines[0]}", *lines[1:])))
                 self._reported = chain
             self._seen = chain
+            if told and told.enough and told.listening and not self._told_enough:
+                self._console(f"Heard      {told.listening.removeprefix('heard ')}")
+            self._told_enough = bool(told and told.enough)
         if self._freeze and state.prediction is not None:
             self._session.apply({FREEZE: 1.0})
             self._freeze = False

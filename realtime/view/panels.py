@@ -114,6 +114,8 @@ def header(state: Status) -> Text:
         if state[flag]:
             text.append(f"   {word}", style)
     text.append(f"   amount {state['amount']:.0%}")
+    if state.get("boldness") is not None and state["reference"]:
+        text.append(f"   boldness {state['boldness']:.0%}")
     for key, word in (("reference", "like"), ("preset", "preset")):
         if state[key]:
             text.append(f"   {word} ", QUIET).append(clean(state[key]))
@@ -238,14 +240,21 @@ def gains(state: Status) -> Text:
 
 
 def decided(state: Status) -> list[Make]:
-    """The model's probability for each effect, coloured if it is on; nothing before the first match."""
+    """How sure the match is of each effect, coloured if it is on; what stayed undecided; nothing before a match."""
     known = [s for s in state["chain"] if s["probability"] is not None]
+    told = state.get("explanation") or {}
     text = _label("decided")
     for s in known:
         text.append(f"{clean(s['effect'])} ", QUIET).append(f"{s['probability']:.0%}   ", GOOD if s["on"] else QUIET)
-    if not state.get("reached", True):
-        text.append("reference out of reach", WARN)
-    return [text] if known else []
+    if told.get("heard_s") is not None:
+        text.append(f"heard {told['heard_s']} s{', enough' if told['heard_enough'] else ''}", QUIET)
+    rows = [text] if known else []
+    for e in told.get("effects", ()):
+        if e["why"] == "undecided":
+            rows.append(_label("").append(f"{clean(e['effect'])} {clean(e['says'])}", QUIET))
+    if told.get("verdict"):
+        rows.append(_label("").append(clean(told["verdict"]), GOOD if state.get("reached", True) else WARN))
+    return [*rows]
 
 
 def status(state: Status) -> list[Make]:
@@ -319,5 +328,5 @@ def keys(state: Status) -> Text:
     """What the keys do, in a word or two each."""
     text = Text(end="")
     for key, does in state["keys"]:
-        text.append(clean(key), STRONG).append(f" {clean(does).split(':')[0].split(',')[0]}   ", QUIET)
+        text.append(clean(key), STRONG).append(f" {clean(does).split(':')[0].split(',')[0]}  ", QUIET)
     return text

@@ -123,11 +123,15 @@ class Publisher:
             "reference": state.reference_name,
             "preset": state.preset_name,
             "amount": state.amount,
+            "boldness": state.boldness,
+            "only": sorted(state.only),
+            "without": sorted(state.without),
             "bypass": state.bypass,
             "muted": state.muted,
             "frozen": state.frozen,
             **self._chain(state),
             "reached": state.in_range,
+            "explanation": state.explanation.data() if state.explanation else None,
             "target_lufs": self._session.target_lufs,
             "error": state.error,
             "advice": advice(stream),
@@ -147,6 +151,8 @@ class Publisher:
                 "says": words.get(step.effect, "").removeprefix(step.effect).strip(),
                 "values": {name: float(f"{v:.5g}") for name, v in step.values.items()},
                 "probability": round(float(probability[i]), 3) if i < len(probability) else None,
+                "amount": state.shares.get(step.effect, 1.0),
+                "locked": state.holds(step.effect),
             }
             for i, step in enumerate(playing.effects)
         ]

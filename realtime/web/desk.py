@@ -17,7 +17,7 @@ from ...matching import ReferenceClip
 from ...matching.words import sentences
 from ..audio.spectra import HZ
 from ..session.allowed import allowed_preset
-from ..session.places import parse_places, places_in, value_at
+from ..session.places import places_in, places_named, value_at
 from ..session.session import Session
 from ..session.state import SessionState
 from .pictures import Artist
@@ -119,7 +119,7 @@ class SessionDesk:
         settings = self.session.state.settings
         changes = {}
         for name, on in places.items():
-            found = parse_places([name], settings) or {p for p in places_in(settings) if p[0] == name}
+            found = places_named(settings, str(name))
             if not found:
                 raise ValueError(f"{str(name)[:64]!r} is not in the chain")
             changes |= dict.fromkeys(found, bool(on))
@@ -128,7 +128,9 @@ class SessionDesk:
             on = {place for place, wanted in changes.items() if wanted}
             return replace(state, locked=(state.locked - {*changes}) | on)
 
-        self.session.edit(change, send=False)
+        before = self.session.state
+        if self.session.edit(change, send=False).said != before.said:
+            self.session.matcher.decide_soon()
 
     # --- references -----------------------------------------------------------------------------------
 

@@ -96,7 +96,9 @@ def render_audio(
 ) -> Path:
     """Make renders, 2 MB each, in a subfolder of `folder` named by their recipe; return it. Keeps existing ones."""
     parts = FeatureExtractor, priors, draw_take, render, level, window, _render_file
-    home = folder / render_cache.made_of(recordings, parts, seed, vary, chains=dict(chains), frames=FRAMES)
+    home = folder / render_cache.made_of(
+        recordings, ChainParameters(CANONICAL), parts, seed, vary, chains=dict(chains), frames=FRAMES
+    )
     files = render_cache.files(home, count, PER_FILE)
     jobs = [(path, list(recordings), n, [seed, i], vary, dict(chains)) for i, (path, n) in enumerate(files)]
     return render_cache.fill(home, _render_file, jobs, workers, "Rendering pairs")
@@ -135,7 +137,7 @@ def load_renders(home: Path, count: int) -> Stored:
     bands = torch.from_numpy(s["values"][:, ChainParameters(CANONICAL).columns("equaliser")])
     curve = equaliser_curve(bands).numpy()[:, None]  # (renders, 1, bands)
     tone_db = np.where(s["on"][:, :1], louder_by(s["dry"], curve), 0.0)  # (renders, sides)
-    values = settled(np.repeat(s["values"][:, None], 2, 1), tone_db).astype(np.float32)
+    values = settled(ChainParameters(CANONICAL), np.repeat(s["values"][:, None], 2, 1), tone_db).astype(np.float32)
     audio = [np.load(path.with_suffix(".npy"), mmap_mode="r") for path in files]
     return Stored(s["dry"], s["wet"], s["values"], values, s["on"], audio)
 

@@ -10,12 +10,12 @@ from torch import nn
 from ...chain import CANONICAL, ChainParameters, EffectSettings
 from ...effects import Effect, load
 from ...training.features import SAMPLE_RATE
-from ...training.priors import NOT_LEARNED
+from ...training.priors import is_learned
 
 
 def learned(effect: Effect) -> list[int]:
     """Return the indices of an effect's parameters that are learned; the others stay at their defaults."""
-    return [i for i, p in enumerate(effect.params) if (effect.name, p.name) not in NOT_LEARNED]
+    return [i for i, p in enumerate(effect.params) if is_learned(effect.name, p.name)]
 
 
 class UnitParameters(nn.Module):
@@ -30,7 +30,7 @@ class UnitParameters(nn.Module):
         if unknown := [e for e in effects if e not in CANONICAL]:
             raise ValueError(f"effects: {unknown[0]!r} is none of {', '.join(CANONICAL)}")
         self.chain = ChainParameters(tuple(e for e in CANONICAL if e in effects))
-        fixed = [(e, p.name) in NOT_LEARNED for e, p in self.chain.params]
+        fixed = [not is_learned(e, p.name) for e, p in self.chain.params]
         self.register_buffer("fixed", torch.tensor(fixed), persistent=False)
         defaults = [p.default for _, p in self.chain.params]
         self.register_buffer("defaults", torch.tensor(defaults), persistent=False)

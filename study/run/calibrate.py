@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ...chain import ChainSettings, play_clip
+from ...chain import CANONICAL, ChainSettings, play_clip
 from ...matching import Decision, feature_distance, solve_level
 from ...matching import format as model_format
 from ...training.features import LUFS, SAMPLE_RATE
@@ -155,6 +155,10 @@ def calibrate(
 
     scores: a file that keeps the results of rendering; if it exists, they are read from it.
     """
+    order = model_format.read(model)[0].chain.order
+    if sorted(order) != sorted(CANONICAL):
+        found, known = " → ".join(order), ", ".join(CANONICAL)
+        raise ValueError(f"{model} is of {found}; pairs are drawn of {known}: it plays what it predicts, uncalibrated")
     jobs = [
         (list(recordings), model, effect_set, mode, i, seed, (*strengths,))
         for i in range(n)

@@ -10,6 +10,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ...matching.reference import file_sha256
 from ...training.recordings import Recording
 from ..systems import registry
 
@@ -63,14 +64,8 @@ class Hashes:
         return {f"{path.parent.name}/{path.name}": file_hash(path) for path in sorted(paths)}
 
 
-@cache
-def file_hash(path: Path) -> str:
-    """Return a file's SHA-256."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+file_hash = cache(file_sha256)
+"""A file's SHA-256, read once."""
 
 
 def model_hash(name: str, models: Path) -> str | None:

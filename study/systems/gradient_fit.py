@@ -13,7 +13,7 @@ import torch
 from ...chain import CANONICAL, ChainParameters, ChainSettings, EffectSettings, play_clip
 from ...dsp.loudness import ABSOLUTE_GATE, OFFSET, RELATIVE_GATE, k_weighting_response
 from ...training.audio_losses import mr_stft_error
-from ...training.priors import NOT_LEARNED
+from ...training.priors import is_learned
 from ..metrics.audio import MATCHED_LUFS, Audio, matched, matched_stft_error
 from ..pairs.condition import Pair
 from .playing import constrained, level_for
@@ -78,7 +78,7 @@ class FittedChain:
         unit = torch.tensor([np.clip(p.unit(s.values[p.name]), MARGIN, 1 - MARGIN) for s, p in params])
         self.start = torch.logit(unit.float())
         self._kept = torch.tensor([s.values[p.name] for s, p in params])
-        self._free = torch.tensor([(s.effect, p.name) not in NOT_LEARNED for s, p in params])
+        self._free = torch.tensor([is_learned(s.effect, p.name) for s, p in params])
 
     def values(self, logits: torch.Tensor) -> torch.Tensor:
         """Map logits (params,) to values in the parameters' own units, (1, params)."""

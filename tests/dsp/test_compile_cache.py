@@ -51,7 +51,7 @@ with event.install_recorder("numba:compile") as compiled:
     import numpy as np
     from pathlib import Path
     from afx_live import chain, effects
-    from afx_live.dsp import compile_cache
+    from afx_live.dsp import sources
     x = np.random.default_rng(0).uniform(-0.5, 0.5, (500, 2))
     values = {"gain": {"gain_db": 6.0}, "tone": {"tone_db": 6.0}}
     order = sys.argv[1].split(",")
@@ -64,8 +64,8 @@ print(json.dumps({
     "gain": float(np.abs(y).max() / np.abs(x).max()),
     "compiled": len(compiled.buffer),
     "seconds": time.perf_counter() - begin,
-    "cacheable": compile_cache.folder() is not None,
-    "first": [compile_cache.first_start(Path(effects.__file__).parent.glob("*.py")) for _ in range(2)],
+    "cacheable": sources.folder() is not None,
+    "first": [sources.first_start(Path(effects.__file__).parent.glob("*.py")) for _ in range(2)],
 }))
 """
 

@@ -115,6 +115,18 @@ def test_design_that_is_not_its_spec_is_refused():
         replace(load("equaliser"), params=load("equaliser").params[::-1])
 
 
+def test_level_that_no_parameter_follows_is_refused():
+    with pytest.raises(TypeError, match="gain has no parameter 'threshold_db'; it has gain_db"):
+        replace(load("gain"), follows_level={"threshold_db": 1.0})
+
+
+@EACH
+def test_unit_of_numbers_is_that_of_tensors(name):
+    for p in load(name).params:
+        values = torch.linspace(p.low, p.high, 5, dtype=torch.float64)
+        torch.testing.assert_close(p.unit(values), torch.tensor([p.unit(float(v)) for v in values]).double())
+
+
 def test_param_that_contradicts_itself_is_refused():
     with pytest.raises(ValueError, match=r"a_db: default 2.0 is not in \[0.0, 1.0\]"):
         Param("a_db", 0.0, 1.0, 2.0, "")
@@ -130,6 +142,7 @@ def test_prior_is_what_could_be_dialled_in(name):
     for values in drawn:
         for key, value in values.items():
             assert effect.param(key).check(value) == value
+    assert {frozenset(values) for values in drawn} == {frozenset(drawn[0])}  # what is not drawn is not learned
     for key in drawn[0]:
         assert len({values[key] for values in drawn}) > 1, key
 

@@ -9,12 +9,16 @@ import pytest
 
 from afx_live import presets
 from afx_live.chain.numbered import parameters
+from afx_live.export.cli import main as export
 from afx_live.export.plugin import make_plugin
+from afx_live.matching import match_clip, read_clip, read_reference
+from afx_live.presets import clip
 from afx_live.presets.plugin_state import from_state, to_state
 from afx_live.realtime.audio.engine import Engine
 from support.clap_host import Bundle, Number, Port, Ports
 
 RATES = (44100.0, 48000.0, 96000.0)
+READ_ONLY = 8
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +99,7 @@ def test_ports_are_one_in_and_one_out(bundle):
 
 
 def test_parameters_are_named_ranged_and_spelled(plugin):
-    assert len(plugin.infos) == len(parameters())
+    assert sum(not info.flags & READ_ONLY for info in plugin.infos.values()) == len(parameters())
     for q in parameters():
         info = plugin.by_id[identity(plugin, q.path)]
         name = info.module.decode() + "/" + info.name.decode()
@@ -197,6 +201,58 @@ def test_latency_is_told_and_a_change_of_it_asks_for_a_restart(bundle, plugin, n
     plugin.stop()
 
 
+def meters(plugin):
+    """Names of the meters without their module, by id."""
+    return {info.id: info.name.decode() for info in plugin.infos.values() if info.flags & READ_ONLY}
+
+
+def test_meters_are_told_as_the_engine_measures_them(bundle, noise):
+    plugin, engine = bundle.create(), Engine(presets.load("drum-punch").settings, 48000.0)
+    plugin.load(to_state(presets.load("drum-punch").settings))
+    plugin.activate(48000.0)
+    told, names, events = {}, meters(plugin), 0
+    for at in range(0, len(noise), 500):
+        plugin.process(noise[at : at + 500])
+        engine.process(noise[at : at + 500])
+        assert all(0 <= time < 500 and identity in names for time, identity, _ in plugin.told)
+        told |= {names[identity]: value for _, identity, value in plugin.told}
+        events += bool(plugin.told)
+        if plugin.told:
+            heard = engine.shared.read()
+            assert told["In peak"] == pytest.approx(20 * np.log10(heard["in_peak"]), abs=1e-3)
+            assert told["Out loudness (LUFS)"] == pytest.approx(max(heard["out_lufs"], -120.0), abs=1e-3)
+            assert told["Compressor gain reduction"] == pytest.approx(min(heard["gain_reduction_db"]), abs=1e-3)
+    assert told["Compressor gain reduction"] < -0.5
+    assert events == pytest.approx(30 * len(noise) / 48000, abs=2), "30 times a second, not at every block"
+    for name, value in told.items():
+        assert plugin.value(f"meters/{name}") == value
+        assert plugin.text(f"meters/{name}", -3.25) in ("-3.2", "-3.3")
+        assert plugin.from_text(f"meters/{name}", "-3.2") is None
+    plugin.stop()
+    plugin.destroy()
+
+
+def test_nobody_sets_a_meter_and_no_state_holds_it(plugin, noise):
+    before = plugin.save()
+    plugin.activate(48000.0)
+    plugin.process(noise, [(0, identity, 12.0) for identity in meters(plugin)])
+    assert all(plugin.value(f"meters/{name}") != 12.0 for name in meters(plugin).values())
+    assert plugin.save() == before
+    plugin.stop()
+
+
+def test_a_host_that_takes_no_event_now_is_told_again(plugin, noise):
+    plugin.activate(48000.0)
+    plugin.listens = False
+    plugin.process(noise[:2000])
+    first = plugin.told
+    assert first
+    plugin.listens = True
+    plugin.process(noise[2000:4000])
+    assert {identity for _, identity, _ in first} <= {identity for _, identity, _ in plugin.told}
+    plugin.stop()
+
+
 def test_the_tail_is_told(plugin):
     plugin.activate(48000.0)
     tail = plugin.extension("clap.tail", Number).get(plugin.own)
@@ -277,3 +333,31 @@ def test_a_rate_that_it_cannot_play_is_refused(plugin, rate):
     assert not plugin.call("activate", rate, 1, 512)
     plugin.activate(48000.0)
     plugin.stop()
+
+
+# --- from a match ---------------------------------------------------------------------------------
+
+
+def test_a_match_becomes_a_plug_in(tmp_path, model):
+    export(["plugin", str(clip("guitar")), "-r", str(clip("guitar_reference")), "-o", str(tmp_path / "mine.clap")])
+    found = match_clip(read_clip(clip("guitar")), model, [read_reference(clip("guitar_reference"), model)])
+    plugin = Bundle(tmp_path / "mine.clap").create()
+    assert plugin.save() == to_state(found.settings)
+    assert any(step.enabled for step in found.settings.effects)
+    plugin.destroy()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [
+        (["--reference", "ref.wav"], 2, "needs a recording"),
+        (["no-such.wav", "--reference", "no-such.wav"], 4, "no-such.wav"),
+        ([str(clip("guitar")), "--reference", str(clip("guitar_reference")), "--amount", "2"], 2, "--amount"),
+    ],
+)
+def test_what_cannot_be_matched_is_said(tmp_path, capsys, words, code, why):
+    with pytest.raises(SystemExit) as end:
+        export(["plugin", *words, "-o", str(tmp_path / "x.clap")])
+    assert end.value.code == code
+    assert why in capsys.readouterr().err
+    assert not (tmp_path / "x.clap").exists()

@@ -3,9 +3,9 @@
 import ast
 import os
 import re
+import resource
 import subprocess
 import sys
-import time
 from importlib import import_module
 from pathlib import Path
 
@@ -264,12 +264,13 @@ print(*{m.split('.')[0] for m in sys.modules})
 
 
 def test_help_is_quick():
-    script = Path(sys.executable).with_name("afx-live")
-    best = np.inf
+    """In processor time, which other programs do not take."""
+    command, best = [sys.executable, "-m", "afx_live.realtime.cli.main", "--help"], np.inf
     for _ in range(5):
-        begin = time.perf_counter()
-        text = subprocess.run([script, "--help"], capture_output=True, text=True, check=True).stdout
-        best = min(best, time.perf_counter() - begin)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert "afx-live --reference ref.wav" in text
     assert best < 0.3
 

@@ -9,7 +9,16 @@ import soundfile
 from afx_live import presets
 from afx_live.chain import CANONICAL, ChainSettings, play_clip
 from afx_live.dsp.loudness import integrated_loudness
-from afx_live.matching import Choices, Decision, MatchModel, ReferenceClip, explain, heard_enough, match_features
+from afx_live.matching import (
+    Choices,
+    Decision,
+    MatchModel,
+    Prediction,
+    ReferenceClip,
+    explain,
+    heard_enough,
+    match_features,
+)
 from afx_live.matching.long_term_spectrum import BANDS, long_term_spectrum
 
 RATE = 48000
@@ -178,3 +187,64 @@ def test_a_long_term_spectrum_is_level_and_tone():
     levels = long_term_spectrum(x, RATE)
     np.testing.assert_allclose(long_term_spectrum(0.1 * x, RATE), levels - 20.0, atol=1e-6)
     assert np.ptp(levels[6:-1]) < 1.5  # white noise: the mean of a bin is the same everywhere
+
+
+# --- no two sentences contradict each other
+
+
+CONTRARY = [
+    ("none is needed", "undecided"),
+    ("none is needed", "left out ("),
+    ("none is needed", "out of reach"),
+    ("out of reach", "brings it"),
+    ("nothing is used", "used to"),
+    ("no effect is certain enough", "out of reach"),
+]
+
+
+@pytest.fixture(scope="module")
+def plain_chain(model):
+    """Settings of every kind, with what plays them."""
+    return {on: model.chain.settings(np.array([p.default for _, p in model.chain.params]), on) for on in _switches()}
+
+
+def _switches():
+    return [tuple(bool(i >> k & 1) for k in range(4)) for i in range(16)]
+
+
+def test_no_two_sentences_contradict_each_other(model, plain_chain):
+    """Random predictions, choices and reach: what is said of effects agrees with the verdict, and with what plays."""
+    rng, x = np.random.default_rng(35), np.zeros(RATE // 20)
+    for _ in range(300):
+        size = len(model.chain.params)
+        allowed = rng.random(4) < 0.8
+        named = allowed & (rng.random(4) < 0.3) if rng.random() < 0.3 else np.zeros(4, bool)
+        curve = rng.normal(0.0, 4.0, len(model.bands_hz))
+        prediction = Prediction(
+            rng.random(size), rng.random(4), rng.normal(0.0, 4.0, 4), curve, float(rng.random()), allowed, named
+        )
+        boldness = None if rng.random() < 0.2 else float(rng.random())
+        left_out = frozenset(e for e, fine in zip(CANONICAL, allowed, strict=True) if not fine)
+        only = frozenset(e for e, there in zip(CANONICAL, named, strict=True) if there) or None
+        choices = Choices(boldness, only, left_out)
+        on = tuple(bool(a > 0.0) for a in model.amounts(prediction, boldness))
+        settings, near = plain_chain[on], bool(rng.random() < 0.5)
+        told = explain(model, prediction, settings, choices, x, RATE, near)
+        text = "\n".join(told.lines())
+        assert len(told.effects) == 4
+        for one, other in CONTRARY:
+            assert not (one in text and other in text), text
+        for line, effect, used in zip(told.lines(), CANONICAL, on, strict=False):
+            assert line.startswith(effect)
+            assert ("used to" in line) is used, text
+            assert not ("not heard" in line and "brings it" in line), text
+        assert ("nothing is used" in text) is not any(on), text
+        assert near or "reach" in told.verdict, text
+        for report in told.effects:  # a hint keeps its word
+            if report.boldness is not None:
+                i = CANONICAL.index(report.effect)
+                bolder = model.amounts(prediction, report.boldness)[i] > 0.0
+                assert bolder or (report.effect == "equaliser" and model.decision.tone(report.boldness) > 0.0)
+            if report.why == "undecided":
+                only_it = replace(prediction, named=np.array([e == report.effect for e in CANONICAL]))
+                assert model.amounts(only_it, boldness)[CANONICAL.index(report.effect)] > 0.0

@@ -264,6 +264,7 @@ class Plugin:
 
     def __init__(self, bundle, name, channels):
         self.channels, self._bundle = channels, bundle
+        self.told, self.listens = [], True
         factory = bundle.factory
         self.own = factory.contents.create(factory, ctypes.byref(bundle.host), name)
         assert self.own
@@ -325,7 +326,14 @@ class Plugin:
             return made
 
         inputs, outputs, events = buffer(x), buffer(y), _events(changes)
-        pushed = OutputEvents(None, kinds(OutputEvents)["try_push"](lambda *_: True))
+        self.told = []  # (time, id, value) of the events that came out
+
+        def push(_, event):
+            e = ParamValue.from_address(event)
+            self.told.append((e.header.time, e.param_id, e.value))
+            return self.listens
+
+        pushed = OutputEvents(None, kinds(OutputEvents)["try_push"](push))
         block = Process(
             -1, x.shape[1], None, ctypes.pointer(inputs), ctypes.pointer(outputs), 1, 1, ctypes.pointer(events),
             ctypes.pointer(pushed),

@@ -29,5 +29,10 @@ def load(folder: Path):
     return module.effect
 
 
-def pytest_configure():
+def register_tremolo():
+    """Register the page's effect in this process."""
     register(load(Path(tempfile.mkdtemp())))
+
+
+def pytest_configure():
+    register_tremolo()

@@ -188,12 +188,12 @@ def _in_turn(bind: Callable[..., Any], memory: Any, rate: float, empty: Shared) 
     """Bind a callback that calls the engine's for a turn, then the empty one, and so on; both hear noise."""
     from numba import types
 
-    from afx_live.dsp.compiler import _caller, at_address, c_function, carray
+    from afx_live.dsp.compiler import at_address, c_function, caller, carray
     from afx_live.realtime.audio.callback import CALLBACK, PORT, Callback
     from afx_live.realtime.audio.engine import memory as engine_memory
 
     row = np.dtype([("address", "i8", 2), ("user", "i8", 2), ("frames", "i8"), ("noise", "i8")])
-    call, turn = _caller(CALLBACK), int(TURN_S * RATE)
+    call, turn = caller(CALLBACK), int(TURN_S * RATE)
 
     def run(indata, outdata, frames, when, flags, user):
         t = carray(at_address(user), (1,), row)[0]

@@ -19,9 +19,10 @@ from afx_live.dsp.loudness import integrated_loudness
 from afx_live.effects import load
 from afx_live.presets import clip
 from afx_live.training import pairs, response_losses, shards, sound_loss
+from afx_live.training.cli import main as train
 from afx_live.training.features import BANDS, LUFS, SAMPLE_RATE, WINDOW, FeatureExtractor, band_centres
 from afx_live.training.network import SettingsNetwork, amounts
-from afx_live.training.priors import NOT_LEARNED, draw
+from afx_live.training.priors import draw, is_learned
 from afx_live.training.recordings import find, read_mono, split
 from afx_live.training.recordings.decoded import decoded, playing
 from afx_live.training.stft import PowerSpectra
@@ -41,7 +42,7 @@ def rendered(folder, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def takes(rendered) -> shards.Shards:
-    return shards.load(rendered)
+    return shards.load(rendered, ChainParameters())
 
 
 def test_a_take_is_two_stretches_at_the_training_loudness(folder):
@@ -60,8 +61,9 @@ def test_draws_are_reproducible_and_leave_effects_out():
     assert (on.sum(1) == 1).any()
     assert (on.sum(1) == len(CANONICAL)).any()
     for settings in (draw(rng) for _ in range(50)):
-        for effect, name in NOT_LEARNED:
-            assert settings.effect(effect).values[name] == load(effect).param(name).default
+        for effect, param in ChainParameters().params:
+            if not is_learned(effect, param.name):
+                assert settings.effect(effect).values[param.name] == param.default
 
 
 def test_settling_moves_threshold_and_drive_and_keeps_the_sound():
@@ -106,7 +108,7 @@ def test_losses_are_zero_at_the_truth_and_differentiable():
     response_losses.errors(chain, moved, true).sum().backward()
     assert moved.grad is not None
     assert torch.isfinite(moved.grad).all()
-    learned = [(e, p.name) not in NOT_LEARNED for e, p in chain.params]
+    learned = [is_learned(e, p.name) for e, p in chain.params]
     assert (moved.grad[:, learned].abs().sum(0) > 0).all()
 
 
@@ -330,6 +332,15 @@ def test_two_processes_train_together(folder, tmp_path):
     done = _fit(folder, tmp_path / "cache", tmp_path, *words)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "MEMBER: 2/2" in done.stderr
+
+
+def test_help_names_every_command(capsys):
+    for words, code in (["--help"], 0), ([], 2), (["train"], 2):
+        with pytest.raises(SystemExit) as ended:
+            train(words)
+        assert ended.value.code == code
+        said = capsys.readouterr()
+        assert all(command in said.out + said.err for command in ("gather", "fit", "validate"))
 
 
 def test_a_folder_without_audio_is_refused_with_code_4(tmp_path):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ...chain import CANONICAL, ChainParameters, ChainPlayer, ChainSettings, EffectSettings
+from ...dsp.loudness import integrated_loudness
 from ...effects import load
 from .. import priors
 from ..features import BANDS
@@ -24,6 +25,8 @@ STRANGE = 0.75
 """How often an effect of a variant chain is played by another law than its own."""
 BOLD = 0.15
 """How often an equaliser of another kind is as bold as DeepAFx-ST's."""
+OTHER_KINDS = ("equaliser", "compressor", "distortion", "reverb")
+"""Effects that others build in other ways, as this room knows; one that is not among them is always our own."""
 FAINT = 0.3
 """Effects of our own under this strength may be inaudible: whether they are on is not to be learned."""
 
@@ -47,7 +50,8 @@ class Played:
     values (params,) in our chain's order and units; on (effects,); curve_db (bands,): what the
     equaliser did, zeros if it is off. trust (params,): 0 to 1, how far a value may be believed; an
     equaliser's bands are believed as its curve is, and stand at their defaults where the curve is a
-    law's. sure (effects,): 0 where even on or off is in doubt.
+    law's. sure (effects,): 0 where even on or off is in doubt. front_db: how much louder the linear effects in front
+    made the clip.
     """
 
     audio: np.ndarray
@@ -57,6 +61,7 @@ class Played:
     curve_db: np.ndarray
     trust: np.ndarray
     sure: np.ndarray
+    front_db: float
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,8 @@ class MixedChain:
         chain = ChainParameters(tuple(order))
         values = {(e, p.name): self.settings.effect(e).values[p.name] for e, p in chain.params}
         trust, on, sure = dict.fromkeys(values, 1.0), [s.enabled for s in self.settings.effects], np.ones(len(order))
-        curve, stages = np.zeros(BANDS), []
+        curve, stages, front = np.zeros(BANDS), [], len(self.settings.linear_front)
+        before, front_db = integrated_loudness(x, rate), 0.0
         for i, step in enumerate(self.settings.effects):
             if step.enabled and step.effect not in self.laws:
                 stages.append(partial(_own, step, rate))
@@ -93,12 +99,14 @@ class MixedChain:
                 if heard.colours and "equaliser" in order:
                     sure[order.index("equaliser")] = 0.0
                     trust.update({key: 0.0 for key in trust if key[0] == "equaliser"})
-        rows = (values.values(), on, curve, trust.values(), sure)
+            if step.enabled and i < front:
+                front_db = integrated_loudness(x, rate) - before
+        rows = (np.array(list(row)) for row in (values.values(), on, curve, trust.values(), sure))
 
         def again(other: np.ndarray) -> np.ndarray:
             return reduce(lambda sound, stage: stage(sound), stages, other)
 
-        return Played(x, again, *(np.array(list(row)) for row in rows))
+        return Played(x, again, *rows, front_db=front_db)
 
 
 def _own(step: EffectSettings, rate: float, x: np.ndarray) -> np.ndarray:
@@ -119,13 +127,13 @@ def draw(
     strength: float = 1.0,
     impulses: Impulses = NO_IMPULSES,
 ) -> MixedChain:
-    """Draw a chain as `priors.draw` does, each of its effects by another law with a chance of `strange`.
+    """Draw a chain as `priors.draw` does, each effect of other kinds by another law with a chance of `strange`.
 
     strength: how much of what is drawn each effect does, from hardly audible (0.1) to bold (over 1).
     """
     settings = priors.draw(rng, effects, order)
     settings = replace(settings, effects=tuple(_with_strength(step, strength) for step in settings.effects))
-    other = [s.effect for s in settings.effects if s.enabled and rng.random() < strange]
+    other = [s.effect for s in settings.effects if s.enabled and s.effect in OTHER_KINDS and rng.random() < strange]
     laws = {effect: _law(rng, effect, strength, impulses) for effect in other}
     faint = frozenset(s.effect for s in settings.effects if s.enabled and strength < FAINT and s.effect not in laws)
     return MixedChain(settings, laws, faint)

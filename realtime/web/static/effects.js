@@ -31,8 +31,9 @@ function card(effect) {
   const lock = lockButton(effect, effect);
   const power = toggle(`${effect}/bypass`, `${effect} on`, { inverted: true });
   const amount = `${effect}/amount`;
+  const question = asked(effect);
   const rows = spec.params.map((p) => slider(`${effect}/${p.name}`, p, { label: labelOf(p.name) + suffix(p.name) }));
-  const more = amount in state.session.values ? slider(amount, AMOUNT) : null;
+  const more = make("div", { class: "rows hand" }, slider(amount, AMOUNT, { label: "How much", lock: false, name: `${effect}: how much` }), question);
   const details = make("details", {}, make("summary", { text: "Parameters" }), make("div", { class: "rows" }, ...rows));
   if (effect === "equaliser") return tone({ sure, says, lock, power, more, details });
   details.open = matchMedia(OPEN).matches && spec.params.length < 9;
@@ -67,6 +68,22 @@ function tone({ sure, says, lock, power, more, details }) {
   panel.append(says, ...[more, details].filter(Boolean));
   details.querySelector(".rows").classList.add("bands");
   return { element: null, show: () => show("equaliser", { element: panel, sure, says, lock }) };
+}
+
+/** What the match may do with an effect: decide, have it for sure and nothing else that is not named, or never use it. */
+function asked(effect) {
+  const choices = { decide: "as it is heard", only: "only", without: "never" };
+  const select = make(
+    "select",
+    { "aria-label": `Match ${effect}`, onchange: () => set({ [`${effect}/only`]: select.value === "only", [`${effect}/without`]: select.value === "without" }) },
+    ...Object.entries(choices).map(([choice, text]) => make("option", { value: choice, text })),
+  );
+  const show = () => {
+    if (document.activeElement !== select) select.value = value(`${effect}/without`) ? "without" : value(`${effect}/only`) ? "only" : "decide";
+  };
+  on("session", show);
+  show();
+  return make("div", { class: "row" }, make("span", { class: "label", "aria-hidden": "true", text: "Match" }), select);
 }
 
 /** Which band a parameter of many belongs to is in its name; what it is of it, in its unit. */

@@ -12,8 +12,10 @@ const KEYS = [
   ["u", "undo", () => pull("undo")],
   ["r", "redo", () => pull("redo")],
   ["f", "freeze, and follow again", () => (set({ freeze: !value("freeze") }), announce(value("freeze") ? "Frozen" : "Follows the input"))],
-  ["+", "more of the match", () => step(0.05)],
-  ["-", "less of the match", () => step(-0.05)],
+  ["+", "more of the match", () => step("amount", 0.05)],
+  ["-", "less of the match", () => step("amount", -0.05)],
+  [">", "bolder", () => step("boldness", 0.05)],
+  ["<", "less bold", () => step("boldness", -0.05)],
   ["p", "play and pause (files)", () => state.mode === "files" && player.toggle()],
   ["1", "hear before (files)", () => state.mode === "files" && player.hear("before")],
   ["2", "hear after (files)", () => state.mode === "files" && player.hear("after")],
@@ -26,9 +28,9 @@ function turn() {
   else flip();
 }
 
-function step(by_) {
-  set({ amount: Math.min(Math.max(Math.round(100 * (value("amount") + by_)) / 100, 0), 1) });
-  announce(`Amount ${Math.round(100 * value("amount"))} %`);
+function step(name, by_) {
+  set({ [name]: Math.min(Math.max(Math.round(100 * (value(name) + by_)) / 100, 0), 1) });
+  announce(`${name} ${Math.round(100 * value(name))} %`);
 }
 
 export function startKeys() {

@@ -24,7 +24,9 @@ export function startMatch() {
   const sliders = make("div", { class: "rows big" });
   const heard = make("ul", { class: "heard", "aria-label": "What the match heard" });
   const verdict = make("p", { class: "verdict" });
-  by("match").append(drop, chips, sliders, buttons(), verdict, heard);
+  const listening = make("p", { class: "says" });
+  const showHeard = () => said(verdict, listening, heard);
+  by("match").append(drop, chips, sliders, buttons(), verdict, heard, listening);
 
   on("spec", () => {
     const clips = state.spec.clips ?? [];
@@ -33,10 +35,10 @@ export function startMatch() {
   on("session spec", () => {
     if (!sliders.children.length && value("amount") !== undefined) sliders.append(slider("amount", AMOUNT, { label: "Amount", lock: false }));
     if (sliders.children.length === 1 && value("boldness") !== undefined) sliders.append(slider("boldness", BOLDNESS, { label: "Boldness", lock: false }));
-    said(verdict, heard);
+    showHeard();
   });
   on("references session", () => showReferences(chips));
-  on("words", () => said(verdict, heard));
+  on("references mode", showHeard);
   dropping();
 }
 
@@ -138,36 +140,61 @@ export function panic() {
 
 // --- what was heard ---------------------------------------------------------------------------------
 
-function said(verdict, heard) {
-  const { probability = {}, chain = [], error, in_range: near } = state.session;
-  const known = chain.filter((effect) => probability[effect] !== undefined);
-  const rows = known.map((effect) => {
-    const off = value(`${effect}/bypass`);
-    const sure = make("span", { class: "meter-sure" });
-    sure.style.setProperty("--sure", probability[effect]);
-    return make(
-      "li",
-      { class: off ? "off" : "" },
-      make("strong", { text: effect }),
-      sure,
-      make("span", { class: "percent", text: `${Math.round(100 * probability[effect])} %` }),
-      make("span", { class: "why", text: off ? "not used" : (state.words?.[effect] ?? "") }),
-    );
-  });
-  heard.replaceChildren(...rows);
-  write(verdict, sentence(error, near, known.length));
+function said(verdict, listening, heard) {
+  const { explanation, error, in_range: near } = state.session;
+  const now = JSON.stringify(explanation?.effects ?? []);
+  if (heard.dataset.shown !== now) {
+    heard.dataset.shown = now;
+    heard.replaceChildren(...(explanation?.effects ?? []).map(told));
+  }
+  write(verdict, error || sentence(explanation));
+  write(listening, explanation ? hearing(explanation) : "");
   verdict.classList.toggle("bad", Boolean(error));
   verdict.classList.toggle("doubt", !error && near === false);
 }
 
-function sentence(error, near, heard) {
-  if (error) return error;
-  if (state.explanation) return state.explanation;
+/** A row about an effect: how sure, how much, what it does, and what would bring what is undecided. */
+function told({ effect, probability, amount, does, why, boldness }) {
+  const sure = make("span", { class: "meter-sure" });
+  sure.style.setProperty("--sure", probability);
+  const words = {
+    "": `${does} · used to ${percent(amount)}`,
+    locked: `kept as it was: ${does || "off"}`,
+    "by hand": `${does || "off"} · set by hand`,
+    "left out": "left out, as you said",
+    "not heard": "not heard",
+    undecided: `undecided: ${boldness ? `boldness ${percent(boldness)} or ` : ""}“only” brings it`,
+  };
+  const bolder = why === "undecided" && boldness;
+  return make(
+    "li",
+    { class: does ? "" : "off" },
+    make("strong", { text: effect }),
+    sure,
+    make("span", { class: "percent", text: percent(probability), title: "how sure the match is that the reference has it" }),
+    make(
+      "span",
+      { class: "why" },
+      words[why] ?? why,
+      bolder ? make("button", { type: "button", class: "quiet", text: "Bring it", "aria-label": `Bring the ${effect}: boldness ${percent(boldness)}`, onclick: () => set({ boldness }) }) : null,
+    ),
+  );
+}
+
+const percent = (share) => `${Math.round(100 * share)} %`;
+
+function hearing({ heard_s: seconds, heard_enough: enough }) {
+  if (seconds === null) return "";
+  return `Heard about ${seconds} s of the input${enough ? ": enough, more would hardly change this." : "; still listening."}`;
+}
+
+function sentence(explanation) {
   const there = (state.references ?? []).length;
   if (value("preset")) return `Plays the preset ${value("preset")}.`;
+  if (value("morph/a") && value("morph/b")) return `Plays between ${value("morph/a")} and ${value("morph/b")}.`;
   if (!there) return "Nothing is matched yet: the input is heard as it is.";
-  if (!heard) return state.mode === "files" ? "Waits for a recording to work on." : "Listening: play or speak for a few seconds.";
-  if (near === false) return "The reference is out of reach: something in its sound is beyond this chain.";
+  if (!explanation) return state.mode === "files" ? "Waits for a recording to work on." : "Listening: play or speak for a few seconds.";
+  if (explanation.verdict) return `${explanation.verdict[0].toUpperCase()}${explanation.verdict.slice(1)}.`;
   return value("freeze") ? "Matched, and frozen." : "Matched; how sure it is of each effect:";
 }
 

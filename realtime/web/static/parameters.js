@@ -47,13 +47,13 @@ export function showLock(button, place) {
 }
 
 /** A slider for a control with a range; `spec` has low, high, curve, and `neutral` or `default` for a double click. */
-export function slider(control, spec, { label = labelOf(spec.name), lock = true } = {}) {
+export function slider(control, spec, { label = labelOf(spec.name), lock = true, name = label } = {}) {
   const input = make("input", {
     type: "range",
     min: 0,
     max: STEPS,
     step: 1,
-    "aria-label": label,
+    "aria-label": name,
     title: spec.doc,
     oninput: () => set({ [control]: fromUnit(spec, input.value / STEPS) }),
     ondblclick: () => set({ [control]: spec.neutral ?? spec.default }),

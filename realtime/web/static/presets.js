@@ -3,6 +3,9 @@
 import { state, say, pull, ask, download, on, value } from "./link.js";
 import { make, by, write, announce, shown, labelOf } from "./dom.js";
 import { trouble } from "./match.js";
+import { slider } from "./parameters.js";
+
+const MORPH = { name: "mix", low: 0, high: 1, curve: "linear", default: 0, doc: "from the sound of the one to that of the other" };
 
 export function startPresets() {
   const choice = make("select", { id: "preset", "aria-label": "Preset" });
@@ -13,7 +16,7 @@ export function startPresets() {
   const form = make("form", { class: "buttons", onsubmit: (event) => (event.preventDefault(), name.value.trim() && say({ preset_save: { name: name.value.trim() } })) }, make("label", { for: "preset-name", text: "Save as" }), name, save);
   const file = make("button", { type: "button", text: "Download preset", onclick: () => download({ save: "preset" }, "preset.json").catch((error) => trouble(error.message)) });
   const table = make("div", { class: "contrast", hidden: true });
-  by("presets").append(make("div", { class: "buttons" }, choice, load, compare), form, make("div", { class: "buttons" }, file), table);
+  by("presets").append(make("div", { class: "buttons" }, choice, load, compare), form, make("div", { class: "buttons" }, file), table, morph());
 
   on("presets", () => {
     const now = choice.value;
@@ -62,6 +65,27 @@ export function startPresets() {
     table.hidden = false;
     compare.setAttribute("aria-expanded", "true");
   }
+}
+
+/** From the sound of one preset or bundled clip to that of another. */
+function morph() {
+  const ends = ["a", "b"].map((end) => {
+    const select = make("select", { "aria-label": end === "a" ? "Morph from" : "Morph to", onchange: () => select.value && say({ send: { [`morph/${end}`]: select.value } }) });
+    on("presets spec session", () => {
+      const now = value(`morph/${end}`) ?? "";
+      const names = [...new Set([...(state.presets ?? []), ...(state.spec.clips ?? []), ...(now ? [now] : [])])];
+      if (select.options.length !== names.length + 1) {
+        select.replaceChildren(make("option", { value: "", text: "what plays now" }), ...names.map((text) => make("option", { value: text, text: text.replaceAll("_", " ") })));
+      }
+      if (document.activeElement !== select) select.value = now;
+    });
+    return select;
+  });
+  const rows = make("div", { class: "rows" });
+  on("session", () => {
+    if (!rows.children.length && value("morph") !== undefined) rows.append(slider("morph", MORPH, { label: "Morph", lock: false }));
+  });
+  return make("details", {}, make("summary", { text: "Morph" }), make("div", { class: "buttons" }, ...ends), rows);
 }
 
 function differs(place, theirs) {

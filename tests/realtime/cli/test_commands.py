@@ -90,6 +90,7 @@ def test_osc_lists_every_address(afx):
 
 def test_a_first_start_says_that_it_compiles(afx, fake, monkeypatch):
     monkeypatch.setattr(sources, "first_start", lambda files: True)
+    monkeypatch.setattr("afx_live.dsp.library.opened", lambda: None)
     for words in (
         ["render", VOICE, "--preset", "warm", "-o", "out.wav", "--force"],
         ["demo"],

@@ -18,7 +18,7 @@ from support.sounds import VOICE
         (["render", VOICE, "--preset", "no-such", "-o", "o.wav"], 5, "preset", None, "no-such"),
         (["render", VOICE, "--preset", "here.json", "-o", "o.wav"], 5, "preset", "here.json", "here.json"),
         (["render", VOICE, "--preset", "warm", "-o", "here.json"], 2, "usage", "here.json", "exists"),
-        (["render", VOICE], 2, "usage", None, "required"),
+        (["render", VOICE], 2, "usage", None, "give -o OUT"),
         (["no-such-command"], 2, "usage", None, "invalid choice"),
         (["--preset", "warm", "--amount", "50%"], 2, "usage", None, "50%"),
         (["preset", "show", "no-such"], 5, "preset", None, "no-such"),

@@ -27,7 +27,8 @@ def test_what_stands_in_the_way_is_found(tmp_path, monkeypatch):
     governor = tmp_path / "cpu0/cpufreq/scaling_governor"
     governor.parent.mkdir(parents=True)
     governor.write_text("powersave\n")
-    monkeypatch.setattr("afx_live.dsp.compile_cache.folder", lambda: None)
+    monkeypatch.setattr("afx_live.dsp.sources.folder", lambda: None)
+    monkeypatch.setattr("afx_live.dsp.library.opened", lambda: None)
     found = {c.name: c for c in system.checks()}
     for name, state, fix in (
         ("priority", "problem", "usermod -aG audio"),

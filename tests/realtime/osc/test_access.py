@@ -96,7 +96,7 @@ def test_no_address_opens_anything_outside_the_clip_and_preset_folders(places, m
     monkeypatch.setattr(matcher, "read_reference", listen)
     before = sorted(around.rglob("*"))
     engine: Any = InProcess()
-    model: Any = SimpleNamespace(lufs=-23.0)  # it is never asked for more
+    model: Any = SimpleNamespace(lufs=-23.0, decision=SimpleNamespace(boldness=0.5))  # it is never asked for more
     playing = Session(engine, model, SessionState(ChainSettings()), [clips])
     playing.start()
     OPENED.append("")

@@ -4,9 +4,11 @@ import random
 import socket
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
+from afx_live.matching.explain import EffectReport, Explanation
 from afx_live.realtime.osc import messages
 from afx_live.realtime.osc import server as osc_server
 from afx_live.realtime.osc.addresses import SUBSCRIBED, TOKEN
@@ -152,3 +154,34 @@ def test_requests_that_are_none_are_counted(server, client):
 def heard(datagram):
     """Give what a datagram says, by address."""
     return {m.address: m.arguments[0] for m in decode(datagram)}
+
+
+def test_the_explanation_is_fed_back_and_cannot_be_set(server, client, session):
+    report = EffectReport("compressor", 0.9, 0.5, "3 dB gain reduction on peaks")
+    client.send(message("/afx/subscribe"))
+    assert listen(client.socket, lambda found: "/afx/explanation" in found)["/afx/explanation"] == ""
+    session.state = replace(session.state, explanation=Explanation((report,), True, 12.0, True))
+    told = listen(client.socket, lambda found: found.get("/afx/explanation"))["/afx/explanation"]
+    assert "3 dB gain reduction on peaks (sure to 90%, used to 50%)" in told
+    assert "heard about 12 s" in told
+    client.send(message("/afx/explanation", "s", "nonsense"))
+    wait_until(lambda: server.counters["bad"] == 1)
+    assert not session.requests
+
+
+def test_the_hand_on_an_effect_is_set_and_fed_back(server, client, session):
+    other = Client(server)
+    client.send(message("/afx/subscribe"))
+    listen(client.socket, lambda found: "/afx/boldness" in found)
+    sent = {"/afx/boldness": 0.75, "/afx/reverb/only": 1.0, "/afx/reverb/amount": 0.5, "/afx/compressor/lock": 1.0}
+    for path, value in sent.items():
+        other.send(message(path, "f", value))
+    listen(client.socket, lambda found: all(found.get(path) == value for path, value in sent.items()))
+    assert session.state.boldness == 0.75
+    assert session.state.only == {"reverb"}
+    assert session.state.shares == {"reverb": 0.5}
+    assert session.state.holds("compressor")
+    other.send(message("/afx/compressor/lock", "i", 0))
+    listen(client.socket, lambda found: found.get("/afx/compressor/lock") == 0.0)
+    assert not session.state.locked
+    other.socket.close()

@@ -46,7 +46,7 @@ def test_apply_is_one_command_to_the_engine(session, engine):
 
 
 def test_every_control_has_a_value_of_its_kind(session):
-    kinds = {"number": float, "switch": bool, "trigger": bool, "text": str}
+    kinds = {"number": float, "switch": bool, "trigger": bool, "text": str, "told": str}
     for control in controls():
         assert isinstance(control.read(session.state), kinds[control.kind]), control.name
 
@@ -60,11 +60,13 @@ def test_every_address_has_a_control_that_keeps_what_is_set(session):
         in_chain = a.path.split("/")[2] in (
             *[s.effect for s in session.state.playing.effects],
             "amount",
+            "boldness",
             "morph",
             "input",
             "output",
         )
-        assert a.control.read(session.state) == pytest.approx(a.low + 0.25 * (a.high - a.low) if in_chain else 0.0)
+        idle = 1.0 if a.path.endswith("/amount") else 0.0
+        assert a.control.read(session.state) == pytest.approx(a.low + 0.25 * (a.high - a.low) if in_chain else idle)
 
 
 def test_switches_are_answered_as_they_were_set(session):

@@ -28,7 +28,7 @@ def test_matching_that_fails_is_told_and_goes_on(matching, model, monkeypatch):
     monkeypatch.setattr(model, "predict", lambda *a: _raise(faults.pop()) if faults else predict(*a))
     with Console() as say, ConsoleLogHandler(say):
         matching.start()
-        until(lambda: matching.state.prediction is not None)
+        until(lambda: matching.state.prediction is not None and not matching.state.error)
         told = [text for _, text in say.messages]
     assert told == [
         "warning: matching failed: MemoryError()",
@@ -60,7 +60,7 @@ def test_a_helper_that_ends_is_started_again_and_the_sound_plays_on(matching, mo
             until(lambda: not matching.matcher.thread.alive)
             assert plays(matching.engine)
             monitor.check()
-        until(lambda: matching.state.prediction is not None)
+        until(lambda: matching.state.prediction is not None and not matching.state.error)
 
         send(server, b"/afx/amount\0,f\0\0\0\0\0\0")
         until(lambda: not server.thread.alive)

@@ -9,6 +9,7 @@ from rich.cells import cell_len
 
 from afx_live import effects
 from afx_live.chain import ChainSettings, EffectSettings
+from afx_live.matching.explain import EffectReport, Explanation
 from afx_live.realtime.view.panels import Meters
 from afx_live.realtime.view.status_reader import FRAME_S, MeterBallistics
 from support.view import NARROW, ROW, WIDE, Sitting, lines, meters, publishing
@@ -226,3 +227,12 @@ def test_wide_characters_keep_the_columns(shown):
     known = {**known, "reference": "日本語のギター.wav" * 9, "messages": [[0, "日本語" * 60]]}
     for size in (NARROW, WIDE, (41, 13)):
         fits(lines(known, m, size), size)
+
+
+def test_what_stays_undecided_is_shown_and_how_much_was_heard(shown):
+    hint = "--boldness 0.9 or --only compressor brings it"
+    report = EffectReport("compressor", 0.33, 0.0, "", "undecided", 0.9, hint)
+    told = Explanation((report,), True, 12.0, True).data()
+    text = "\n".join(lines({**shown[0], "explanation": told}, shown[1], WIDE))
+    for part in (f"compressor undecided (33%): {hint}", "heard 12 s, enough", "no effect is certain enough"):
+        assert part in text, part

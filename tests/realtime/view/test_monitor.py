@@ -27,7 +27,13 @@ METERS = {
 
 def session(**state) -> Any:
     """A session of which nothing is known but its state."""
-    known = {"chosen": False, "in_range": True, "prediction": None, "playing": presets.load("telephone").settings}
+    known = {
+        "chosen": False,
+        "in_range": True,
+        "prediction": None,
+        "explanation": None,
+        "playing": presets.load("telephone").settings,
+    }
     return SimpleNamespace(state=SimpleNamespace(**known | state))
 
 

@@ -60,6 +60,24 @@ def open_view(browser):
         view.close()
 
 
+@pytest.fixture
+def view(studio, open_view):
+    return open_view(studio.link)
+
+
+@pytest.fixture
+def matched(view):
+    """A page on which a bundled guitar is matched to a bundled reference."""
+    if not view.state("state.recording"):
+        view.page.get_by_label("A bundled recording").select_option("guitar")
+        view.until("state.recording")
+    if view.state("state.references?.[0]?.name") != "guitar reference":
+        view.page.get_by_label("A bundled reference").select_option("guitar_reference")
+    view.until("state.references?.[0]?.name === 'guitar reference' && Object.keys(state.session.probability).length")
+    view.until("state.pictures?.reverb")
+    return view
+
+
 @pytest.fixture(scope="module")
 def place():
     """The server with a stand-in for afx-live behind it."""

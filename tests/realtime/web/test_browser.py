@@ -39,24 +39,6 @@ def clip(tmp_path_factory):
     return lambda name: folder / f"{name}.wav"
 
 
-@pytest.fixture
-def view(studio, open_view):
-    return open_view(studio.link)
-
-
-@pytest.fixture
-def matched(view):
-    """A page on which a bundled guitar is matched to a bundled reference."""
-    if not view.state("state.recording"):
-        view.page.get_by_label("A bundled recording").select_option("guitar")
-        view.until("state.recording")
-    if view.state("state.references?.[0]?.name") != "guitar reference":
-        view.page.get_by_label("A bundled reference").select_option("guitar_reference")
-    view.until("state.references?.[0]?.name === 'guitar reference' && Object.keys(state.session.probability).length")
-    view.until("state.pictures?.reverb")
-    return view
-
-
 def test_it_loads_alone_and_complains_of_nothing(view, studio):
     assert view.page.title() == "afx-live"
     assert not view.complaints

@@ -2,6 +2,7 @@
 
 import json
 import time
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from afx_live.realtime.session.files import FileSession
 from afx_live.realtime.session.state import SessionState
 from afx_live.realtime.web.file_desk import FileDesk
 from afx_live.realtime.web.pictures import HZ, pictures
+from support.jack import need
 
 
 @pytest.fixture
@@ -234,3 +236,35 @@ def test_the_rooms_picture_decays_as_its_parameters_say():
     half = int(np.searchsorted(times, 0.5))
     assert low[half] == pytest.approx(-30.0, abs=6.0)
     assert high[half] < low[half] - 10.0
+
+
+@pytest.mark.slow
+def test_the_plug_in_is_saved_with_what_plays(matched):
+    need("cc", "gcc")
+    matched.handle({"send": {"reverb/bypass": False, "reverb/mix": 0.4}})
+    about, _ = matched.ask({"save": "plugin"})
+    assert about["name"] == "afx-live.lv2.zip"
+    with zipfile.ZipFile(about["file"]) as made:
+        names = {Path(name).name for name in made.namelist()}
+        texts = "".join(made.read(n).decode() for n in made.namelist() if n.endswith(".ttl"))
+    assert "manifest.ttl" in names
+    assert any(name.endswith((".so", ".dylib", ".dll")) for name in names)
+    assert "reverb" in texts
+
+
+def test_what_the_match_heard_is_told_and_a_hand_moves_it(matched):
+    state = until(matched, lambda s: s["session"]["explanation"])
+    told = {e["effect"]: e for e in state["session"]["explanation"]["effects"]}
+    assert set(told) == set(state["session"]["chain"])
+    assert state["session"]["explanation"]["heard_s"] is None  # a recording is heard whole
+    matched.handle({"send": {"reverb/only": True}})
+    state = until(matched, lambda s: not s["session"]["values"]["reverb/bypass"])
+    state = until(matched, lambda s: _why(s, "equaliser") == "left out")
+    assert _why(state, "reverb") == ""
+    matched.handle({"lock": {"reverb": True}})
+    until(matched, lambda s: s["session"]["values"]["reverb/lock"] and _why(s, "reverb") == "locked")
+
+
+def _why(state, effect):
+    told = state["session"]["explanation"]["effects"]
+    return next(e["why"] for e in told if e["effect"] == effect)
