@@ -48,10 +48,7 @@ def run_on_ray(
         render = ray.remote(max_retries=RETRIES, num_cpus=1)(attempt)
         shared = ray.put(work)
         here = Path.cwd()  # a worker is elsewhere
-        waiting = {
-            render.remote(shared, Item(here / item.source, here / item.target), told): item
-            for item in items
-        }
+        waiting = {render.remote(shared, Item(here / item.source, here / item.target), told): item for item in items}
         while waiting:
             with redirect_stdout(sys.stderr):  # where Ray says that a worker died; standard output is for results
                 (reference,), _ = ray.wait(list(waiting), num_returns=1)
