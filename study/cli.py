@@ -41,7 +41,11 @@ def parser() -> argparse.ArgumentParser:
     _report(command("report", "write an HTML page and its Markdown twin from rows", trainings))
     _linear_probe(command("linear-probe", "test what encoders know of style, by linear probes", recordings, trainings))
     _calibrate(
-        command("calibrate", "choose a model's thresholds on validation recordings; write them into it", recordings)
+        command(
+            "calibrate",
+            "choose on validation recordings when a model uses each effect; write it into it",
+            recordings,
+        )
     )
     return p
 
@@ -96,14 +100,6 @@ def _linear_probe(p: argparse.ArgumentParser) -> None:
 def _calibrate(p: argparse.ArgumentParser) -> None:
     p.add_argument("--model", type=Path, help="model folder (default: the shipped one)")
     p.add_argument("-n", type=int, default=60, help="pairs of each effect set and mode (default: 60)")
-    p.add_argument(
-        "--strengths",
-        type=float,
-        nargs="+",
-        default=[0.5, 1.0],
-        metavar="S",
-        help="strengths of effects to choose from, 0 to 1; one takes a third of the time of two (0.5 1)",
-    )
     p.add_argument("--scores", type=Path, help="file (.npz) that keeps the results of rendering, to choose again")
     p.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
 
@@ -214,7 +210,7 @@ def _do_calibrate(a: argparse.Namespace) -> None:
     from .run.calibrate import calibrate
 
     model = a.model or SHIPPED_MODEL
-    print(calibrate(_recordings(a)[0], model, a.n, a.seed, a.workers, (0.0, *a.strengths), a.scores))
+    print(calibrate(_recordings(a)[0], model, a.n, a.seed, a.workers, a.scores))
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {

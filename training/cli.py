@@ -13,6 +13,7 @@ Train a model that sets the chain, on your own recordings or on free ones.
 
   gather    collect 13 hours of freely licensed recordings: afx-train gather recordings
   fit       train a model on a folder of recordings: afx-train fit --data.folder recordings
+  tune      set some effects of a trained model by what is heard: afx-train tune best.ckpt --takes FOLDER -o tuned.ckpt
   validate  measure a checkpoint: afx-train validate --data.folder recordings --ckpt_path best.ckpt
 
 exit codes: 0 done · 1 a bug · 2 usage · 4 recordings or checkpoints that are not there
@@ -20,7 +21,7 @@ more: afx-train COMMAND --help, and docs/train_your_own.md"""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run `afx-train gather FOLDER`, or `afx-train fit|validate … --data.folder RECORDINGS [--config FILE] …`.
+    """Run `afx-train gather FOLDER`, `afx-train tune CHECKPOINT …`, or `afx-train fit|validate … --data.folder RECORDINGS [--config FILE] …`.
 
     Devices, nodes, strategy, precision, checkpoints and logger are Lightning's flags. Defaults come
     from configs/afx.yaml. Exit codes: 0 done, 2 usage, 4 recordings or checkpoints that are not there, 1 anything else.
@@ -31,14 +32,18 @@ def main(arguments: list[str] | None = None) -> None:
     if given[:1] in ([], ["-h"], ["--help"]):
         print(HELP)
         sys.exit(0 if given else 2)
-    if given[0] not in ("gather", "fit", "validate"):
-        print(f"afx-train: {given[0]!r} is no command; there are gather, fit, validate", file=sys.stderr)
+    if given[0] not in ("gather", "fit", "tune", "validate"):
+        print(f"afx-train: {given[0]!r} is no command; there are gather, fit, tune, validate", file=sys.stderr)
         sys.exit(2)
     try:
         if given[:1] == ["gather"]:
             from .recordings.gather.gather import main as gather
 
             return gather(given[1:])
+        if given[:1] == ["tune"]:
+            from .tuning import main as tune
+
+            return tune(given[1:])
         from lightning.pytorch.cli import LightningCLI
     except ImportError as error:
         sys.exit(f"afx-train: {error.name} is missing. Install the training side: pip install 'afx-live[train]'")

@@ -33,6 +33,10 @@ STRANGE = 0.75
 """How many of all chains have effects of other people's kinds in them."""
 PAPER = 0.12
 """How many chains are DeepAFx-ST's: a bold equaliser and a compressor after an input that is equalised as boldly."""
+BOLD = 0.3
+"""How many chains are bold: never hardly audible, and dynamics alone more often than other effects alone."""
+ALONE = {"compressor": 3.0, "distortion": 1.6}
+"""How much more often than others an effect stands alone in a bold chain."""
 SPOILT = 0.05
 """How many other inputs went through an equaliser of their own."""
 WINDOWS = {1: 0.6, 2: 0.25, 3: 0.1, 5: 0.05}
@@ -229,11 +233,25 @@ class Renderer:
         rng, order = self.rng, self.order
         if {"equaliser", "compressor"} <= {*order} and rng.random() < PAPER:
             return _paper(rng, order, 0.75, 0.75), _paper(rng, order, 0.75, 0.0)
-        strength = chains.draw_strength(rng)
         strange = chains.STRANGE if rng.random() < STRANGE else 0.0
-        f = chains.draw(rng, None, strange, order, strength, self.impulses)
+        effects, strength = _bold(rng, order) if rng.random() < BOLD else (None, chains.draw_strength(rng))
+        f = chains.draw(rng, effects, strange, order, strength, self.impulses)
         spoilt = "equaliser" in order and rng.random() < SPOILT
         return f, chains.draw(rng, ("equaliser",), order=order) if spoilt else None
+
+
+def _bold(rng: np.random.Generator, order: tuple[str, ...]) -> tuple[tuple[str, ...], float]:
+    """Draw which effects a bold chain has, and how strong they are."""
+    strengths = 1.0, rng.uniform(0.4, 1.0), rng.uniform(1.0, 1.3)
+    chance, strength = rng.random(), float(rng.choice(strengths, p=(0.6, 0.2, 0.2)))
+    if chance < 0.04:
+        return (), strength
+    if chance < 0.54:
+        weights = np.array([ALONE.get(effect, 1.0) for effect in order])
+        return (order[rng.choice(len(order), p=weights / weights.sum())],), strength
+    if chance < 0.74:
+        return order, strength
+    return tuple(e for e in order if rng.random() < 0.5), strength
 
 
 def _paper(rng: np.random.Generator, order: tuple[str, ...], equalised: float, compressed: float) -> MixedChain:

@@ -18,7 +18,7 @@ from afx_live.chain import CANONICAL, ChainParameters, ChainPlayer, ChainSetting
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.effects import load
 from afx_live.presets import clip
-from afx_live.training import pairs, response_losses, shards, sound_loss
+from afx_live.training import pairs, response_losses, shards, sound_loss, tuning
 from afx_live.training.cli import main as train
 from afx_live.training.features import BANDS, LUFS, SAMPLE_RATE, WINDOW, FeatureExtractor, band_centres
 from afx_live.training.network import SettingsNetwork, amounts
@@ -261,6 +261,25 @@ def test_gradients_of_the_sound_reach_all_that_is_predicted_and_are_held(takes):
     norms = torch.stack(squares).sum(0).sqrt()
     assert norms.max() <= 0.3 / 8 + 1e-6
     assert set(figures) >= {"share", "error", "nothing"}
+
+
+def test_tuning_moves_what_it_may_towards_the_sound_and_nothing_else(takes):
+    system = SettingsSystem(dropout=0.0, noise=0.0)
+    system.predictor.encoder.normalise_by(torch.from_numpy(takes.clips))
+    before = {k: v.clone() for k, v in system.state_dict().items()}
+    errors = tuning.tune(system, takes, ["reverb", "distortion"], steps=6)
+    assert len(errors) == 6
+    assert np.isfinite(errors).all()
+    moved = [k for k, v in system.state_dict().items() if not torch.equal(v, before[k])]
+    assert moved == ["predictor.controller.rest.2.weight", "predictor.controller.rest.2.bias"]
+    chain, bias = system.chain, system.state_dict()[moved[1]] - before[moved[1]]
+    offset = len(chain.effects[0].params)  # the equaliser's bands come from elsewhere
+    for effect in ("compressor", "distortion", "reverb"):
+        columns = chain.columns(effect)
+        part = bias[columns.start - offset : columns.stop - offset]
+        assert bool((part != 0.0).any()) is (effect != "compressor")
+    with pytest.raises(ValueError, match="equaliser"):
+        tuning.tune(system, takes, ["equaliser"], steps=1)
 
 
 def test_a_batch_in_which_every_amount_is_none_does_no_harm(takes, monkeypatch):
