@@ -48,7 +48,7 @@ class TruePeak:
     """Follow a stream in blocks.
 
     >>> meter = TruePeak(1)  # a quarter of the sample rate, hit between its crests
-    >>> meter.add(np.sin(np.pi / 4 + np.pi / 2 * np.arange(999))[:, None])
+    >>> meter.add((np.hanning(999) * np.sin(np.pi / 4 + np.pi / 2 * np.arange(999)))[:, None])
     >>> round(meter.db(), 1)
     0.0
     """

@@ -1,6 +1,6 @@
 // A card for each effect of the chain: what it does in a picture, how sure the match is of it, and its parameters.
 
-import { state, frame, on, value } from "./link.js";
+import { state, frame, on, set, value } from "./link.js";
 import { make, by, write, mark, sharpen, colour, drawn, labelOf } from "./dom.js";
 import { slider, toggle, lockButton, showLock } from "./parameters.js";
 import { pictures } from "./pictures.js";

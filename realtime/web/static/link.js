@@ -73,19 +73,33 @@ function receive(message) {
     tell(["link"]);
   } else if (message.state) {
     Object.assign(state, message.state);
-    keepHeld();
+    if (message.state.session) keepHeld();
     tell(Object.keys(message.state));
   } else {
     tell(["reply"], message);
   }
 }
 
+/** Leave what a hand has just set as it is; what has come meanwhile is shown when the hand has let go. */
 function keepHeld() {
   const now = performance.now();
-  for (const [name, { value, until }] of held) {
-    if (now > until) held.delete(name);
-    else if (name in state.session.values) state.session.values[name] = value;
+  for (const [name, hold] of held) {
+    if (!(name in state.session.values) || now > hold.until) {
+      held.delete(name);
+      continue;
+    }
+    hold.came = state.session.values[name];
+    state.session.values[name] = hold.value;
+    clearTimeout(hold.timer);
+    hold.timer = setTimeout(release, hold.until - now, name, hold);
   }
+}
+
+function release(name, hold) {
+  if (held.get(name) !== hold) return; // it was moved again
+  held.delete(name);
+  if (name in state.session.values) state.session.values[name] = hold.came;
+  tell(["session"]);
 }
 
 /** A frame of meters: float32 in the order of the section `meters`, then the spectrum of the input. */

@@ -1,6 +1,7 @@
 """Desks: what the page shows of a session, and what it may do to it."""
 
 import json
+import os
 import time
 import zipfile
 from dataclasses import replace
@@ -268,3 +269,21 @@ def test_what_the_match_heard_is_told_and_a_hand_moves_it(matched):
 def _why(state, effect):
     told = state["session"]["explanation"]["effects"]
     return next(e["why"] for e in told if e["effect"] == effect)
+
+
+@pytest.mark.slow
+def test_boldness_is_answered_while_the_hand_is_still_there(matched):
+    """The first answer is a sketch: taking over the tone whole takes most of a second."""
+    until(matched, lambda s: s["session"]["explanation"])
+    engine, times = matched.session.engine, []
+    for boldness in (0.2, 0.8, 0.3, 1.0, 0.4):
+        before, begin = engine.revision, time.perf_counter()
+        matched.handle({"send": {"boldness": boldness}})
+        while engine.revision == before:
+            assert time.perf_counter() - begin < 30.0
+            time.sleep(0.001)
+        engine.stretch(0, 24000)
+        times.append(time.perf_counter() - begin)
+        time.sleep(2.0)
+    # On an idle machine all are under 0.1 s; tests share theirs.
+    assert min(times) < 0.2 * float(os.environ.get("AFX_TEST_SLOWNESS", "2"))

@@ -42,7 +42,7 @@ def test_a_hand_on_each_effect(matched, studio):
     matched.until("state.session.values['reverb/amount'] === 1", 5)
     card.get_by_label("Match reverb").select_option("without")
     matched.until("state.session.values['reverb/without'] && state.session.values['reverb/bypass']", 30)
-    matched.page.locator("#match .heard").get_by_text("left out").wait_for()
+    matched.page.locator("#match .heard li", has_text="reverb").get_by_text("left out").wait_for()
     card.get_by_label("Match reverb").select_option("decide")
     matched.until("!state.session.values['reverb/without']", 5)
     assert not matched.complaints
