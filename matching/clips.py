@@ -114,7 +114,7 @@ class _Hearing:
     """What is found out of a sound while it is read once: loudness, peak, direct current, polarity."""
 
     def __init__(self, sample_rate: int, channels: int, least_dc: float = AUDIBLE_DC) -> None:
-        self._least_dc = least_dc
+        self._least_dc, self._least_frames = least_dc, sample_rate // 50  # a period of mains hum
         self.meter = LoudnessMeter(sample_rate, channels, BLOCK, keep_start=False)
         self.frames, self.peak = 0, 0.0
         self._rate, self._channels = sample_rate, channels
@@ -125,7 +125,8 @@ class _Hearing:
     def add(self, block: np.ndarray) -> None:
         """Hear the next block (frames, channels)."""
         if self._block_dc is None:
-            self._block_dc = DcBlocker(self._rate, self._channels, block.mean(0, dtype=np.float64))
+            before = block.mean(0, dtype=np.float64) if len(block) >= self._least_frames else 0.0
+            self._block_dc = DcBlocker(self._rate, self._channels, before)
         self.frames += len(block)
         self.peak = max(self.peak, float(block.max()), -float(block.min()))
         self._sum += block.sum(0, dtype=np.float64)
@@ -135,8 +136,8 @@ class _Hearing:
         self.meter.add(clean)
 
     def mean(self) -> np.ndarray:
-        """Give the direct current (channels,) in full scales."""
-        return self._sum / self.frames
+        """Give the direct current (channels,) in full scales; a click has none."""
+        return self._sum / self.frames if self.frames >= self._least_frames else np.zeros(self._channels)
 
     def dc(self) -> tuple[float, ...]:
         """Give it if it is worth a word, else nothing."""
