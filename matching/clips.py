@@ -90,7 +90,8 @@ def read_clip(
     dc = heard.dc()
     if not lufs > SILENT_LUFS:
         but = f" but for direct current ({max(map(abs, dc)):.0%} of full scale)" if dc else ""
-        raise ClipError(f"{shown(path)} is silent{but}: {lufs:.0f} LUFS, and at least {SILENT_LUFS:.0f} are needed")
+        level = f"{lufs:.0f} LUFS" if lufs > -np.inf else "no signal"
+        raise ClipError(f"{shown(path)} is silent{but}: {level}, and at least {SILENT_LUFS:.0f} LUFS are needed")
     note = "; ".join(filter(None, (note, *heard.notes())))
     return Clip(path, rate, channels, frames, lufs, excerpts, tuple(chosen), note, file.subtype, dc)
 
@@ -162,8 +163,10 @@ class _Hearing:
         if dc := self.dc():
             found.append(f"direct current, {max(map(abs, dc)):.1%} of full scale, was taken off")
         if opposite := [str(i + 1) for i in np.flatnonzero(self.signs() < 0.0)]:
-            which = "its sides are" if self._channels == MAX_CHANNELS else f"channel {', '.join(opposite)} is"
-            found.append(f"{which} of opposite polarity and cancel in mono: was a lead wired the wrong way round?")
+            sides = "its sides are of opposite polarity and cancel"
+            others = f"channel {', '.join(opposite)} is of opposite polarity and cancels others"
+            which = sides if self._channels == MAX_CHANNELS else others
+            found.append(f"{which} in mono: was a lead wired the wrong way round?")
         return found
 
 

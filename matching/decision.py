@@ -51,9 +51,3 @@ class Decision:
     def tone(self, boldness: float | None) -> float:
         """Give how much of the reference's tonal balance is taken over whole: nothing up to the default, all at 1."""
         return max(0.0, self.shift(boldness) / self.span) if self.span > 0.0 else 0.0
-
-
-def beyond(probability: np.ndarray, threshold: np.ndarray) -> np.ndarray:
-    """Say how far probabilities are past their thresholds, in log-odds; a threshold from 1 on means never."""
-    p, t = (np.clip(np.nan_to_num(v), 1e-9, 1.0 - 1e-9) for v in (probability, threshold))
-    return np.where(threshold < 1.0, np.log(p / (1.0 - p)) - np.log(t / (1.0 - t)), -1e3)

@@ -27,8 +27,6 @@ from .decision import Decision
 from .onnx_sandbox import MAX_GRAPH_BYTES, GraphFormat, ModelError
 
 FORMAT, VERSION = "afx-live-model", 2
-OLDER = 1
-"""The version before, which is read too: thresholds decide, and nothing is said of what is allowed."""
 DESCRIPTION, PROOF = "model.json", "proof.npz"
 ENCODER = GraphFormat("encoder.onnx", ("waveform",), ("statistics", "embedding"))
 CONTROLLER = GraphFormat(
@@ -38,9 +36,6 @@ CONTROLLER = GraphFormat(
 )
 """allowed (effects,): 1 for effects that may be used; heard (2,): windows that input and reference were pooled from;
 amount (effects,): how much of each to use, in log-odds, see `decision.Decision`."""
-OLDER_CONTROLLER = GraphFormat(
-    "controller.onnx", CONTROLLER.inputs[:4], tuple(name for name in CONTROLLER.outputs if name != "amount")
-)
 GRAPHS = (ENCODER, CONTROLLER)
 PROOF_CLIPS = "clips"
 """In the proof: clips (clips, frames) int16; the graphs' outputs are arrays of their own names (clips, size)."""
@@ -57,6 +52,7 @@ _REQUIRED = (
     "fixed",
     "bands_hz",
     "band_weights",
+    "decision",
     "sha256",
 )
 
@@ -65,12 +61,9 @@ _REQUIRED = (
 class Description:
     """`model.json`, checked: what the program needs of it, and all of it as `data`.
 
-    decision: how amounts are made; thresholds: (other source, same source) for each effect, in a model of the
-    older version only; `max_distance`: the feature distances within which a result counts as like its
-    reference, in the same order.
+    decision: how amounts are made; `max_distance`: the feature distances within which a result counts as like its
+    reference, for another source and for the same.
     """
-
-    version: int
 
     name: str
     sample_rate: int
@@ -79,7 +72,6 @@ class Description:
     chain: ChainParameters
     fixed: frozenset[tuple[str, str]]
     decision: Decision
-    thresholds: Mapping[str, tuple[float, float]]
     bands_hz: tuple[float, ...]
     band_weights: tuple[float, ...]
     max_distance: tuple[float, float]
@@ -93,13 +85,8 @@ class Description:
     @property
     def output_sizes(self) -> list[int]:
         """Sizes of the controller's outputs."""
-        effects = [len(self.chain.order)] * (1 if self.version == OLDER else 2)
-        return [len(self.chain.params), *effects, len(self.bands_hz), 1]
-
-    @property
-    def graphs(self) -> tuple[GraphFormat, GraphFormat]:
-        """What goes into the graphs of this version, and comes out."""
-        return ENCODER, OLDER_CONTROLLER if self.version == OLDER else CONTROLLER
+        effects = len(self.chain.order)
+        return [len(self.chain.params), effects, effects, len(self.bands_hz), 1]
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -134,10 +121,10 @@ def _parse(path: Path) -> dict[str, Any]:
 def _checksums(data: Mapping[str, Any]) -> dict[str, str]:
     """Check that a description is one, and give the files it was written for with their SHA-256."""
     version = data.get("version")
-    if data.get("format") != FORMAT or type(version) is not int or version not in (OLDER, VERSION):
+    if data.get("format") != FORMAT or version != VERSION or type(version) is not int:
         found = f"{schema.shown(data.get('format'))} version {schema.shown(version)}"
-        raise SchemaError(f'format: {found}; this program reads "{FORMAT}" versions {OLDER} and {VERSION}')
-    if missing := {*_REQUIRED, "threshold" if version == OLDER else "decision"} - {*data}:
+        raise SchemaError(f'format: {found}; this program reads "{FORMAT}" version {VERSION}')
+    if missing := {*_REQUIRED} - {*data}:
         raise SchemaError(f"nothing is said of {', '.join(sorted(missing))}")
     checksums = schema.as_object(data["sha256"], "sha256")
     if missing := {graph.file for graph in GRAPHS} - {*checksums}:
@@ -169,17 +156,14 @@ def _described(data: dict[str, Any]) -> Description:
     bands = schema.numbers(data["bands_hz"], "bands_hz", 1.0, 200e3)
     if len(bands) < 8:
         raise SchemaError(f"bands_hz: {len(bands)} bands; at least 8 are needed")
-    older = data["version"] == OLDER
     return Description(
-        data["version"],
         name,
         rate,
         schema.number(data["window_s"], "window_s", 1.0, 60.0),
         schema.number(data["lufs"], "lufs", -70.0, 0.0),
         chain,
         _fixed(data["fixed"]),
-        _decision(_of_thresholds(chain) if older else data["decision"], chain),
-        _by_effect(data["threshold"], "threshold", chain, -10.0, 10.0) if older else {},
+        _decision(data["decision"], chain),
         tuple(bands),
         tuple(schema.numbers(data["band_weights"], "band_weights", 0.0, 1e3, len(bands))),
         _pair(data.get("reach", [MAX_DISTANCE, MAX_DISTANCE]), "reach", 0.0, MAX_DISTANCE),
@@ -224,11 +208,6 @@ def _fixed(value: Any) -> frozenset[tuple[str, str]]:
             raise SchemaError(f"fixed[{i}]: {len(pair)} texts; effect and parameter are needed")
         pairs.append((schema.text(pair[0], f"fixed[{i}][0]"), schema.text(pair[1], f"fixed[{i}][1]")))
     return frozenset(pairs)
-
-
-def _of_thresholds(chain: ChainParameters) -> dict[str, Any]:
-    """Give the decision of a model that has thresholds: amounts are how far its probabilities are past them."""
-    return {**plain_decision(chain), "slope": dict.fromkeys(chain.order, 50.0)}  # past: whole, under: nothing
 
 
 def _decision(value: Any, chain: ChainParameters) -> Decision:
@@ -291,11 +270,9 @@ def write_calibration(
     """Put a calibration into a folder's description and give the decision as it was put there.
 
     The two numbers of `max_distance` are for another source and for the same; `about` says what the model was
-    calibrated on. Raises ModelError, also for a model of the older version, which makes no amounts.
+    calibrated on. Raises ModelError.
     """
     description = read(folder)[0]
-    if description.version == OLDER:
-        raise ModelError(f"{folder / DESCRIPTION}: version {OLDER} has thresholds; calibrate a newer model")
     order = description.chain.order
     chosen = {
         "offset": dict(zip(order, np.round(decision.offset, 3).tolist(), strict=True)),

@@ -20,9 +20,8 @@ from ..dsp.polarity import mono
 from ..presets import MODELS, SHIPPED_MODEL
 from . import format as model_format
 from .clips import ClipError
-from .decision import beyond
 from .equaliser_fit import fit_curve
-from .format import CONTROLLER, ENCODER, OLDER
+from .format import CONTROLLER, ENCODER, GRAPHS
 from .level import SILENT_LUFS
 from .long_term_spectrum import BANDS, long_term_spectrum
 from .onnx_sandbox import ModelError, check_graph, load_graph, run_graph, run_in_sandbox, trial_run
@@ -100,10 +99,10 @@ class MatchModel:
         for name, data in graphs.items():
             check_graph(self.folder / name, data)
         if self.folder.resolve().parent != MODELS:
-            run_in_sandbox(self.folder, about.graphs, [*graphs.values()], about.window)
-        sessions = [load_graph(self.folder, graph, graphs[graph.file], provider) for graph in about.graphs]
+            run_in_sandbox(self.folder, GRAPHS, [*graphs.values()], about.window)
+        sessions = [load_graph(self.folder, graph, graphs[graph.file], provider) for graph in GRAPHS]
         self._encoder, self._controller = sessions
-        found = trial_run(self.folder, about.graphs, sessions, about.window)
+        found = trial_run(self.folder, GRAPHS, sessions, about.window)
         if found != about.output_sizes:
             path = self.folder / CONTROLLER.file
             raise ModelError(f"{path} answers {found} numbers, not {about.output_sizes}; export again")
@@ -205,14 +204,8 @@ class MatchModel:
 
     def _predicted(self, features: Features, r: Features, mask: np.ndarray) -> list[np.ndarray]:
         inputs = [x[None] for x in (features.statistics, features.embedding, r.statistics, r.embedding)]
-        _, controller = self.description.graphs
-        if self.description.version != OLDER:
-            inputs += [mask[None], np.array([[features.windows, r.windows]], np.float32)]
-            return run_graph(self.folder, controller, self._controller, inputs)
-        unit, probability, curve, same = run_graph(self.folder, controller, self._controller, inputs)
-        thresholds = np.array([self.description.thresholds[e] for e in self.chain.order])
-        amount = beyond(probability[0], _interpolated(thresholds, float(same[0, 0])))
-        return [unit, probability, amount[None], curve, same]
+        inputs += [mask[None], np.array([[features.windows, r.windows]], np.float32)]
+        return run_graph(self.folder, CONTROLLER, self._controller, inputs)
 
     def amounts(
         self, prediction: Prediction, boldness: float | None = None, margin: Sequence[float] | float = 0.0

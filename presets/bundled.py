@@ -6,7 +6,7 @@ _HERE = Path(__file__).resolve().parent
 
 MODELS = _HERE / "models"
 """The bundled models; any other is tried in a process of its own before it is loaded."""
-SHIPPED_MODEL = MODELS / "afx-1"
+SHIPPED_MODEL = MODELS / "afx-2"
 """The model that is used when no other is named."""
 
 

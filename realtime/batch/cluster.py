@@ -1,6 +1,9 @@
 """The same work list on a Ray cluster, for more files than one machine can do: `pip install 'afx-live[cluster]'`."""
 
+import sys
 from collections.abc import Generator, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any
 
 from .run import Told, Work, attempt, failure
@@ -44,9 +47,11 @@ def run_on_ray(
     try:
         render = ray.remote(max_retries=RETRIES, num_cpus=1)(attempt)
         shared = ray.put(work)
-        waiting = {render.remote(shared, item, told): item for item in items}
+        here = Path.cwd()  # a worker is elsewhere
+        waiting = {render.remote(shared, Item(here / item.source, here / item.target), told): item for item in items}
         while waiting:
-            (reference,), _ = ray.wait(list(waiting), num_returns=1)
+            with redirect_stdout(sys.stderr):  # where Ray says that a worker died; standard output is for results
+                (reference,), _ = ray.wait(list(waiting), num_returns=1)
             item = waiting.pop(reference)
             try:
                 row = ray.get(reference)

@@ -207,7 +207,7 @@ class _Batch:
                 self.printer.note(f"{shown(item.source)}: {note}")
         elif row["status"] == "failed":
             print(f"afx-live: {_about(item, row['message'])}", file=sys.stderr, flush=True)
-        self.rows[item] = {**_paths(item), **row, **(rendered.data() if rendered else {})}
+        self.rows[item] = {**row, **(rendered.data() if rendered else {}), **_paths(item)}
         if self.book:
             self.book.add(item, self.rows[item])
 

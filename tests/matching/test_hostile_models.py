@@ -68,7 +68,7 @@ def greedy():
 
 
 def undefined():
-    zero = helper.make_tensor("zero", 1, [1, 584], [0.0] * 584)
+    zero = helper.make_tensor("zero", 1, [1, 1032], [0.0] * 1032)
     part = ("Slice", "waveform from to axes", "embedding", {})
     weights = zero, ints("from", 0), ints("to", 128), ints("axes", 1)
     return graph(("Div", "zero zero", "statistics", {}), part, weights=weights)
@@ -142,8 +142,8 @@ SPECS = {
     "bands": lambda s: s.update(bands_hz=[0.0] * 64),
     "bands that are text": lambda s: s.update(bands_hz="x" * 64),
     "fewer weights": lambda s: s["band_weights"].pop(),
-    "threshold": lambda s: s["threshold"].update(reverb=[1.0]),
-    "threshold that is none": lambda s: s["threshold"].update(reverb=[None, 1.0]),
+    "offset": lambda s: s["decision"]["offset"].update(reverb=[1.0]),
+    "offset that is none": lambda s: s["decision"]["offset"].update(reverb=[None, 1.0]),
     "fixed": lambda s: s.update(fixed=[[["x"], {}]]),
     "an effect twice": lambda s: s["chain"].append(s["chain"][0]),
     "an effect that is a list": lambda s: s["chain"][0].update(effect=[1]),

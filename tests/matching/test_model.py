@@ -110,7 +110,8 @@ def test_fixed_parameters_keep_their_defaults(model):
 
 def test_an_amount_is_how_far_an_effect_goes(model):
     unit, curve = np.full(len(model.chain.params), 0.8), np.linspace(-6.0, 6.0, len(model.bands_hz))
-    halved = Prediction(unit, np.ones(4), np.zeros(4), curve, 0.5, np.full(4, True))
+    evenly = -model.decision.offset.mean(1)  # log-odds that make amounts of a half, sources being as likely one as two
+    halved = Prediction(unit, np.ones(4), evenly, curve, 0.5, np.full(4, True))
     whole, half = model.at_full_strength(halved), model.settings(halved)
     for mine, full in zip(half.effects, whole.effects, strict=True):
         assert mine.values == full.scaled(0.5).values
@@ -124,16 +125,6 @@ def test_what_is_not_allowed_is_not_used(small_model):
     assert not np.array_equal(free.amount, bound.amount)  # it is told, and answers accordingly
     amounts = newest.amounts(replace(bound, amount=np.full(4, 5.0)))
     np.testing.assert_array_equal(amounts, [1.0, 0.0, 0.0, 1.0])
-
-
-def test_a_model_with_thresholds_uses_what_is_past_them_whole(copy):
-    edit(copy, lambda spec: spec["threshold"].update(distortion=[0.5, 0.5], reverb=[1.0, 1.0]))
-    found = MatchModel(copy)
-    prediction = found.predict(features(found, "guitar"), [features(found, "guitar_reference")])
-    amounts = dict(zip(found.chain.order, found.amounts(prediction), strict=True))
-    assert dict(zip(found.chain.order, prediction.probability, strict=True))["distortion"] > 0.9
-    assert amounts["distortion"] == 1.0
-    assert amounts["reverb"] == 0.0
 
 
 # --- the format -----------------------------------------------------------------------------------
@@ -165,12 +156,6 @@ def test_a_calibration_changes_nothing_else(small_model, tmp_path):
     assert after.description.max_distance == (3.0, 2.0)
     expected = {**before, "decision": chosen, "reach": [3.0, 2.0], "calibration": {"pairs": 7}}
     assert after.description.data == expected
-
-
-def test_a_model_with_thresholds_is_not_calibrated(copy):
-    plain = model_format.read(copy)[0].decision
-    with pytest.raises(ModelError, match="thresholds"):
-        model_format.write_calibration(copy, plain, (3.0, 2.0), {})
 
 
 def test_a_model_without_calibration_is_used_as_it_is(copy):
@@ -227,12 +212,12 @@ def param(spec, effect, name):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda s: s.update(format="zip"), '"zip" version 1; this program reads "afx-live-model" versions 1 and 2'),
+        (lambda s: s.update(format="zip"), '"zip" version 2; this program reads "afx-live-model" version 2'),
         (lambda s: s.update(version=3), '"afx-live-model" version 3; this program reads'),
-        (lambda s: s.update(version=2), "nothing is said of decision"),
-        (lambda s: s.pop("format"), "format: nothing version 1"),
+        (lambda s: s.update(version=1), '"afx-live-model" version 1; this program reads'),
+        (lambda s: s.pop("format"), "format: nothing version 2"),
         (lambda s: s.update(sha256={}), "sha256: nothing is said of controller.onnx, encoder.onnx"),
-        (lambda s: s.pop("threshold"), "nothing is said of threshold"),
+        (lambda s: s.pop("decision"), "nothing is said of decision"),
         (lambda s: s.pop("bands_hz"), "nothing is said of bands_hz"),
         (lambda s: s["sha256"].update({"../x": "0"}), "../x is not the file"),
         (lambda s: s["sha256"].update({"encoder.onnx": "0" * 64}), "encoder.onnx is not the file"),

@@ -245,12 +245,14 @@ def test_a_cluster_writes_the_same_bits_though_a_worker_dies(afx, talks):
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
     try:
         killer = subprocess.Popen(["sh", "-c", KILL_ONE, "sh", str(talks / "two"), str(os.getpid())])
-        code, out, _ = afx("render", "talks", "--preset", "warm", "-o", "two", "--ray", "--json")
+        code, out, err = afx("render", "talks", "--preset", "warm", "-o", "two", "--ray", "--json")
         killer.wait(10)
     finally:
         ray.shutdown()
+    assert out.startswith("["), out[:600] + err
     assert code == 4
-    assert [row["status"] for row in json.loads(out)] == ["done"] * 3 + ["failed"]
+    assert out.startswith("["), out[:600] + err
+    assert [row["status"] for row in json.loads(out)] == ["done"] * 3 + ["failed"], err
     assert tree("one") == [p for p in tree("two") if not p.endswith(".part")]
     assert all((talks / "one" / p).read_bytes() == (talks / "two" / p).read_bytes() for p in tree("one"))
     assert killer.returncode == 0

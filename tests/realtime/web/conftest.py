@@ -16,7 +16,7 @@ from support.page import Client, served
 
 @pytest.fixture(scope="session")
 def model():
-    return MatchModel(presets.clip("guitar").parents[1] / "models" / "afx-1")
+    return MatchModel(presets.clip("guitar").parents[1] / "models" / "afx-2")
 
 
 @pytest.fixture(scope="session")
