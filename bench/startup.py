@@ -27,6 +27,7 @@ from support.jack import Jack  # pyright: ignore[reportMissingImports]
 
 HELPS, STARTS = 15, 5
 BAR_HELP_S, BAR_START_S = 0.3, 3.0
+PATIENCE_S = 600
 LIBRARY = "AFX_LIVE_LIBRARY"
 TEXT = """\
 # Start-up
@@ -71,7 +72,7 @@ def start_s(env: dict[str, str], words: list[str]) -> tuple[float, str]:
         live = subprocess.Popen([*AFX, *words], env=env, stderr=said, stdout=subprocess.DEVNULL)
         try:
             while blocks(live.pid) == 0:
-                if live.poll() is not None or time.perf_counter() - begin > 120:
+                if live.poll() is not None or time.perf_counter() - begin > PATIENCE_S:
                     said.seek(0)
                     sys.exit(f"afx-live did not play:\n{said.read()}")
                 time.sleep(0.005)

@@ -90,7 +90,8 @@ def read_clip(
     dc = heard.dc()
     if not lufs > SILENT_LUFS:
         but = f" but for direct current ({max(map(abs, dc)):.0%} of full scale)" if dc else ""
-        raise ClipError(f"{shown(path)} is silent{but}: {lufs:.0f} LUFS, and at least {SILENT_LUFS:.0f} are needed")
+        level = f"{lufs:.0f} LUFS" if lufs > -np.inf else "no signal"
+        raise ClipError(f"{shown(path)} is silent{but}: {level}, and at least {SILENT_LUFS:.0f} LUFS are needed")
     note = "; ".join(filter(None, (note, *heard.notes())))
     return Clip(path, rate, channels, frames, lufs, excerpts, tuple(chosen), note, file.subtype, dc)
 
@@ -113,7 +114,7 @@ class _Hearing:
     """What is found out of a sound while it is read once: loudness, peak, direct current, polarity."""
 
     def __init__(self, sample_rate: int, channels: int, least_dc: float = AUDIBLE_DC) -> None:
-        self._least_dc = least_dc
+        self._least_dc, self._least_frames = least_dc, sample_rate // 50  # a period of mains hum
         self.meter = LoudnessMeter(sample_rate, channels, BLOCK, keep_start=False)
         self.frames, self.peak = 0, 0.0
         self._rate, self._channels = sample_rate, channels
@@ -124,7 +125,8 @@ class _Hearing:
     def add(self, block: np.ndarray) -> None:
         """Hear the next block (frames, channels)."""
         if self._block_dc is None:
-            self._block_dc = DcBlocker(self._rate, self._channels, block.mean(0, dtype=np.float64))
+            before = block.mean(0, dtype=np.float64) if len(block) >= self._least_frames else 0.0
+            self._block_dc = DcBlocker(self._rate, self._channels, before)
         self.frames += len(block)
         self.peak = max(self.peak, float(block.max()), -float(block.min()))
         self._sum += block.sum(0, dtype=np.float64)
@@ -134,8 +136,8 @@ class _Hearing:
         self.meter.add(clean)
 
     def mean(self) -> np.ndarray:
-        """Give the direct current (channels,) in full scales."""
-        return self._sum / self.frames
+        """Give the direct current (channels,) in full scales; a click has none."""
+        return self._sum / self.frames if self.frames >= self._least_frames else np.zeros(self._channels)
 
     def dc(self) -> tuple[float, ...]:
         """Give it if it is worth a word, else nothing."""
@@ -162,8 +164,10 @@ class _Hearing:
         if dc := self.dc():
             found.append(f"direct current, {max(map(abs, dc)):.1%} of full scale, was taken off")
         if opposite := [str(i + 1) for i in np.flatnonzero(self.signs() < 0.0)]:
-            which = "its sides are" if self._channels == MAX_CHANNELS else f"channel {', '.join(opposite)} is"
-            found.append(f"{which} of opposite polarity and cancel in mono: was a lead wired the wrong way round?")
+            sides = "its sides are of opposite polarity and cancel"
+            others = f"channel {', '.join(opposite)} is of opposite polarity and cancels others"
+            which = sides if self._channels == MAX_CHANNELS else others
+            found.append(f"{which} in mono: was a lead wired the wrong way round?")
         return found
 
 

@@ -56,7 +56,7 @@ def test_quiet_is_not_silent(model, tmp_path, lufs):
 
 def test_silence_is_silent(tmp_path):
     for level in (0.0, 1e-6):
-        with pytest.raises(ClipError, match=rf"is silent: .* at least {SILENT_LUFS:.0f} are needed"):
+        with pytest.raises(ClipError, match=rf"is silent: .* at least {SILENT_LUFS:.0f} LUFS are needed"):
             read_clip(put(tmp_path / "silent.wav", level * HISS, RATE, "FLOAT"))
 
 

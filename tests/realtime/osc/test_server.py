@@ -74,7 +74,7 @@ def test_importing_it_is_cheap():
 
 def test_every_address_is_settable_by_oscsend(oscsend, client, session):
     for address in addresses():
-        if address.kind in ("request", "meter"):
+        if address.kind in ("request", "meter", "told"):
             continue
         before = len(session.calls), len(session.requests)
         if address.kind == "string":
@@ -118,7 +118,7 @@ def test_every_numeric_type_fits_a_switch(oscsend, client, session, words, value
 
 
 def test_an_impulse_pulls_a_trigger_and_asks_for_a_value(client, session):
-    client.send(message("/afx/undo", "I"))
+    assert client.ask(message("/afx/undo", "I"))
     client.sync()
     assert session.calls == [{"/afx/undo": 1.0}]
     assert client.ask(message(RATIO, "I")) == client.ask(message(RATIO))
