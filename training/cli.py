@@ -21,7 +21,7 @@ more: afx-train COMMAND --help, and docs/train_your_own.md"""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run `afx-train gather FOLDER`, `afx-train tune CHECKPOINT …`, or `afx-train fit|validate … --data.folder RECORDINGS [--config FILE] …`.
+    """Run `afx-train gather FOLDER`, `tune CHECKPOINT …`, or `fit|validate … --data.folder RECORDINGS`.
 
     Devices, nodes, strategy, precision, checkpoints and logger are Lightning's flags. Defaults come
     from configs/afx.yaml. Exit codes: 0 done, 2 usage, 4 recordings or checkpoints that are not there, 1 anything else.

@@ -1,4 +1,4 @@
-"""The last word by sound: a scale and an offset for each parameter of some effects, in a network that else stays as it is.
+"""The last word by sound: a scale and an offset for each parameter of some effects; all else stays as it is.
 
 Responses say how settings differ, not how much each difference is heard: a reverb in doubt had better be drier. So few
 numbers, learned on any number of pairs, cannot be learned by heart. They go into the network's last layer.
