@@ -103,8 +103,8 @@ def choose(
     rows, doubt = np.arange(len(errors)), same_source[:, None]
 
     def cost(offset: np.ndarray) -> float:
-        used = amount + offset[:, 0] + doubt * (offset[:, 1] - offset[:, 0]) > 0.0
-        error, any_used, total = errors[(rows, *used.T.astype(int))], used.any(1), 0.0
+        used = np.asarray(amount + offset[:, 0] + doubt * (offset[:, 1] - offset[:, 0]) > 0.0)
+        error, any_used, total = errors[(rows, *used.T.astype(int))], np.asarray(used.any(1)), 0.0
         for (effect_set, _), g in groups.items():
             if effect_set == "none":
                 harmed, idle = np.mean(any_used[g]), 0.0

@@ -1,37 +1,33 @@
 """What is predicted anew moves settings only where it has clearly changed."""
 
-import json
-import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from afx_live.chain import ChainSettings
 from afx_live.matching import MatchModel, Prediction
-from afx_live.matching.decision import beyond
+from afx_live.matching.decision import REACH
 from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.session.hysteresis import CURVE_DEADBAND_DB, DEADBAND, switched, with_hysteresis, within_deadband
 
 
-def test_an_effect_is_switched_whatever_its_threshold_and_not_by_chance(tmp_path):
-    """A threshold near 1 can be passed all the same, and what stands on the edge stays as it is."""
-    folder = Path(shutil.copytree(SHIPPED_MODEL, tmp_path / "model"))
-    spec = json.loads((folder / "model.json").read_text())
-    spec["threshold"]["compressor"] = [0.96, 0.96]
-    (folder / "model.json").write_text(json.dumps(spec))
-    model = MatchModel(folder)
+def test_an_effect_is_switched_where_it_is_clear_and_not_by_chance():
+    """What stands on the edge, a tenth of log-odds to either side, stays as it is."""
+    model = MatchModel(SHIPPED_MODEL)
+    place = model.chain.order.index("compressor")
+    decision = model.decision
+    least = (decision.least + REACH) / (1.0 + 2.0 * REACH)  # of the gate, see `Decision`
+    edge = np.log(least / (1.0 - least)) / decision.slope[place] - decision.offset[place].mean()
 
-    def after(p, on):
+    def after(log_odds, on):
         playing = ChainSettings(tuple(replace(s, enabled=on) for s in ChainSettings.default(model.chain.order).effects))
-        probability, free = np.full(4, p), np.full(4, True)
-        amount = beyond(probability, np.full(4, 0.96))
+        probability, amount, free = np.full(4, 0.5), np.full(4, log_odds), np.full(4, True)
         prediction = Prediction(np.full(len(model.chain.params), 0.5), probability, amount, np.zeros(64), 0.5, free)
-        return switched(prediction, model, playing)[model.chain.order.index("compressor")]
+        return switched(prediction, model, playing)[place]
 
-    assert [after(p, on=False) for p in (0.0, 0.955, 0.965, 0.98, 1.0)] == [False, False, False, True, True]
-    assert [after(p, on=True) for p in (0.0, 0.9, 0.955, 0.965, 1.0)] == [False, False, True, True, True]
+    assert [after(edge + z, on=False) for z in (-9.0, -0.1, 0.1, 0.5, 9.0)] == [False, False, False, True, True]
+    assert [after(edge + z, on=True) for z in (-9.0, -0.5, -0.1, 0.1, 9.0)] == [False, False, True, True, True]
 
 
 def test_what_drifts_is_followed_with_play():

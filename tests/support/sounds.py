@@ -11,8 +11,8 @@ GUITAR_REFERENCE = str(presets.clip("guitar_reference"))
 
 def without_dc(x, rate=48000):
     """What the engine's input stage leaves of x (frames, channels): a first-order high-pass at 5 Hz, by SciPy."""
-    b, a = scipy.signal.butter(1, 5.0, "highpass", fs=rate)
-    return scipy.signal.lfilter(b, a, x, axis=0)
+    sections = scipy.signal.butter(1, 5.0, "highpass", output="sos", fs=rate)
+    return np.asarray(scipy.signal.sosfilt(sections, x, axis=0))
 
 
 def noise(seconds, level=0.2, channels=2, rate=48000):
