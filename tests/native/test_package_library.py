@@ -15,7 +15,6 @@ import pytest
 
 from afx_live.presets import clip
 from support import native_cases
-from support.jack import Jack
 
 COMPILERS = {"numba", "llvmlite"}
 SAID = """
@@ -78,10 +77,8 @@ print(*{m.split(".")[0] for m in sys.modules})
 
 
 @pytest.mark.jack
-def test_live_neither_loads_nor_needs_a_compiler(package, tmp_path):
-    server = Jack()
-    server.start()
-    env = package.env(**homes(tmp_path / "home"), **server.env)
+def test_live_neither_loads_nor_needs_a_compiler(package, jack, tmp_path):
+    env = package.env(**homes(tmp_path / "home"), **jack.env)
     words = ["--reference", str(clip("guitar_reference")), "--osc", "off"]
     with open(tmp_path / "said", "w") as said:
         live = subprocess.Popen(
@@ -100,7 +97,6 @@ def test_live_neither_loads_nor_needs_a_compiler(package, tmp_path):
     finally:
         live.send_signal(signal.SIGINT)
         live.wait(30)
-        server.stop()
     assert "compiling" not in (tmp_path / "said").read_text()
     assert not list((tmp_path / "home").rglob("*.nb?"))
 
