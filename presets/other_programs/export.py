@@ -19,7 +19,7 @@ TARGETS = {
 """The programs, with the ending of their files. The last two are for plug-ins that `afx-export plugin` makes."""
 SAVED_AS = {".lv2": "lv2", ".state": "clap"}
 """Endings that say by themselves what a preset is saved as."""
-RATES = (8000.0, 192_000.0)
+RATES = (8000.0, 384_000.0)
 
 
 class ExportError(ValueError):
