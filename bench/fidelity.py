@@ -110,7 +110,7 @@ def ask(job: tuple[list[Recording], Path, str, str, int, int]) -> Outcome:
         reference = read_reference(written[0], predictor)
         heard = read_clip(written[1])
         found = match_clip(heard, predictor, [reference])
-        _, reached_lufs = render.render(heard, found, written[2], lambda frames: None)
+        reached_lufs = render.render(heard, found, written[2], lambda frames: None).lufs
         file = soundfile.read(written[2])[0][judged]
 
     stage = Stage()
