@@ -95,6 +95,8 @@ class AudioWriter:
             part: Any = os.fsencode(self.part)  # soundfile's types know no bytes; its text is UTF-8, a path need not be
             self._sound = soundfile.SoundFile(part, "w", *arguments, format=kind)
         except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+            with suppress(OSError):  # a full disk may have taken the name, if nothing else
+                self.part.unlink()
             raise self._said(error) from None
 
     def write(self, block: np.ndarray) -> None:
@@ -145,6 +147,8 @@ class AudioWriter:
         folder = self.target.parent
         if not folder.is_dir():
             why, then = "there is no such folder", "make it, or name another place"
+        elif hasattr(os, "statvfs") and os.statvfs(folder).f_flag & os.ST_RDONLY:
+            why, then = "it is read-only", "name another place"
         elif not os.access(folder, os.W_OK):
             why, then = "you may not write there", "name another place"
         elif shutil.disk_usage(folder).free < 1 << 20:

@@ -16,7 +16,9 @@ RATE = 48000
 NOTHING = {
     "raise OSError('PortAudio library not found')": "E300",
     "query_hostapis = lambda: [{'name': 'ALSA', 'default_input_device': -1, 'default_output_device': -1}]\n"
-    "query_devices = lambda: []": "PortAudio found none under ALSA",
+    "query_devices = lambda: []\nget_portaudio_version = lambda: (1246720, 'PortAudio V19.6.0')": (
+        "PortAudio found none under ALSA"
+    ),
 }
 
 

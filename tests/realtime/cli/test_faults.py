@@ -246,7 +246,7 @@ def test_a_disk_that_takes_nothing_has_its_message_and_exit_code(disk, tmp_path,
             main([str(w) for w in words])
         return done.value.code, capfd.readouterr().err
 
-    reason = r"(the disk is full|it is read-only|No space left|Read-only file system)"
+    reason = r"(the disk is full|is read-only|No space left|Read-only file system)"
     for words, code, place in (
         (("render", GUITAR, "--preset", "warm", "-o", disk / "o.wav"), 4, disk),
         (("demo", "--folder", disk / "demo"), 4, disk / "demo"),

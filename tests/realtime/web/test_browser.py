@@ -69,6 +69,7 @@ def test_a_recording_and_a_reference_are_dropped_and_matched(view, clip):
     view.drop("#match", clip("guitar_reference"))
     view.until("state.references?.[0]?.name === 'guitar_reference.wav'")
     view.until("Object.keys(state.session.probability).length === 4")
+    view.page.locator("#match .heard li").nth(3).wait_for()
     assert view.page.locator("#match .heard li").count() == 4
     view.drop("#match", clip("voice_reference"), clip("guitar_reference"))
     view.until("state.references.length === 2")
