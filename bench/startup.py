@@ -106,6 +106,7 @@ def main() -> None:
         helps = [help_s(ours) for _ in range(HELPS + 1)][1:]
         numba_cold, said = start_s(numba, words)
         message = next((x for x in said.splitlines() if "compiling" in x), "(nothing: a bug)")
+        message = message.replace(numba["XDG_CACHE_HOME"], "~/.cache")
         cold, warm, fixed, numba_warm = [], [], [], []
         for _ in range(STARTS):
             cold.append(start_s(fresh(ours), words)[0])
