@@ -119,6 +119,9 @@ class Effect:
     prior(rng) -> values
         Draws values that an engineer might dial in, of the same parameters each time. Training learns these; what is
         left out stays at its default.
+    together
+        Sounds that kernel and adjoint also take at once, for training: one after another in x, state, coef, tape and
+        gradients, while their coefficients stand still. Each has the bits that it has alone.
     follows_level
         Parameters that must move with the level of the input for the effect to do the same, by name: how many dB for
         each dB, so 1 for a threshold and -1 for a drive. Training says them for the level at which chains play.
@@ -146,6 +149,7 @@ class Effect:
     linear: bool
     summary: Callable[[Mapping[str, float]], str]
     prior: Callable[[np.random.Generator], Mapping[str, float]]
+    together: int = 1
     follows_level: Mapping[str, float] = field(default_factory=dict, hash=False)
     meter: int | None = None
     latency: int = 0
