@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from ..chain import CANONICAL, ChainParameters
 from . import priors, takes
-from .features import FeatureExtractor
+from .features import SAMPLE_RATE, FeatureExtractor
 from .other_effects import chains, compressors, distortions, filters, outcome, reverbs
 from .other_effects.chains import NO_IMPULSES, Impulses
 from .recordings import Recording, check_sides, find, split
@@ -23,6 +23,13 @@ from .recordings.decoded import decoded, impulse_responses, playing
 from .render_cache import made_of
 from .shards import Batch, Pairs, Shards, load, names
 from .takes import TAKES, Renderer
+
+TAKE_BYTES = 1.4e6
+"""Of a take on disk."""
+
+
+class NoRoom(OSError):
+    """The disk cannot hold what training renders (exit code 4 of afx-train)."""
 
 
 def held_out_of(
@@ -150,6 +157,9 @@ class TakesDataModule(RecordingsDataModule):
         Lightning calls this on one process of each node.
         """
         homes, (train, held_out) = self._homes(), self.recordings()
+        self._check_room(homes, [*train, *held_out])
+        decoded(train, self.cache).check_heard("train on")
+        decoded(held_out, self.cache).check_heard("validate on (held out)")
         impulses = Impulses(*impulse_responses(self.folders))
         order = self.chain.order
         render_until(homes[1], held_out, self.cache, [self.seed, 1], NO_IMPULSES, order, self.validation_takes, False)
@@ -159,6 +169,19 @@ class TakesDataModule(RecordingsDataModule):
             arguments = homes[0], train, self.cache, [self.seed, 2, worker], impulses, order, self.keep
             self._renderers.append(spawn.Process(target=render_on, args=arguments, daemon=True))
             self._renderers[-1].start()
+
+    def _check_room(self, homes: Sequence[Path], recordings: Sequence[Recording]) -> None:
+        """Raise NoRoom, before any work, for a disk that will be full."""
+        there = sum(TAKES * len(names(home)) for home in homes if home.is_dir())
+        wanted = 2.0 * SAMPLE_RATE * sum(r.seconds for r in recordings)
+        wanted += TAKE_BYTES * max(0, self.keep + self.validation_takes - there)
+        self.cache.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.cache).free
+        if free < wanted:
+            raise NoRoom(
+                f"{self.cache} has room for {free / 1e9:.1f} GB, and the takes will need {wanted / 1e9:.1f} GB: "
+                "name another place with --data.cache, or keep fewer takes with --data.keep"
+            )
 
     def teardown(self, stage: str) -> None:
         """End the renderers."""
