@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = p.add_subparsers(dest="command", required=True)
     recordings = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    recordings.add_argument("--folder", required=True, help="folder of recordings")
+    recordings.add_argument("--folder", required=True, help="folder of recordings, or several, separated by commas")
     recordings.add_argument("--layout", default="auto", help="its layout, as in afx-train (default: auto)")
     recordings.add_argument(
         "--config", type=Path, help="training config that names what is held out (default: a tenth)"
@@ -143,10 +143,10 @@ def _recordings(a: argparse.Namespace):
     import yaml
 
     from ..training.datamodules import held_out_of
-    from ..training.recordings import find
+    from ..training.recordings.decoded import playing
 
     data = yaml.safe_load(a.config.read_text())["data"] if a.config else {}
-    validation, test = held_out_of(find(a.folder, a.layout), data.get("held_out", ()), data.get("test", ()))
+    validation, test = held_out_of(playing(a.folder, a.layout), data.get("held_out", ()), data.get("test", ()))
     return validation, test or validation
 
 

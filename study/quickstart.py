@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from ..training.datamodules import held_out_of
-from ..training.recordings import find
+from ..training.recordings.decoded import playing
 from .pairs import MODES, Condition
 from .report import report
 from .run import plan
@@ -36,7 +36,7 @@ def quickstart(
         output.mkdir(parents=True, exist_ok=True)
         described.write_text(yaml.safe_dump(training(folder, layout, split, models / "ad", minutes, renders)))
         train(["fit", "--config", "ad.yaml", "--config", str(described)])
-    validation, test = held_out_of(find(folder, layout), split["held_out"], split["test"])
+    validation, test = held_out_of(playing(folder, layout), split["held_out"], split["test"])
     conditions = [Condition(effect_set=name, mode=mode) for name in EFFECT_SETS for mode in MODES]
     cells: plan.Cells = {condition: dict.fromkeys(SYSTEMS, n) for condition in conditions}
     study = Study(test or validation, models, output / "rows", cells, seed)
