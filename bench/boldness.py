@@ -4,7 +4,7 @@
     .venv-bench/bin/python bench/boldness.py page runs/boldness/rows.jsonl > bench/BOLDNESS.md
 
 Pairs are those of `foreign.py`, the four libraries in turn, and DeepAFx-ST's own; of the recordings that only tests
-may hear (`training/configs/shipped.yaml`), four at most of each source. Needs what `foreign.py` needs.
+may hear (`training/configs/split.yaml`), four at most of each source. Needs what `foreign.py` needs.
 """
 
 import argparse
@@ -26,7 +26,6 @@ import yaml
 from common import machine, table
 from foreign_effects import LIBRARIES
 
-import afx_live.training
 from afx_live.dsp.spectrum import long_term_spectrum, third_octaves
 from afx_live.matching import MatchModel, match
 from afx_live.presets import SHIPPED_MODEL
@@ -35,6 +34,7 @@ from afx_live.study.pairs.condition import MODES, Condition, Pair
 from afx_live.study.pairs.generators import draw_pair
 from afx_live.study.systems import registry
 from afx_live.study.systems.playing import at_reference_loudness
+from afx_live.training.cli import CONFIGS
 from afx_live.training.datamodules import TakesDataModule, held_out_of
 from afx_live.training.recordings import Recording
 
@@ -63,8 +63,7 @@ def conditions() -> Iterator[tuple[str, Condition]]:
 
 def recordings(folders: Sequence[str]) -> list[Recording]:
     """Find the recordings that only tests may hear, some of every source."""
-    shipped = Path(afx_live.training.__file__).parent / "configs" / "shipped.yaml"
-    aside = yaml.safe_load(shipped.read_text())["data"]
+    aside = yaml.safe_load((CONFIGS / "split.yaml").read_text())["data"]
     known = held_out_of(TakesDataModule(",".join(folders)).known(), aside["held_out"], aside["test"])[1]
     rng, sources = np.random.default_rng(0), defaultdict(list)
     for recording in known:

@@ -260,7 +260,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "", allow_abbrev=False)
     p.add_argument("--folder", required=True, help="folder of recordings")
     p.add_argument(
-        "--config", type=Path, default=Path("training/configs/shipped.yaml"), help="training config: what is held out"
+        "--config", type=Path, default=Path("training/configs/split.yaml"), help="training config: what is held out"
     )
     p.add_argument("--model", type=Path, default=SHIPPED_MODEL)
     p.add_argument("-n", type=int, default=30, help="pairs of each effect set and mode (30)")
