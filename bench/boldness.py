@@ -46,6 +46,8 @@ SEED = 7
 OF_A_SOURCE = 4
 HARM = 0.01
 """A pair is harmed if its error is so much more than with only the loudness set."""
+ENOUGH_DB = 12.0
+"""Third octaves in which input and reference differ by no more than so much are what an equaliser can bring together."""
 CHANGED_DB = 0.5
 """A pair is changed if an octave moves by more than this against the others."""
 Row = dict[str, Any]
@@ -108,6 +110,7 @@ def answered(system: str, pair: Pair, model: MatchModel) -> Row:
     else:
         y = registry.system(system, Path())(pair).audio
     moved, away = relative_db(y, pair.input, pair.sample_rate), relative_db(y, pair.reference, pair.sample_rate)
+    within = np.abs(relative_db(pair.input, pair.reference, pair.sample_rate)) <= ENOUGH_DB
     return {
         "error": round(matched_stft_error(y, pair.answer, pair.sample_rate), 5),
         "log_mel_db": round(log_mel_error(y, pair.answer, pair.sample_rate), 4),
@@ -115,6 +118,7 @@ def answered(system: str, pair: Pair, model: MatchModel) -> Row:
         "octave_db": round(float(np.abs(moved.reshape(-1, 3).mean(1)).max()), 3),
         "moved_db": round(float(np.abs(moved).mean()), 3),
         "away_db": round(float(np.abs(away).mean()), 3),
+        "within_reach_db": round(float(np.abs(away[within]).mean()), 3),
     }
 
 
@@ -145,7 +149,8 @@ def page(rows: Sequence[Row]) -> str:
 Share: the error (loudness-matched STFT; reverb: log-mel) relative to the best of doing nothing, the loudness, a match
 equaliser at 50 and 100 %, and Matchering; the paper's task relative to the input's. Idle: nothing is used. Harmed: over
 1 % worse than with only the loudness set. Changed: an octave moves by over {CHANGED_DB:g} dB. Moved: the mean over
-third octaves from 100 Hz to 10 kHz. The default boldness is 0.5.
+third octaves from 100 Hz to 10 kHz. Within reach: third octaves in which input and reference differ by {ENOUGH_DB:g} dB or
+less. The default boldness is 0.5.
 """,
     ]
     for system in ours:
@@ -190,7 +195,7 @@ def summary(cells: dict[str, dict[str, dict[int, Row]]], ours: Sequence[str]) ->
     for mode in MODES:
         names = [name for name in cells if name.endswith(mode) and not name.startswith("none")]
         for system in ("match_eq_50", "match_eq", "matchering", *ours):
-            left, harmed, away, moved = [], [], [], []
+            left, harmed, away, within, moved = [], [], [], [], []
             for name in names:
                 found = cells[name]
                 for p in set(found[system]) & set(found["loudness"]):
@@ -198,6 +203,7 @@ def summary(cells: dict[str, dict[str, dict[int, Row]]], ours: Sequence[str]) ->
                     left.append(row["error"] / max(base, 0.05))
                     harmed.append(row["error"] > base + HARM * max(base, 0.05))
                     away.append(row["away_db"])
+                    within.append(row.get("within_reach_db", np.nan))
                     moved.append(row["moved_db"])
             if left:
                 numbers = [
@@ -205,6 +211,7 @@ def summary(cells: dict[str, dict[str, dict[int, Row]]], ours: Sequence[str]) ->
                     f"{np.mean(harmed):.0%}",
                     f"{np.mean(moved):.1f}",
                     f"{np.mean(away):.1f}",
+                    f"{np.nanmean(within):.1f}",
                 ]
                 lines.append([mode, system.replace("_", " "), *numbers])
     return [
@@ -214,6 +221,7 @@ def summary(cells: dict[str, dict[str, dict[int, Row]]], ours: Sequence[str]) ->
         "harmed",
         "moved, dB",
         "from the reference, dB",
+        "of it within reach, dB",
     ], lines
 
 

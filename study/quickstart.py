@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from ..training.cli import find_config
 from ..training.datamodules import held_out_of
 from ..training.recordings.decoded import playing
 from .pairs import MODES, Condition
@@ -20,7 +21,7 @@ SYSTEMS = ("nothing", "loudness", "match_eq_50", "rb_dsp_2048", "matcher", "ad",
 
 
 def quickstart(
-    folder: str, layout: str, config: Path | None, output: Path, minutes: float, renders: int, n: int, seed: int
+    folder: str, layout: str, config: str | None, output: Path, minutes: float, renders: int, n: int, seed: int
 ) -> tuple[Path, Path]:
     """Train AD on equaliser and compressor for `minutes` of processor time, evaluate it on n pairs a cell, report.
 
@@ -28,7 +29,7 @@ def quickstart(
     """
     from .methods.cli import main as train
 
-    given = yaml.safe_load(config.read_text())["data"] if config else {}
+    given = yaml.safe_load(Path(find_config(config)).read_text())["data"] if config else {}
     split = {"held_out": list(given.get("held_out", ())), "test": list(given.get("test", ()))}
     models = output / "models"
     if not any((models / "ad").rglob("best*.ckpt")):
