@@ -47,7 +47,7 @@ OF_A_SOURCE = 4
 HARM = 0.01
 """A pair is harmed if its error is so much more than with only the loudness set."""
 ENOUGH_DB = 12.0
-"""Third octaves in which input and reference differ by no more than so much are what an equaliser can bring together."""
+"""Where input and reference differ by no more than so much, an equaliser can bring them together."""
 CHANGED_DB = 0.5
 """A pair is changed if an octave moves by more than this against the others."""
 Row = dict[str, Any]
@@ -149,8 +149,8 @@ def page(rows: Sequence[Row]) -> str:
 Share: the error (loudness-matched STFT; reverb: log-mel) relative to the best of doing nothing, the loudness, a match
 equaliser at 50 and 100 %, and Matchering; the paper's task relative to the input's. Idle: nothing is used. Harmed: over
 1 % worse than with only the loudness set. Changed: an octave moves by over {CHANGED_DB:g} dB. Moved: the mean over
-third octaves from 100 Hz to 10 kHz. Within reach: third octaves in which input and reference differ by {ENOUGH_DB:g} dB or
-less. The default boldness is 0.5.
+third octaves from 100 Hz to 10 kHz. Within reach: third octaves in which input and reference differ by at most
+{ENOUGH_DB:g} dB. The default boldness is 0.5.
 """,
     ]
     for system in ours:
