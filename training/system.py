@@ -20,6 +20,7 @@ from .priors import is_learned
 from .response_losses import NEARER, curve_error, errors, gains, serves
 from .shards import Batch
 from .sound_loss import by_sound, compared, played
+from .weights import load_weights
 
 CURVE_WEIGHT = 2.0
 EQUALISER_WEIGHT = 0.3  # its curve counts; live, the bands are fitted to it
@@ -39,7 +40,8 @@ class SettingsSystem(lightning.LightningModule):
     `sure`) is not trained.
 
     responses: weight of the responses' loss where sound is heard too. most: a pair's gradient of the sound is
-    held under this norm. start: a checkpoint to take the weights from. chain: effects in playing order.
+    held under this norm. start: a checkpoint or a model folder, the shipped one for example, to take the weights
+    from. chain: effects in playing order.
     """
 
     fixed: torch.Tensor
@@ -73,7 +75,7 @@ class SettingsSystem(lightning.LightningModule):
         defaults = [p.default for _, p in self.chain.params]
         self.register_buffer("defaults", torch.tensor(defaults), persistent=False)
         if start:
-            self.load_state_dict(torch.load(start, map_location="cpu", weights_only=True)["state_dict"])
+            load_weights(self, start)
 
     def values(self, unit: torch.Tensor) -> torch.Tensor:
         """Map unit parameters (batch, params) to values in the parameters' own units."""
