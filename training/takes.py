@@ -22,7 +22,6 @@ from .features import LUFS, SAMPLE_RATE, WINDOW, FeatureExtractor
 from .other_effects import chains, compressors, filters
 from .other_effects.chains import NO_IMPULSES, Impulses, MixedChain, Played
 from .other_effects.outcome import OtherEffect
-from .recordings import NoRecordings
 from .recordings.decoded import Decoded
 
 SEGMENT = 65536
@@ -30,8 +29,6 @@ SEGMENT = 65536
 STYLES = 4
 TAKES = 32
 """Takes in a shard."""
-SILENT_TAKES = 1000
-"""So many silent takes in a row are the recordings' fault."""
 STRANGE = 0.75
 """How many of all chains have effects of other people's kinds in them."""
 PAPER = 0.12
@@ -132,17 +129,14 @@ class Renderer:
         self._weights = weights / weights.sum()
 
     def shard(self, takes: int = TAKES) -> Shard:
-        """Render a shard; a take that comes out silent is drawn again. Raises NoRecordings if all do."""
-        shard, made, silent = Shard(self.front_end), 0, 0
+        """Render a shard; a take that comes out silent is drawn again."""
+        shard, made = Shard(self.front_end), 0
         while made < takes:
             kept = len(shard.clips), len(shard.segments), {k: len(v) for k, v in shard.rows.items()}
             try:
                 self._take(shard)
-                made, silent = made + 1, 0
+                made += 1
             except Silent:
-                silent += 1
-                if silent == SILENT_TAKES:
-                    raise NoRecordings(f"{silent} takes in a row came out silent: are the recordings?") from None
                 del shard.clips[kept[0] :], shard.segments[kept[1] :]
                 for key, rows in shard.rows.items():
                     del rows[kept[2].get(key, 0) :]
