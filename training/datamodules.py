@@ -1,5 +1,6 @@
 """The data side of training: recordings in, batches of pairs out."""
 
+import logging
 import shutil
 import time
 from abc import ABC, abstractmethod
@@ -24,6 +25,8 @@ from .recordings.decoded import decoded, impulse_responses, playing
 from .render_cache import made_of
 from .shards import Batch, Pairs, Shards, load, names
 from .takes import TAKES, Renderer
+
+log = logging.getLogger(__name__)
 
 TAKE_BYTES = 1.4e6
 """Of a take on disk."""
@@ -177,17 +180,23 @@ class TakesDataModule(RecordingsDataModule):
                 time.sleep(1.0)
 
     def _check_room(self, homes: Sequence[Path], recordings: Sequence[Recording]) -> None:
-        """Raise NoRoom, before any work, for a disk that will be full."""
+        """Say before any work that a disk will be full: raises NoRoom if training could not begin, else warns."""
         there = sum(TAKES * len(names(home)) for home in homes if home.is_dir())
-        wanted = 2.0 * SAMPLE_RATE * sum(r.seconds for r in recordings)
-        wanted += TAKE_BYTES * max(0, self.keep + self.validation_takes - there)
         self.cache.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.cache).free
-        if free < wanted:
-            raise NoRoom(
-                f"{self.cache} has room for {free / 1e9:.1f} GB, and the takes will need {wanted / 1e9:.1f} GB: "
-                "name another place with --data.cache, or keep fewer takes with --data.keep"
-            )
+        samples = 2.0 * SAMPLE_RATE * sum(r.seconds for r in recordings)
+        first, all_of_it = (
+            samples + TAKE_BYTES * max(0, takes + self.validation_takes - there) for takes in (self.first, self.keep)
+        )
+        wanted = first if free < first else all_of_it
+        said = (
+            f"{self.cache} has room for {free / 1e9:.1f} GB, and the takes will need {wanted / 1e9:.1f} GB: "
+            "name another place with --data.cache, or keep fewer takes with --data.keep"
+        )
+        if free < first:
+            raise NoRoom(said)
+        if free < all_of_it:
+            log.warning("%s", said)
 
     def teardown(self, stage: str) -> None:
         """End the renderers."""

@@ -57,6 +57,14 @@ def test_silence_is_told_and_not_drawn_for_ever(folder, tmp_path, part):
 
 def test_a_full_disk_is_told_before_the_work(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(datamodules.shutil, "disk_usage", lambda path: SimpleNamespace(free=1e9))
-    with pytest.raises(NoRoom, match=r"room for 1\.0 GB.*need 18\.\d GB.*--data\.cache.*--data\.keep"):
+    with pytest.raises(NoRoom, match=r"room for 1\.0 GB.*need 1\.3 GB.*--data\.cache.*--data\.keep"):
         module(folder, tmp_path).prepare_data()
     assert not list((tmp_path / "cache").iterdir())
+
+
+def test_a_disk_that_will_be_full_is_warned_of(folder, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(datamodules.shutil, "disk_usage", lambda path: SimpleNamespace(free=5e9))
+    monkeypatch.setattr(datamodules, "decoded", lambda *_: pytest.fail("enough"))
+    with pytest.raises(pytest.fail.Exception, match="enough"):
+        module(folder, tmp_path).prepare_data()
+    assert "the takes will need 18." in caplog.text
