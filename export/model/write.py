@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from onnx import numpy_helper
 from torch import nn
 
+from ...files.distinct import Named, check_replaced
 from ...matching import format as model_format
-from ...matching.format import CONTROLLER, ENCODER, GRAPHS, PROOF, PROOF_CLIPS
+from ...matching.format import CONTROLLER, DESCRIPTION, ENCODER, GRAPHS, PROOF, PROOF_CLIPS
 from ...matching.onnx_sandbox import GraphFormat
 from ...training.features import LUFS, SAMPLE_RATE, WINDOW, WINDOW_S, band_centres
 from ...training.network import SettingsNetwork
@@ -44,10 +46,12 @@ def write(checkpoint: Path, folder: Path, name: str, licence: str, force: bool =
     """Export a checkpoint to `folder` and say what was proved.
 
     The folder appears only when onnxruntime has given torch's numbers on the proof clips. Raises
-    FileNotFoundError, FileExistsError, ValueError for a checkpoint of something else, ProofError.
+    FileNotFoundError, FileExistsError, ValueError for a checkpoint of something else, SameFileError if `force` would
+    replace what is no model, or the checkpoint, ProofError.
     """
     if folder.exists() and not force:
         raise FileExistsError(f"{folder} exists; choose another folder or add --force")
+    check_replaced(folder, DESCRIPTION, "model", [Named("the checkpoint", checkpoint)])
     if not checkpoint.is_file():
         raise FileNotFoundError(f"{checkpoint} is not there; afx-train writes checkpoints under runs/")
     system = _load(checkpoint)
@@ -103,6 +107,7 @@ def _export(module: nn.Module, example: tuple, folder: Path, graph: GraphFormat)
             verbose=False,
         )
     _remove_source_paths(path)
+    _name_weights(path, module)
 
 
 def _remove_source_paths(path: Path) -> None:
@@ -113,6 +118,27 @@ def _remove_source_paths(path: Path) -> None:
             del item.metadata_props[:]
             item.doc_string = ""
         del graph.metadata_props[:]
+    onnx.save(model, path)
+
+
+def _name_weights(path: Path, module: nn.Module) -> None:
+    """Give weights their names back where the exporter's optimiser made constants of its own of them.
+
+    So a training can start from a model folder, see `training.weights`. They are told by their numbers.
+    """
+    model = onnx.load(path)
+    known = {tensor.name for tensor in model.graph.initializer}
+    missing = {name: w.detach().numpy().ravel() for name, w in module.named_parameters() if name not in known}
+    renamed: dict[str, str] = {}
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor).ravel()
+        name = next((n for n, w in missing.items() if w.size > 1 and np.array_equal(w, values)), None)
+        if name is not None:
+            del missing[name]
+            renamed[tensor.name], tensor.name = name, name
+    for node in model.graph.node:
+        for i, name in enumerate(node.input):
+            node.input[i] = renamed.get(name, name)
     onnx.save(model, path)
 
 

@@ -17,7 +17,7 @@ import soxr
 from ..features import SAMPLE_RATE
 from .layouts import find
 from .reading import read, read_mono, usable_for_pairs
-from .recording import Recording
+from .recording import NoRecordings, Recording
 
 BLOCK = SAMPLE_RATE // 2
 """Frames over which power is noted."""
@@ -28,15 +28,15 @@ CABINET_S = 0.25
 """Impulse responses shorter than this are loudspeakers'."""
 
 
-def playing(folders: Sequence[str | Path], layout: str = "auto") -> list[Recording]:
-    """Find recordings below several folders; where a MANIFEST.csv names a recording's `group`, that is its group.
+def playing(folders: str, layout: str = "auto") -> list[Recording]:
+    """Find recordings below a folder, or several, separated by commas, but impulse responses.
 
+    Where a MANIFEST.csv names a recording's `group`, that is its group.
     A group is what a listener would call one source: a speaker, a kit, an instrument of one maker, a song.
     Raises as `find` does.
     """
     found: list[Recording] = []
-    for folder in folders:
-        root = Path(folder).expanduser().resolve()
+    for root in _each(folders):
         groups = _groups(root)
         for recording in find(root, layout):
             group = groups.get(recording.path.relative_to(root).as_posix(), recording.group)
@@ -45,17 +45,23 @@ def playing(folders: Sequence[str | Path], layout: str = "auto") -> list[Recordi
     return found
 
 
-def impulse_responses(folders: Sequence[str | Path]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Read the impulse responses below several folders, if there are any, at 48 kHz: of rooms, and of loudspeakers."""
+def impulse_responses(folders: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Read the impulse responses below the same folders, if there are any, at 48 kHz: of rooms, and of loudspeakers."""
     rooms: list[np.ndarray] = []
     cabinets: list[np.ndarray] = []
-    for folder in folders:
-        home = Path(folder).expanduser().resolve() / IMPULSES
+    for root in _each(folders):
+        home = root / IMPULSES
         for recording in find(home, "folder") if home.is_dir() else []:
             x = read(recording, 0.0, recording.seconds, recording.sample_rate)[:, 0].astype(np.float64)
             x = soxr.resample(x, recording.sample_rate, SAMPLE_RATE, quality="HQ")
             (cabinets if recording.seconds < CABINET_S else rooms).append(x)
     return rooms, cabinets
+
+
+def _each(folders: str) -> list[Path]:
+    if (one := Path(folders).expanduser()).is_dir():  # its name may have commas in it
+        return [one.resolve()]
+    return [Path(folder.strip()).expanduser().resolve() for folder in folders.split(",")]
 
 
 def _groups(folder: Path) -> dict[str, str]:
@@ -92,6 +98,21 @@ class Decoded:
         """Tell whether at least half of a stretch is audible."""
         blocks = self.power[index][start // BLOCK : max(start // BLOCK + 1, (start + frames) // BLOCK)]
         return len(blocks) > 0 and float(np.mean(blocks > 10 ** (AUDIBLE_DB / 10))) >= 0.5
+
+    def check_heard(self, side: str) -> None:
+        """Say before any rendering what cannot work: raises NoRecordings if no recording is heard in both halves."""
+        halves = (np.array_split(power > 10 ** (AUDIBLE_DB / 10), 2) for power in self.power)
+        if not any(_stretch_is_heard(early) and _stretch_is_heard(late) for early, late in halves):
+            raise NoRecordings(
+                f"all {len(self.power)} recordings to {side} are silent in one of their halves or both: "
+                f"no 5 s of it are mostly louder than {AUDIBLE_DB:.0f} dBFS"
+            )
+
+
+def _stretch_is_heard(heard: np.ndarray) -> bool:
+    """Tell whether at least half of any 5 s is heard, or of all if it is shorter."""
+    size = min(len(heard), 10)
+    return size > 0 and bool(np.convolve(heard, np.ones(size) / size, "valid").max() >= 0.5)
 
 
 def decoded(recordings: Sequence[Recording], folder: Path) -> Decoded:
