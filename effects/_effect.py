@@ -120,8 +120,7 @@ class Effect:
         Draws values that an engineer might dial in, of the same parameters each time. Training learns these; what is
         left out stays at its default.
     together
-        Sounds that kernel and adjoint also take at once, for training: one after another in x, state, coef, tape and
-        gradients, while their coefficients stand still. Each has the bits that it has alone.
+        Sounds of a batch that kernel and adjoint also take, if none moves: one after another in x, state, coef, gcoef.
     follows_level
         Parameters that must move with the level of the input for the effect to do the same, by name: how many dB for
         each dB, so 1 for a threshold and -1 for a drive. Training says them for the level at which chains play.
