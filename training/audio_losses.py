@@ -1,6 +1,7 @@
 """Losses that compare sounds."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import nn
@@ -32,9 +33,41 @@ def _stft_error(y: torch.Tensor, target: torch.Tensor, size: int) -> torch.Tenso
 
 def spectrum(x: torch.Tensor, size: int) -> torch.Tensor:
     """Transform clips (batch, frames), Hann, edges reflected, hops of half a window: (batch, frames, bins, 2)."""
-    window = torch.hann_window(size, dtype=x.dtype, device=x.device)
     x = nn.functional.pad(x[:, None], (size // 2, size // 2), "reflect")[:, 0]
-    return torch.view_as_real(torch.fft.rfft(x.unfold(1, size, size // 2) * window))
+    return transform(x.unfold(1, size, size // 2) * _hann(size, x.dtype, x.device))
+
+
+@cache
+def _hann(size: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    return torch.hann_window(size, dtype=dtype, device=device)
+
+
+def transform(x: torch.Tensor) -> torch.Tensor:
+    """Give the Fourier transform of real numbers (…, frames), real and imaginary parts: (…, frames // 2 + 1, 2)."""
+    return _Transform.apply(x)  # pyright: ignore[reportReturnType]
+
+
+def square(spectrum: torch.Tensor) -> torch.Tensor:
+    """Give squared magnitudes of spectra (…, 2): (…,). A sum over so short an axis takes torch four times as long."""
+    real, imaginary = spectrum.unbind(-1)
+    return torch.addcmul(real.square(), imaginary, imaginary)
+
+
+class _Transform(torch.autograd.Function):
+    """The real transform; its transpose is the inverse real one, where autograd takes a complex one of all bins."""
+
+    @staticmethod
+    def forward(ctx, x: torch.Tensor) -> torch.Tensor:
+        ctx.size = x.shape[-1]
+        return torch.view_as_real(torch.fft.rfft(x))
+
+    @staticmethod
+    def backward(ctx, *grads: torch.Tensor):
+        weight = grads[0].new_full((grads[0].shape[-2], 1), 0.5)  # the inverse counts all bins twice but the ends
+        weight[0] = 1.0
+        weight[ctx.size // 2 :] = 1.0 if ctx.size % 2 == 0 else 0.5
+        spectrum = torch.view_as_complex(grads[0] * weight)
+        return torch.fft.irfft(spectrum, ctx.size, norm="forward")
 
 
 def spectral_distance(y: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -50,7 +83,7 @@ class _Distance(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, y: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        p, q = (s.square().sum(-1).clamp_(min=POWER_FLOOR) for s in (y, target))
+        p, q = (square(s).clamp_(min=POWER_FLOOR) for s in (y, target))
         ctx.save_for_backward(y, p, q)
         return (0.5 * torch.log(p / q).abs() + (p.sqrt() - q.sqrt()).abs()).flatten(1).mean(1)
 

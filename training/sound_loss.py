@@ -5,13 +5,14 @@ does; see `study.metrics`. Gradients go back through the kernels' exact adjoints
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import torch
 
 from ..chain import ChainParameters
 from ..effects import Param
-from .audio_losses import spectral_distance, spectrum
+from .audio_losses import spectral_distance, spectrum, square, transform
 from .features import BANDS, SAMPLE_RATE, band_centres
 from .network import REACH, Answer, amounts
 from .response_losses import band_loudness
@@ -68,10 +69,15 @@ def levelled(x: torch.Tensor) -> torch.Tensor:
 
 def power(x: torch.Tensor) -> torch.Tensor:
     """Give the power of sounds (batch, frames) after K-weighting: (batch,)."""
-    hz = torch.linspace(0.0, SAMPLE_RATE / 2, x.shape[1] // 2 + 1)
+    return (square(transform(x)) * _k_weighting(x.shape[1])).sum(-1)
+
+
+@cache
+def _k_weighting(frames: int) -> torch.Tensor:
+    """Say how much each bin's squared magnitude counts for loudness."""
+    hz = torch.linspace(0.0, SAMPLE_RATE / 2, frames // 2 + 1)
     k_weighting_db = 10.0 * torch.log10(band_loudness() / torch.gradient(band_centres())[0])
-    weight = 10.0 ** (interpolated(k_weighting_db, hz) / 10.0) * 2.0 / x.shape[1] ** 2
-    return (torch.view_as_real(torch.fft.rfft(x)).square().sum(-1) * weight).sum(-1)
+    return 10.0 ** (interpolated(k_weighting_db, hz) / 10.0) * 2.0 / frames**2
 
 
 def interpolated(curve_db: torch.Tensor, hz: torch.Tensor) -> torch.Tensor:
