@@ -3,7 +3,7 @@
 PYTHON ?= python3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT := jackd2 libportaudio2 liblo-tools gcc libc6-dev strace sox chromium pipewire pipewire-bin pipewire-jack wireplumber dbus \
-  lilv-utils lv2-dev sordi jalv ecasound ffmpeg lsp-plugins-lv2 valgrind
+  lilv-utils lv2-dev sordi jalv ecasound ardour ffmpeg lsp-plugins-lv2 valgrind
 LIVE := $(shell find chain dsp effects files matching native presets realtime setup.py -type f -not -name '*.pyc')
 WHEEL = dist/afx_live-*.whl
 PINNED := --constraint constraints.txt --build-constraint constraints.txt
@@ -52,7 +52,7 @@ lock:  ## write constraints.txt anew: the newest versions that pyproject.toml al
 	  --custom-compile-command 'make lock' --all-extras --upgrade pyproject.toml - -o constraints.txt
 
 system:  ## JACK, PipeWire and a browser without a sound card or a screen, a foreign OSC client, what watches threads
-	@which jackd oscsend cc strace sox chromium pw-jack wireplumber dbus-run-session lv2apply jalv ecasound ffmpeg valgrind sordi >/dev/null && ldconfig -p | grep -q libportaudio || \
+	@which jackd oscsend cc strace sox chromium pw-jack wireplumber dbus-run-session lv2apply jalv ecasound ardour ffmpeg valgrind sordi >/dev/null && ldconfig -p | grep -q libportaudio || \
 	  { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq $(APT) >/dev/null; }
 
 bench: .venv-bench/ready  ## measure against peers, which are installed only here (pedalboard is GPL): 15 minutes

@@ -20,7 +20,7 @@ from common import BANDS, RATE, machine, median_of, programme, ratio, settings, 
 
 from afx_live import presets
 
-SECONDS, ROUNDS = 300, 7
+SECONDS, ROUNDS, DUELS = 300, 4, 13
 BOARD = """\
 import sys
 sys.path.insert(0, sys.argv[3])
@@ -42,6 +42,8 @@ turns, warm caches; least in brackets. Ratios are medians over rounds with their
 faster.
 
 {table}
+
+Against pedalboard alone, {duels} rounds of both in turns: ours takes {duel} of its time.
 
 {verdict}
 
@@ -100,6 +102,7 @@ def main() -> None:
         for go in contenders.values():
             go()
         took = take_turns(contenders, ROUNDS)
+        duel = take_turns({k: contenders[k] for k in ("ours", "pedalboard")}, DUELS)
     names = {
         "numba": "afx-live render --preset, by numba",
         "ours": "afx-live render --preset",
@@ -121,6 +124,8 @@ def main() -> None:
         TEXT.format(
             seconds=SECONDS,
             rounds=ROUNDS,
+            duels=DUELS,
+            duel=ratio(duel["ours"], duel["pedalboard"]),
             verdict=verdict,
             machine=machine("numba", "pedalboard", "soundfile"),
             sox=tool("sox", "--version").split("SoX")[-1].strip().join(("SoX ", "")),
