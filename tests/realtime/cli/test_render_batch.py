@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from afx_live.dsp.loudness import integrated_loudness
+from afx_live.realtime.batch.manifest import Manifest, ManifestError
 from support.audio_files import BEXT, CUE, riff
 from support.programs import PROGRAM
 from support.sounds import GUITAR_REFERENCE, VOICE, noise
@@ -87,13 +88,32 @@ def test_resume_does_what_is_left(afx, talks):
     assert [row["status"] for row in rows] == ["done", "left alone", "left alone", "done"]
     assert "manifest" in rows[1]["why"]
     assert soundfile.info("done/day1/a.wav").frames == 1.5 * RATE
-    words[words.index("telephone")] = "warm"  # other settings: nothing is done, and nothing is replaced unasked
+    words[words.index("telephone")] = "warm"  # other settings: what was made is made anew, but for what was changed
+    talk(talks / "done/day1/b.flac", seed=7)
+    mine = (talks / "done/day1/b.flac").read_bytes()
     code, out, _ = afx(*words)
     assert code == 0
-    assert {row["status"] for row in json.loads(out)} == {"left alone"}
-    assert "--force" in json.loads(out)[0]["why"]
+    assert [row["status"] for row in json.loads(out)] == ["done", "left alone", "done", "done"]
+    assert "--force" in json.loads(out)[1]["why"]
+    assert (talks / "done/day1/b.flac").read_bytes() == mine
     code, out, _ = afx(*words, "--force")
-    assert {row["status"] for row in json.loads(out)} == {"done"}
+    assert [row["status"] for row in json.loads(out)] == ["left alone", "done", "left alone", "left alone"]
+
+
+def test_a_list_that_cannot_be_kept_is_told_before_the_work_and_as_one_object(afx, talks, monkeypatch):
+    (talks / "list").mkdir()
+    words = ["render", "talks", "--preset", "warm", "-o", "done", "--json", "--manifest"]
+    assert json.loads(afx(*words, "list")[1])["code"] == 5
+    assert tree("done") == []
+
+    def full(book, item, row):
+        raise ManifestError("the disk is full")
+
+    monkeypatch.setattr(Manifest, "add", full)
+    code, out, _ = afx(*words, "list.jsonl")
+    told = json.loads(out)
+    assert (code, told["code"], told["message"]) == (5, 5, "the disk is full")
+    assert [row["status"] for row in told["files"]] == ["done"]
 
 
 def test_shards_together_are_the_whole(afx, talks):
