@@ -22,7 +22,8 @@ STARTS = """
   window.starts = [];
   const start = AudioBufferSourceNode.prototype.start;
   AudioBufferSourceNode.prototype.start = function (...given) {
-    window.starts.push({ at: performance.now(), seconds: this.buffer.duration });
+    // What goes on is begun ahead of its time; another sound, at once.
+    if (given[0] - this.context.currentTime < 0.02) window.starts.push(performance.now());
     return start.apply(this, given);
   };
 }
@@ -156,8 +157,8 @@ def test_a_turn_is_heard_within_a_moment(matched):
               const from = performance.now();
               set({ "equaliser/bypass": false, "equaliser/peak_3_db": gain });
               for (;;) {
-                const found = window.starts.find((s) => s.at > from && s.seconds < 0.7);
-                if (found) return found.at - from;
+                const found = window.starts.find((at) => at > from);
+                if (found) return found - from;
                 await new Promise((done) => setTimeout(done, 5));
                 if (performance.now() - from > 10000) return 10000;
               }
