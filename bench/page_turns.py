@@ -30,6 +30,7 @@ from afx_live.realtime.web.file_desk import FileDesk
 from afx_live.realtime.web.page import Page
 from support.browser import View, chromium  # pyright: ignore[reportMissingImports]
 
+TURNS, BOLD_TURNS = 2, 8
 REST_MS = 800
 """Between two turns: the level is solved again meanwhile, when a hand has rested for 250 ms."""
 STARTS = """
@@ -63,8 +64,9 @@ TEXT = """\
     python bench/page_turns.py > bench/PAGE_TURNS.md
 
 The page on files plays the bundled guitar, matched, with all four effects on. Each control is moved {turns} times, and
-the time taken until Chromium begins to play the sound with it: through the socket, the session, the chain (played from
-half a second or its reverb's length before what is heard), and back. The sound card's delay is not in it. In ms.
+boldness, for which the match is decided anew, {bold} times. What is measured is the time until Chromium begins to play
+the sound with it: through the socket, the session, the chain (which plays from half a second, or its reverb's length,
+before what is heard), and back. The sound card's own delay is not in it. In ms.
 
 {machine}
 Chromium {chromium}, no window. Load average {before:.1f} before the run.
@@ -112,7 +114,7 @@ def matched(desk: FileDesk, seconds: float = 60.0) -> None:
         time.sleep(0.1)
 
 
-def measure(turns: int) -> tuple[dict[str, list[float]], dict[str, int], str]:
+def measure() -> tuple[dict[str, list[float]], dict[str, int], str]:
     """Give the times in ms by kind, how many controls each kind has, and Chromium's version."""
     engine, model = FileEngine(), MatchModel(SHIPPED_MODEL)
     session = FileSession(engine, model, SessionState(ChainSettings.default(model.chain.order)))
@@ -129,7 +131,7 @@ def measure(turns: int) -> tuple[dict[str, list[float]], dict[str, int], str]:
         view.page.get_by_role("button", name="Play", exact=True).click()
         view.page.wait_for_timeout(2000)
 
-        def take(kind: str, messages: list[dict[str, Any]]) -> None:
+        def take(kind: str, messages: list[dict[str, Any]], turns: int = TURNS) -> None:
             counts[kind] += 1
             for turn in range(turns):
                 took = view.page.evaluate(TURN, messages[turn % len(messages)])
@@ -139,7 +141,7 @@ def measure(turns: int) -> tuple[dict[str, list[float]], dict[str, int], str]:
                     times[kind].append(took)
                 view.page.wait_for_timeout(REST_MS)
 
-        take("boldness", [{"send": {"boldness": value}} for value in (0.9, 0.2)])
+        take("boldness", [{"send": {"boldness": value}} for value in (0.9, 0.2)], BOLD_TURNS)
         used = {f"{effect}/bypass": False for effect in session.plain()["chain"]}
         session.send({**used, "equaliser/peak_3_db": 4.0, "reverb/mix": 0.2, "compressor/threshold_db": -35.0})
         view.page.wait_for_timeout(2000)
@@ -155,14 +157,14 @@ def measure(turns: int) -> tuple[dict[str, list[float]], dict[str, int], str]:
 
 
 def main() -> None:
-    turns, before = 2, os.getloadavg()[0]
+    before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as home:
         os.environ["AFX_LIVE_HOME"] = home
-        times, counts, version = measure(turns)
+        times, counts, version = measure()
     rows = [(kind, counts[kind], times[kind]) for kind in times]
     rows.append(("**all**", sum(counts.values()), [ms for found in times.values() for ms in found]))
     said = machine("numpy", "uvicorn", "starlette")
-    print(TEXT.format(turns=turns, machine=said, chromium=version, before=before), end="")
+    print(TEXT.format(turns=TURNS, bold=BOLD_TURNS, machine=said, chromium=version, before=before), end="")
     for kind, count, found in rows:
         middle, most = np.percentile(found, [50, 95])
         print(f"| {kind} | {count} | {middle:.0f} | {most:.0f} | {max(found):.0f} |")

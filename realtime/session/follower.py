@@ -5,6 +5,7 @@ that they come to rest. A model's pass and the level take time; they happen with
 what has changed meanwhile (an undo, another reference) wins.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
@@ -24,6 +25,9 @@ from .level import TRAINED_LUFS, LevelSolver
 from .listener import InputAnalyser
 from .places import keep_locked, shared_out
 from .state import SessionState
+
+HAND_S = 0.1
+"""What takes long waits so long for a hand that goes on, and lets the first answer be heard meanwhile."""
 
 
 class Editable(Protocol):
@@ -113,6 +117,8 @@ class Follower:
         for found in self._decider.settings(prediction, began.references, heard, choices, playing, sketch=anew):
             self._play(found, prediction, began, planned, anew)
             moved |= found.effects != planned.settings.effects
+            if anew:
+                time.sleep(HAND_S)
             if self._session.state.said != began.said:  # the hand has gone on: what follows is for nothing
                 return
         if anew:
