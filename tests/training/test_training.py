@@ -102,7 +102,7 @@ def test_curves_match_their_closed_forms():
 def test_losses_are_zero_at_the_truth_and_differentiable():
     chain = ChainParameters(CANONICAL)
     rng = np.random.default_rng(3)
-    true = torch.from_numpy(np.stack([pairs.vector(chain, draw(rng, CANONICAL)) for _ in range(4)])).float()
+    true = torch.from_numpy(np.stack([chain.vector(draw(rng, CANONICAL)) for _ in range(4)])).float()
     assert float(response_losses.errors(chain, true, true).abs().max()) < 1e-5
     moved = (true * 1.05).requires_grad_()
     response_losses.errors(chain, moved, true).sum().backward()
@@ -188,7 +188,7 @@ def test_colouring_numbers_is_filtering_sound():
     x, rate = soundfile.read(clip("guitar"))
     x = np.resize(x, WINDOW) if rate == SAMPLE_RATE else pairs.window(signal.resample_poly(x, SAMPLE_RATE, rate))
     tone = ChainSettings((EffectSettings("equaliser", {"low_shelf_db": 5.0, "peak_3_db": -6.0, "high_shelf_db": 3.0}),))
-    values = pairs.vector(ChainParameters(("equaliser",)), tone)
+    values = ChainParameters(("equaliser",)).vector(tone)
     curve = response_losses.equaliser_curve(torch.from_numpy(values[None])).numpy()
     y = ChainPlayer(tone, SAMPLE_RATE, 1).play(x[:, None])[:, 0]
     before, after = FeatureExtractor()(torch.from_numpy(np.stack([x, y]).astype(np.float32))).numpy()
@@ -216,7 +216,7 @@ def test_what_is_trained_plays_what_the_live_code_plays():
     """Compressor, distortion and reverb at an amount, through torch and through the player: the same samples."""
     rng, chain, x = np.random.default_rng(1), ChainParameters(CANONICAL), voice()
     settings, amount = draw(rng, ("compressor", "distortion", "reverb")), 0.6
-    values = torch.from_numpy(pairs.vector(chain, settings)[None]).float()
+    values = torch.from_numpy(chain.vector(settings)[None]).float()
     how = torch.tensor([[0.0, amount, amount, amount]])
     y = sound_loss.played(chain, x, torch.zeros(1, BANDS), torch.zeros(1, BANDS), values, how)
     z = ChainPlayer(settings.scaled(amount), SAMPLE_RATE, 1).play(x.double().numpy().T)[:, 0]

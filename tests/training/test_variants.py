@@ -237,7 +237,7 @@ def test_a_chain_of_our_own_is_played_as_the_live_code_plays_it():
     settings = draw(rng, CANONICAL)
     played = chains.MixedChain(settings, {}).play(x, RATE)
     np.testing.assert_array_equal(played.audio, ChainPlayer(settings, RATE, 1).play(x[:, None])[:, 0])
-    np.testing.assert_array_equal(played.values, pairs.vector(ChainParameters(CANONICAL), settings))
+    np.testing.assert_array_equal(played.values, ChainParameters(CANONICAL).vector(settings))
     assert played.trust.all()
     assert played.sure.all()
     assert np.abs(played.curve_db).max() > 0.5
@@ -272,7 +272,7 @@ def test_what_is_not_to_be_believed_is_not_trained():
         np.random.default_rng(6),
     )
     size, count = system.predictor.encoder.statistics, 4
-    true = torch.from_numpy(np.stack([pairs.vector(chain, draw(rng, CANONICAL)) for _ in range(count)])).float()
+    true = torch.from_numpy(np.stack([chain.vector(draw(rng, CANONICAL)) for _ in range(count)])).float()
     trust, sure = torch.ones(count, len(chain.params)), torch.ones(count, len(CANONICAL))
     here, there, silent = torch.randn(count, size), torch.randn(count, size), torch.zeros(count, 0)
     rest = torch.ones(count, len(CANONICAL)), torch.randn(count, BANDS)

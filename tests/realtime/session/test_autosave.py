@@ -55,7 +55,8 @@ STEP_BY_STEP = """
 import os, signal, sys
 from afx_live import presets
 from afx_live.chain import ChainSettings
-from afx_live.presets import atomic_write, preset
+from afx_live.files import atomic_write
+from afx_live.presets import preset
 
 WRITERS = (atomic_write.__file__, preset.__file__)
 
