@@ -4,7 +4,7 @@
     .venv-bench/bin/python bench/boldness.py page runs/boldness/rows.jsonl > bench/BOLDNESS.md
 
 Pairs are those of `foreign.py`, the four libraries in turn, and DeepAFx-ST's own; of the recordings that only tests
-may hear (`training/configs/shipped.yaml`), four at most of each source. Needs what `foreign.py` needs.
+may hear (`training/configs/split.yaml`), four at most of each source. Needs what `foreign.py` needs.
 """
 
 import argparse
@@ -26,7 +26,6 @@ import yaml
 from common import machine, table
 from foreign_effects import LIBRARIES
 
-import afx_live.training
 from afx_live.dsp.spectrum import long_term_spectrum, third_octaves
 from afx_live.matching import MatchModel, match
 from afx_live.presets import SHIPPED_MODEL
@@ -35,6 +34,7 @@ from afx_live.study.pairs.condition import MODES, Condition, Pair
 from afx_live.study.pairs.generators import draw_pair
 from afx_live.study.systems import registry
 from afx_live.study.systems.playing import at_reference_loudness
+from afx_live.training.cli import CONFIGS
 from afx_live.training.datamodules import TakesDataModule, held_out_of
 from afx_live.training.recordings import Recording
 
@@ -46,6 +46,8 @@ SEED = 7
 OF_A_SOURCE = 4
 HARM = 0.01
 """A pair is harmed if its error is so much more than with only the loudness set."""
+ENOUGH_DB = 12.0
+"""Where input and reference differ by no more than so much, an equaliser can bring them together."""
 CHANGED_DB = 0.5
 """A pair is changed if an octave moves by more than this against the others."""
 Row = dict[str, Any]
@@ -63,8 +65,7 @@ def conditions() -> Iterator[tuple[str, Condition]]:
 
 def recordings(folders: Sequence[str]) -> list[Recording]:
     """Find the recordings that only tests may hear, some of every source."""
-    shipped = Path(afx_live.training.__file__).parent / "configs" / "shipped.yaml"
-    aside = yaml.safe_load(shipped.read_text())["data"]
+    aside = yaml.safe_load((CONFIGS / "split.yaml").read_text())["data"]
     known = held_out_of(TakesDataModule(",".join(folders)).known(), aside["held_out"], aside["test"])[1]
     rng, sources = np.random.default_rng(0), defaultdict(list)
     for recording in known:
@@ -109,6 +110,7 @@ def answered(system: str, pair: Pair, model: MatchModel) -> Row:
     else:
         y = registry.system(system, Path())(pair).audio
     moved, away = relative_db(y, pair.input, pair.sample_rate), relative_db(y, pair.reference, pair.sample_rate)
+    within = np.abs(relative_db(pair.input, pair.reference, pair.sample_rate)) <= ENOUGH_DB
     return {
         "error": round(matched_stft_error(y, pair.answer, pair.sample_rate), 5),
         "log_mel_db": round(log_mel_error(y, pair.answer, pair.sample_rate), 4),
@@ -116,6 +118,7 @@ def answered(system: str, pair: Pair, model: MatchModel) -> Row:
         "octave_db": round(float(np.abs(moved.reshape(-1, 3).mean(1)).max()), 3),
         "moved_db": round(float(np.abs(moved).mean()), 3),
         "away_db": round(float(np.abs(away).mean()), 3),
+        "within_reach_db": round(float(np.abs(away[within]).mean()), 3),
     }
 
 
@@ -146,7 +149,8 @@ def page(rows: Sequence[Row]) -> str:
 Share: the error (loudness-matched STFT; reverb: log-mel) relative to the best of doing nothing, the loudness, a match
 equaliser at 50 and 100 %, and Matchering; the paper's task relative to the input's. Idle: nothing is used. Harmed: over
 1 % worse than with only the loudness set. Changed: an octave moves by over {CHANGED_DB:g} dB. Moved: the mean over
-third octaves from 100 Hz to 10 kHz. The default boldness is 0.5.
+third octaves from 100 Hz to 10 kHz. Within reach: third octaves in which input and reference differ by at most
+{ENOUGH_DB:g} dB. The default boldness is 0.5.
 """,
     ]
     for system in ours:
@@ -191,7 +195,7 @@ def summary(cells: dict[str, dict[str, dict[int, Row]]], ours: Sequence[str]) ->
     for mode in MODES:
         names = [name for name in cells if name.endswith(mode) and not name.startswith("none")]
         for system in ("match_eq_50", "match_eq", "matchering", *ours):
-            left, harmed, away, moved = [], [], [], []
+            left, harmed, away, within, moved = [], [], [], [], []
             for name in names:
                 found = cells[name]
                 for p in set(found[system]) & set(found["loudness"]):
@@ -199,6 +203,7 @@ def summary(cells: dict[str, dict[str, dict[int, Row]]], ours: Sequence[str]) ->
                     left.append(row["error"] / max(base, 0.05))
                     harmed.append(row["error"] > base + HARM * max(base, 0.05))
                     away.append(row["away_db"])
+                    within.append(row.get("within_reach_db", np.nan))
                     moved.append(row["moved_db"])
             if left:
                 numbers = [
@@ -206,6 +211,7 @@ def summary(cells: dict[str, dict[str, dict[int, Row]]], ours: Sequence[str]) ->
                     f"{np.mean(harmed):.0%}",
                     f"{np.mean(moved):.1f}",
                     f"{np.mean(away):.1f}",
+                    f"{np.nanmean(within):.1f}",
                 ]
                 lines.append([mode, system.replace("_", " "), *numbers])
     return [
@@ -215,6 +221,7 @@ def summary(cells: dict[str, dict[str, dict[int, Row]]], ours: Sequence[str]) ->
         "harmed",
         "moved, dB",
         "from the reference, dB",
+        "of it within reach, dB",
     ], lines
 
 

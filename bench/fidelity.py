@@ -41,7 +41,8 @@ from afx_live.study.pairs.condition import MODES, Condition
 from afx_live.study.pairs.generators import draw_pair
 from afx_live.study.systems.registry import loaded
 from afx_live.training.datamodules import held_out_of
-from afx_live.training.recordings import Recording, find
+from afx_live.training.recordings import Recording
+from afx_live.training.recordings.decoded import playing
 
 EFFECT_SETS = ("equaliser", "compressor", "distortion", "reverb", "all", "none")
 RATE = 48000
@@ -259,7 +260,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "", allow_abbrev=False)
     p.add_argument("--folder", required=True, help="folder of recordings")
     p.add_argument(
-        "--config", type=Path, default=Path("training/configs/shipped.yaml"), help="training config: what is held out"
+        "--config", type=Path, default=Path("training/configs/split.yaml"), help="training config: what is held out"
     )
     p.add_argument("--model", type=Path, default=SHIPPED_MODEL)
     p.add_argument("-n", type=int, default=30, help="pairs of each effect set and mode (30)")
@@ -267,7 +268,7 @@ def main() -> None:
     p.add_argument("--seed", type=int, default=7)
     a = p.parse_args()
     data = yaml.safe_load(a.config.read_text())["data"]
-    recordings = held_out_of(find(a.folder), data["held_out"], data["test"])[1]
+    recordings = held_out_of(playing(a.folder), data["held_out"], data["test"])[1]
     look = look_ms(a.model, recordings)
     jobs = [(recordings, a.model, row, mode, i, a.seed) for i in range(a.n) for row in EFFECT_SETS for mode in MODES]
     with ProcessPoolExecutor(a.workers, get_context("spawn")) as pool:

@@ -23,11 +23,9 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = p.add_subparsers(dest="command", required=True)
     recordings = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    recordings.add_argument("--folder", required=True, help="folder of recordings")
+    recordings.add_argument("--folder", required=True, help="folder of recordings, or several, separated by commas")
     recordings.add_argument("--layout", default="auto", help="its layout, as in afx-train (default: auto)")
-    recordings.add_argument(
-        "--config", type=Path, help="training config that names what is held out (default: a tenth)"
-    )
+    recordings.add_argument("--config", help="training config that names what is held out (default: a tenth)")
     recordings.add_argument("--seed", type=int, default=7, help="of all that chance draws (default: 7)")
     trainings = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     trainings.add_argument("--models", type=Path, default=RUNS, help=f"folder of the trainings (default: {RUNS})")
@@ -142,11 +140,12 @@ def _recordings(a: argparse.Namespace):
     """Return the recordings for validation, and those for nothing but the study (if none: the former)."""
     import yaml
 
+    from ..training.cli import find_config
     from ..training.datamodules import held_out_of
-    from ..training.recordings import find
+    from ..training.recordings.decoded import playing
 
-    data = yaml.safe_load(a.config.read_text())["data"] if a.config else {}
-    validation, test = held_out_of(find(a.folder, a.layout), data.get("held_out", ()), data.get("test", ()))
+    data = yaml.safe_load(Path(find_config(a.config)).read_text())["data"] if a.config else {}
+    validation, test = held_out_of(playing(a.folder, a.layout), data.get("held_out", ()), data.get("test", ()))
     return validation, test or validation
 
 

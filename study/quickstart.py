@@ -6,8 +6,9 @@ from typing import Any
 
 import yaml
 
+from ..training.cli import find_config
 from ..training.datamodules import held_out_of
-from ..training.recordings import find
+from ..training.recordings.decoded import playing
 from .pairs import MODES, Condition
 from .report import report
 from .run import plan
@@ -20,7 +21,7 @@ SYSTEMS = ("nothing", "loudness", "match_eq_50", "rb_dsp_2048", "matcher", "ad",
 
 
 def quickstart(
-    folder: str, layout: str, config: Path | None, output: Path, minutes: float, renders: int, n: int, seed: int
+    folder: str, layout: str, config: str | None, output: Path, minutes: float, renders: int, n: int, seed: int
 ) -> tuple[Path, Path]:
     """Train AD on equaliser and compressor for `minutes` of processor time, evaluate it on n pairs a cell, report.
 
@@ -28,7 +29,7 @@ def quickstart(
     """
     from .methods.cli import main as train
 
-    given = yaml.safe_load(config.read_text())["data"] if config else {}
+    given = yaml.safe_load(Path(find_config(config)).read_text())["data"] if config else {}
     split = {"held_out": list(given.get("held_out", ())), "test": list(given.get("test", ()))}
     models = output / "models"
     if not any((models / "ad").rglob("best*.ckpt")):
@@ -36,7 +37,7 @@ def quickstart(
         output.mkdir(parents=True, exist_ok=True)
         described.write_text(yaml.safe_dump(training(folder, layout, split, models / "ad", minutes, renders)))
         train(["fit", "--config", "ad.yaml", "--config", str(described)])
-    validation, test = held_out_of(find(folder, layout), split["held_out"], split["test"])
+    validation, test = held_out_of(playing(folder, layout), split["held_out"], split["test"])
     conditions = [Condition(effect_set=name, mode=mode) for name in EFFECT_SETS for mode in MODES]
     cells: plan.Cells = {condition: dict.fromkeys(SYSTEMS, n) for condition in conditions}
     study = Study(test or validation, models, output / "rows", cells, seed)

@@ -64,14 +64,18 @@ def main(arguments: list[str] | None = None) -> None:
             except ValueError as error:
                 self.parser.error(f"model.chain: {error}")
 
-    defaults = Path(__file__).with_name("configs") / "afx.yaml"
-    command_line(SettingsSystem, TakesDataModule, defaults, given, OneChain)
+    command_line(SettingsSystem, TakesDataModule, CONFIGS / "afx.yaml", given, OneChain)
 
 
-def command_line(
-    model: Any, data: Any, defaults: Path, arguments: list[str] | None, cli: Any = None, **more: Any
-) -> None:
-    """Run LightningCLI, or a kind of it, with defaults from a file; what is not there ends it with code 4."""
+CONFIGS = Path(__file__).with_name("configs")
+
+
+def command_line(model: Any, data: Any, defaults: Path, arguments: list[str], cli: Any = None, **more: Any) -> None:
+    """Run LightningCLI, or a kind of it, with defaults from a file; what is not there ends it with code 4.
+
+    A config that is not there is looked up beside the defaults and among this room's: `--config split.yaml` works
+    anywhere.
+    """
     from lightning.pytorch.cli import LightningCLI
 
     from .recordings import NoRecordings
@@ -79,10 +83,18 @@ def command_line(
     parser = {command: {"default_config_files": [str(defaults)]} for command in ("fit", "validate")}
     options = {"parser_kwargs": parser, "save_config_kwargs": {"overwrite": True}, **more}
     try:
-        (cli or LightningCLI)(model, data, args=arguments, **options)
+        found = [find_config(a, defaults.parent) for a in arguments]
+        (cli or LightningCLI)(model, data, args=found, **options)
     except (FileNotFoundError, NoRecordings) as error:
         print(f"afx-train: {error}", file=sys.stderr)
         sys.exit(4)
+
+
+def find_config(argument: str, *folders: Path) -> str:
+    """Find a config that is not there in folders, or among this room's; anything else comes back as it is."""
+    if argument.endswith(".yaml") and not Path(argument).exists():
+        return next((str(f / argument) for f in (*folders, CONFIGS) if (f / argument).exists()), argument)
+    return argument
 
 
 if __name__ == "__main__":

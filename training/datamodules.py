@@ -1,6 +1,7 @@
 """The data side of training: recordings in, batches of pairs out."""
 
 import shutil
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from multiprocessing import get_context
@@ -18,7 +19,7 @@ from . import priors, takes
 from .features import FeatureExtractor
 from .other_effects import chains, compressors, distortions, filters, outcome, reverbs
 from .other_effects.chains import NO_IMPULSES, Impulses
-from .recordings import Recording, check_sides, find, split
+from .recordings import Recording, check_sides, split
 from .recordings.decoded import decoded, impulse_responses, playing
 from .render_cache import made_of
 from .shards import Batch, Pairs, Shards, load, names
@@ -36,7 +37,8 @@ def held_out_of(
 class RecordingsDataModule(lightning.LightningDataModule, ABC):
     """What is made from any folder of recordings, and from LibriTTS, VCTK and MUSDB18 as they come.
 
-    folder: where the recordings are; layout: auto, folder, folders, libritts, vctk or musdb18.
+    folder: where the recordings are, or several folders, separated by commas; layout: auto, folder, folders, libritts,
+    vctk or musdb18.
     held_out: patterns of recordings kept out of training for validation; without any, a tenth.
     test: patterns of recordings that neither training nor validation may hear.
     workers: processes that make it. cache: where it is kept.
@@ -61,8 +63,8 @@ class RecordingsDataModule(lightning.LightningDataModule, ABC):
         self.cache = Path(cache) if cache else Path(platformdirs.user_cache_dir("afx-live")) / self.KEPT
 
     def known(self) -> list[Recording]:
-        """Find the recordings."""
-        return find(self.folder, self.layout)
+        """Find the recordings of all folders."""
+        return playing(self.folder, self.layout)
 
     def recordings(self) -> tuple[list[Recording], list[Recording]]:
         """Give the recordings to train on and those for validation. Raises NoRecordings if either would be no use."""
@@ -109,11 +111,10 @@ class Rendered(RecordingsDataModule):
 class TakesDataModule(RecordingsDataModule):
     """Takes that are rendered while training goes on, so that none needs to be heard often; see `takes`.
 
-    folder: where the recordings are, or several folders, separated by commas. workers: processes that
-    render beside the training. keep: takes on disk, 1.4 MB each; the oldest go when new ones come. first:
-    takes that there must be before training begins. batch_size: pairs judged by responses at each step;
-    sound_size: pairs judged by sound, once `sound_from` steps are done. chain: the model's effects, in playing
-    order. All else: see `RecordingsDataModule`.
+    workers: processes that render before and beside the training. keep: takes on disk, 1.4 MB each; the oldest go
+    when new ones come. first: takes that there must be before training begins. batch_size: pairs judged by
+    responses at each step; sound_size: pairs judged by sound, once `sound_from` steps are done. chain: the model's
+    effects, in playing order. All else: see `RecordingsDataModule`.
     """
 
     KEPT = "takes"
@@ -135,30 +136,36 @@ class TakesDataModule(RecordingsDataModule):
         )
         self._renderers: list[Any] = []
 
-    @property
-    def folders(self) -> list[str]:
-        """The folders, one by one."""
-        return [f.strip() for f in self.folder.split(",")]
-
-    def known(self) -> list[Recording]:
-        """Find the recordings of all folders."""
-        return playing(self.folders, self.layout)
-
     def prepare_data(self) -> None:
         """Decode the recordings, render those takes that validation and the beginning need, and go on rendering.
 
         Lightning calls this on one process of each node.
         """
         homes, (train, held_out) = self._homes(), self.recordings()
-        impulses = Impulses(*impulse_responses(self.folders))
-        order = self.chain.order
+        order, impulses = self.chain.order, Impulses(*impulse_responses(self.folder))
+        decoded(train, self.cache)  # once, before several processes open them
         render_until(homes[1], held_out, self.cache, [self.seed, 1], NO_IMPULSES, order, self.validation_takes, False)
-        render_until(homes[0], train, self.cache, [self.seed, 0], impulses, order, self.first, True)
-        spawn = get_context("spawn")
+        if not self.workers:
+            render_until(homes[0], train, self.cache, [self.seed, 0], impulses, order, self.first, True)
+        spawn, of_a_shard = get_context("spawn"), max(1, min(TAKES, self.first))
+        homes[0].mkdir(parents=True, exist_ok=True)
         for worker in range(self.workers):
-            arguments = homes[0], train, self.cache, [self.seed, 2, worker], impulses, order, self.keep
+            arguments = homes[0], train, self.cache, [self.seed, 2, worker], impulses, order, of_a_shard, self.keep
             self._renderers.append(spawn.Process(target=render_on, args=arguments, daemon=True))
             self._renderers[-1].start()
+        self._wait_for(homes[0], self.first // of_a_shard)
+
+    def _wait_for(self, home: Path, shards: int) -> None:
+        """Wait until the renderers have rendered what training begins with."""
+        from rich.progress import Progress
+
+        with Progress() as progress:
+            task = progress.add_task("Rendering takes", total=shards)
+            while (there := len(names(home))) < shards:
+                progress.update(task, completed=there)
+                if not all(process.is_alive() for process in self._renderers):
+                    raise RuntimeError("a process that renders takes has ended; what it said is above")
+                time.sleep(1.0)
 
     def teardown(self, stage: str) -> None:
         """End the renderers."""
@@ -252,26 +259,26 @@ def render_until(
 ) -> None:
     """Render shards into a folder until it holds so many takes."""
     home.mkdir(parents=True, exist_ok=True)
-    renderer = None
     while TAKES * len(names(home)) < count:
         number = len(names(home))
-        renderer = renderer or Renderer(decoded(recordings, cache), [*seed, number], impulses, vary, order)
+        renderer = Renderer(decoded(recordings, cache), [*seed, number], impulses, vary, order)
         renderer.shard(min(TAKES, count)).write(home / f"{seed[-1]:02d}-{number:06d}")
 
 
 def render_on(
     home: Path, recordings: Sequence[Recording], cache: Path, seed: list[int], impulses: Impulses,
-    order: tuple[str, ...], keep: int,
+    order: tuple[str, ...], takes: int, keep: int,
 ) -> None:  # fmt: skip
-    """Render shards without end, in a process of its own; the oldest go where there are more than `keep` takes."""
+    """Render shards of `takes` without end, in a process of its own; the oldest go beyond `keep` takes."""
     torch.set_num_threads(1)
+    home.mkdir(parents=True, exist_ok=True)
     sounds, number = decoded(recordings, cache), 0
     while True:
         place = home / f"{seed[-2]:02d}{seed[-1]:02d}-{number:06d}"
         number += 1
         if place.exists():
             continue
-        Renderer(sounds, [*seed, number], impulses, order=order).shard().write(place)
+        Renderer(sounds, [*seed, number], impulses, order=order).shard(takes).write(place)
         there = sorted(names(home), key=lambda p: p.stat().st_mtime)
-        for old in there[: max(0, len(there) - keep // TAKES)]:
+        for old in there[: max(0, len(there) - keep // takes)]:
             shutil.rmtree(old, ignore_errors=True)

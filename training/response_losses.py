@@ -118,14 +118,44 @@ def reverb_serves(p: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     return ((p[:, 0].log2() - t[:, 0].log2()).abs() < 1.0) & ((p[:, 5] - t[:, 5]).abs() < 0.6 * t[:, 5])
 
 
+def gains(
+    chain: ChainParameters, predicted: torch.Tensor, true: torch.Tensor, on: torch.Tensor, curve_db: torch.Tensor,
+    wanted_db: torch.Tensor,
+) -> torch.Tensor:  # fmt: skip
+    """Tell how much nearer to f each effect, as predicted, comes than none: (batch, effects), in units of about 3 dB.
+
+    Values (batch, params) twice; on (batch, effects): what f has; curves (batch, bands) of the equaliser, as predicted
+    and f's. An effect that f lacks gains less than nothing: the more it does, the less.
+    """
+    columns = []
+    for i, effect in enumerate(chain.effects):
+        p, t = predicted[:, chain.columns(effect.name)], true[:, chain.columns(effect.name)]
+        if effect.name == "equaliser":
+            columns.append(curve_error(wanted_db) - curve_error(curve_db - wanted_db))
+        elif effect.name in STATIC:
+            ours, theirs = STATIC[effect.name](p), on[:, i, None] * STATIC[effect.name](t)
+            columns.append((theirs.abs().mean(1) - (ours - theirs).abs().mean(1)) / 3.0)
+        elif effect.name == "reverb":
+            wet = 6.0 * t[:, 5] - reverb_error(p, t, torch.ones_like(t))
+            columns.append(torch.where(on[:, i] > 0.0, wet, -6.0 * p[:, 5]))
+        else:
+            nearer = knobs_between(effect, t) - knobs_between(effect, p, t)
+            columns.append(torch.where(on[:, i] > 0.0, nearer, -knobs_between(effect, p)))
+    return torch.stack(columns, 1)
+
+
 def knobs_serve(effect: Effect, p: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     """Tell where knobs that say how much an effect does are nearer to the true ones than neutral ones are: (batch,)."""
-    ours, neutral = torch.zeros(len(t)).to(t), torch.zeros(len(t)).to(t)
+    return knobs_between(effect, p, t) <= NEARER * knobs_between(effect, t)
+
+
+def knobs_between(effect: Effect, p: torch.Tensor, t: torch.Tensor | None = None) -> torch.Tensor:
+    """Tell how far the knobs that say how much an effect does are from others, or from neutral ones: (batch,)."""
+    out = torch.zeros(len(p)).to(p)
     for i, q in enumerate(effect.params):
         if q.neutral is not None:
-            true, none = q.unit(t[:, i]), q.unit(q.neutral)
-            ours, neutral = ours + (q.unit(p[:, i]) - true).abs(), neutral + (none - true).abs()
-    return ours <= NEARER * neutral
+            out = out + (q.unit(p[:, i]) - (q.unit(q.neutral) if t is None else q.unit(t[:, i]))).abs()
+    return out
 
 
 def knobs_error(effect: Effect, p: torch.Tensor, t: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:

@@ -17,12 +17,15 @@ from ..chain import CANONICAL, ChainParameters
 from .features import BANDS
 from .network import Answer, SettingsNetwork, Size, amounts
 from .priors import is_learned
-from .response_losses import NEARER, curve_error, errors, serves
+from .response_losses import NEARER, curve_error, errors, gains, serves
 from .shards import Batch
 from .sound_loss import by_sound, compared, played
+from .weights import load_weights
 
 CURVE_WEIGHT = 2.0
 EQUALISER_WEIGHT = 0.3  # its curve counts; live, the bands are fitted to it
+MOST_AT_STAKE = 3.0
+"""A gain or loss counts up to this, in units of about 3 dB."""
 HARM = 0.01
 """A pair is harmed if it is so much worse than with the loudness set only."""
 AUDIBLE = 0.02
@@ -37,7 +40,8 @@ class SettingsSystem(lightning.LightningModule):
     `sure`) is not trained.
 
     responses: weight of the responses' loss where sound is heard too. most: a pair's gradient of the sound is
-    held under this norm. start: a checkpoint to take the weights from. chain: effects in playing order.
+    held under this norm. start: a checkpoint or a model folder, the shipped one for example, to take the weights
+    from. chain: effects in playing order.
     """
 
     fixed: torch.Tensor
@@ -71,7 +75,7 @@ class SettingsSystem(lightning.LightningModule):
         defaults = [p.default for _, p in self.chain.params]
         self.register_buffer("defaults", torch.tensor(defaults), persistent=False)
         if start:
-            self.load_state_dict(torch.load(start, map_location="cpu", weights_only=True)["state_dict"])
+            load_weights(self, start)
 
     def values(self, unit: torch.Tensor) -> torch.Tensor:
         """Map unit parameters (batch, params) to values in the parameters' own units."""
@@ -103,11 +107,28 @@ class SettingsSystem(lightning.LightningModule):
             right = batch.on * torch.where(known > 0.5, right, 1.0)
         doubt = nn.functional.binary_cross_entropy_with_logits(answer.on, right, reduction="none")
         losses["on"] = ((doubt * batch.sure).sum(0) / batch.sure.sum(0).clamp(min=1.0)).sum()
+        losses["amount"] = self._amount_loss(answer, values.detach(), batch, known)
         losses["kin"] = nn.functional.binary_cross_entropy_with_logits(answer.kin[:, 0], batch.kin)
         weights = torch.tensor([EQUALISER_WEIGHT if e == "equaliser" else 1.0 for e in self.chain.order]).to(each)
         losses["settings"] = (weights * each).sum() + CURVE_WEIGHT * losses["curve"] + losses["on"]
+        losses["settings"] = losses["settings"] + losses["amount"]
         losses["loss"] = losses["settings"] + losses["kin"]
         return losses
+
+    def _amount_loss(self, answer: Answer, values: torch.Tensor, batch: Batch, known: torch.Tensor) -> torch.Tensor:
+        """Weigh each decision by what is at stake: what the effect as predicted would gain, or spoil.
+
+        So an amount says whether an effect is worth while, where `on` says whether it is there: C. Elkan, The
+        Foundations of Cost-Sensitive Learning, IJCAI 2001.
+        """
+        with torch.no_grad():
+            gain = gains(self.chain, values, batch.values, batch.on, answer.curve, batch.curve)
+            judged = batch.sure * torch.where(batch.on > 0.0, (known > 0.5).float(), 1.0)
+            stake = judged * gain.abs().clamp(max=MOST_AT_STAKE)
+            stake = stake / stake.mean(0).clamp(min=1e-3)
+        logits = answer.amount - answer.on + answer.on.detach()
+        doubt = nn.functional.binary_cross_entropy_with_logits(logits, (gain > 0.0).float(), reduction="none")
+        return (stake * doubt).mean(0).sum()
 
     def _known(self, on: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
         """Tell where an effect is on and its values are to be believed: (batch, effects)."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from onnx import numpy_helper
 from torch import nn
 
 from ...matching import format as model_format
@@ -103,6 +104,7 @@ def _export(module: nn.Module, example: tuple, folder: Path, graph: GraphFormat)
             verbose=False,
         )
     _remove_source_paths(path)
+    _name_weights(path, module)
 
 
 def _remove_source_paths(path: Path) -> None:
@@ -113,6 +115,27 @@ def _remove_source_paths(path: Path) -> None:
             del item.metadata_props[:]
             item.doc_string = ""
         del graph.metadata_props[:]
+    onnx.save(model, path)
+
+
+def _name_weights(path: Path, module: nn.Module) -> None:
+    """Give weights their names back where the exporter's optimiser made constants of its own of them.
+
+    So a training can start from a model folder, see `training.weights`. They are told by their numbers.
+    """
+    model = onnx.load(path)
+    known = {tensor.name for tensor in model.graph.initializer}
+    missing = {name: w.detach().numpy().ravel() for name, w in module.named_parameters() if name not in known}
+    renamed: dict[str, str] = {}
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor).ravel()
+        name = next((n for n, w in missing.items() if w.size > 1 and np.array_equal(w, values)), None)
+        if name is not None:
+            del missing[name]
+            renamed[tensor.name], tensor.name = name, name
+    for node in model.graph.node:
+        for i, name in enumerate(node.input):
+            node.input[i] = renamed.get(name, name)
     onnx.save(model, path)
 
 

@@ -27,6 +27,8 @@ def checkpoint(tmp_path_factory) -> Path:
     system = SettingsSystem()
     system.predictor.encoder.mean.normal_(0.0, 3.0)
     system.predictor.encoder.scale.fill_(5.0)
+    for weights in system.predictor.controller.tone.norm.parameters():  # as a training would move them apart
+        weights.data.normal_(1.0, 0.1)
     trainer = lightning.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, max_steps=0)
     trainer.strategy.connect(system)
     path = tmp_path_factory.mktemp("checkpoint") / "last.ckpt"
@@ -51,6 +53,14 @@ def test_a_written_model_proves_itself_and_loads(model, capsys):
     prediction = predictor.predict(described, [described])
     assert prediction.unit.shape == (len(predictor.chain.params),)
     assert ((prediction.unit >= 0) & (prediction.unit <= 1)).all()
+
+
+def test_a_training_can_start_from_a_model_folder(model, checkpoint):
+    trained = SettingsSystem.load_from_checkpoint(checkpoint, weights_only=True).state_dict()
+    for name, weights in SettingsSystem(start=str(model)).state_dict().items():
+        torch.testing.assert_close(weights, trained[name], rtol=0.0, atol=0.0)
+    with pytest.raises(ValueError, match="another network"):
+        SettingsSystem(controller=64, start=str(model))
 
 
 def test_the_spec_says_all_that_a_host_needs(model):

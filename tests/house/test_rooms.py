@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "presets": {"files", "chain", "effects"},
     "matching": {"files", "presets", "chain", "effects", "dsp"},
     "realtime": {"matching", "files", "presets", "chain", "effects", "dsp"},
-    "training": {"files", "chain", "effects", "dsp"},
+    "training": {"matching", "files", "chain", "effects", "dsp"},
     "native": {"realtime", "chain", "effects", "dsp"},
     "export": {"native", "training", "matching", "files", "presets", "chain", "effects", "dsp"},
     "study": {"training", "export", "files", "matching", "presets", "chain", "effects", "dsp"},

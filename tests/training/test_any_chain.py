@@ -37,7 +37,7 @@ def tremolo():
 @pytest.fixture(scope="module")
 def takes(folder, tmp_path_factory) -> shards.Shards:
     home = tmp_path_factory.mktemp("takes")
-    Renderer(decoded(playing([folder]), home), [3, 0], order=CHAIN).shard(3).write(home / "shards" / "0")
+    Renderer(decoded(playing(str(folder)), home), [3, 0], order=CHAIN).shard(3).write(home / "shards" / "0")
     return shards.load(home / "shards", ChainParameters(CHAIN))
 
 

@@ -34,7 +34,7 @@ from afx_live.training.takes import SEGMENT, STYLES, Renderer
 def rendered(folder, tmp_path_factory) -> Path:
     """Two shards of two takes each."""
     home = tmp_path_factory.mktemp("takes")
-    sounds = decoded(playing([folder]), home)
+    sounds = decoded(playing(str(folder)), home)
     for i in range(2):
         Renderer(sounds, [3, i]).shard(2).write(home / "shards" / f"{i:02d}")
     return home / "shards"
@@ -148,11 +148,11 @@ def test_a_manifest_says_which_recordings_belong_together(folder, tmp_path):
         shutil.copy(folder / name, tmp_path / "speech" / name)
     shutil.copytree(tmp_path / "speech", tmp_path / "rooms")
     (tmp_path / "MANIFEST.csv").write_text("path,group\nspeech/voice_0.flac,one\nspeech/voice_1.flac,one\n")
-    assert [(r.group, r.kind) for r in playing([tmp_path])] == [("one", "speech")] * 2
+    assert [(r.group, r.kind) for r in playing(str(tmp_path))] == [("one", "speech")] * 2
 
 
 def test_takes_are_reproducible_whole_or_not_there(rendered, folder, tmp_path):
-    again = Renderer(decoded(playing([folder]), tmp_path), [3, 1]).shard(2)
+    again = Renderer(decoded(playing(str(folder)), tmp_path), [3, 1]).shard(2)
     np.testing.assert_array_equal(np.load(rendered / "01" / "clips.npy"), np.array(again.clips, np.float32))
     assert not list(rendered.glob(".*"))
 

@@ -29,15 +29,15 @@ CABINET_S = 0.25
 """Impulse responses shorter than this are loudspeakers'."""
 
 
-def playing(folders: Sequence[str | Path], layout: str = "auto") -> list[Recording]:
-    """Find recordings below several folders; where a MANIFEST.csv names a recording's `group`, that is its group.
+def playing(folders: str, layout: str = "auto") -> list[Recording]:
+    """Find recordings below a folder, or several, separated by commas, but impulse responses.
 
+    Where a MANIFEST.csv names a recording's `group`, that is its group.
     A group is what a listener would call one source: a speaker, a kit, an instrument of one maker, a song.
     Raises as `find` does.
     """
     found: list[Recording] = []
-    for folder in folders:
-        root = Path(folder).expanduser().resolve()
+    for root in _each(folders):
         groups = _groups(root)
         for recording in find(root, layout):
             group = groups.get(recording.path.relative_to(root).as_posix(), recording.group)
@@ -46,17 +46,23 @@ def playing(folders: Sequence[str | Path], layout: str = "auto") -> list[Recordi
     return found
 
 
-def impulse_responses(folders: Sequence[str | Path]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Read the impulse responses below several folders, if there are any, at 48 kHz: of rooms, and of loudspeakers."""
+def impulse_responses(folders: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Read the impulse responses below the same folders, if there are any, at 48 kHz: of rooms, and of loudspeakers."""
     rooms: list[np.ndarray] = []
     cabinets: list[np.ndarray] = []
-    for folder in folders:
-        home = Path(folder).expanduser().resolve() / IMPULSES
+    for root in _each(folders):
+        home = root / IMPULSES
         for recording in find(home, "folder") if home.is_dir() else []:
             x = read(recording, 0.0, recording.seconds, recording.sample_rate)[:, 0].astype(np.float64)
             x = soxr.resample(x, recording.sample_rate, SAMPLE_RATE, quality="HQ")
             (cabinets if recording.seconds < CABINET_S else rooms).append(x)
     return rooms, cabinets
+
+
+def _each(folders: str) -> list[Path]:
+    if (one := Path(folders).expanduser()).is_dir():  # its name may have commas in it
+        return [one.resolve()]
+    return [Path(folder.strip()).expanduser().resolve() for folder in folders.split(",")]
 
 
 def _groups(folder: Path) -> dict[str, str]:
