@@ -18,7 +18,7 @@ from afx_live.chain import CANONICAL, ChainParameters, ChainPlayer, ChainSetting
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.effects import load
 from afx_live.presets import clip
-from afx_live.training import pairs, response_losses, shards, sound_loss, tuning
+from afx_live.training import cli, pairs, response_losses, shards, sound_loss, tuning
 from afx_live.training.cli import main as train
 from afx_live.training.features import BANDS, LUFS, SAMPLE_RATE, WINDOW, FeatureExtractor, band_centres
 from afx_live.training.network import SettingsNetwork, amounts
@@ -317,6 +317,13 @@ def test_a_small_batch_is_learned_by_heart(takes):
 
 
 # --- the command line -----------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_to_tune_that_is_not_there_ends_with_code_4(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["tune", "none.ckpt", "--takes", ".", "-o", "new.ckpt"])
+    assert ended.value.code == 4
+    assert "none.ckpt is not there" in capsys.readouterr().err
 
 
 def _fit(folder: Path, cache: Path, home: Path, *more: str) -> subprocess.CompletedProcess:
