@@ -116,7 +116,7 @@ def ask(job: tuple[list[Recording], Path, str, str, int, int]) -> Outcome:
 
     stage = Stage()
     state = SessionState(ChainSettings.default(predictor.chain.order), references=(reference,))
-    session = Session(stage, predictor, state)  # pyright: ignore[reportArgumentType]
+    session = Session(stage, predictor, state)
     session.edit(replace, "")  # the stage is to play it
     live = _streamed(stage, session, rounds, [])
     live = live[judged.start + LOOKAHEAD + session.state.playing.latency :]  # as late as it says
@@ -153,7 +153,7 @@ def _at(x: np.ndarray, lufs: float) -> np.ndarray:
     return x * 10 ** ((lufs - integrated_loudness(x, RATE)) / 20)
 
 
-def _streamed(stage: Stage, session: Session, x: np.ndarray, chains: list[ChainSettings]) -> np.ndarray:
+def _streamed(stage: Stage, session: Session[Stage], x: np.ndarray, chains: list[ChainSettings]) -> np.ndarray:
     """Feed a sound, looking as often as live does; `chains` collects what plays after each look."""
     step, out = int(INTERVAL_S * RATE), []
     for at in range(0, len(x), step):

@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
     except ProofError as error:
         _stop(1, error)
     except (ValueError, OSError) as error:
-        _stop(5, error)
+        _stop(getattr(error, "exit_code", 5), error)
 
 
 def _stop(code: int, error: Exception | str) -> None:

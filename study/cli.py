@@ -129,7 +129,7 @@ def main(arguments: list[str] | None = None) -> None:
     except PlanError as error:
         _stop(2, error)
     except (OSError, ValueError, KeyError) as error:
-        _stop(4, error)
+        _stop(getattr(error, "exit_code", 4), error)
 
 
 class PlanError(ValueError):

@@ -16,7 +16,7 @@ Train a model that sets the chain, on your own recordings or on free ones.
   tune      adjust some effects of a trained model by the sound: afx-train tune best.ckpt --takes FOLDER -o tuned.ckpt
   validate  measure a checkpoint: afx-train validate --data.folder recordings --ckpt_path best.ckpt
 
-exit codes: 0 done · 1 a bug · 2 usage · 4 recordings or checkpoints that are not there
+exit codes: 0 done · 1 a bug · 2 usage · 4 recordings or checkpoints that are not there, or no room for takes
 more: afx-train COMMAND --help, and docs/train_your_own.md"""
 
 
@@ -81,6 +81,7 @@ def command_line(model: Any, data: Any, defaults: Path, arguments: list[str], cl
     """
     from lightning.pytorch.cli import LightningCLI
 
+    from .datamodules import NoRoom
     from .recordings import NoRecordings
 
     parser = {command: {"default_config_files": [str(defaults)]} for command in ("fit", "validate")}
@@ -88,7 +89,7 @@ def command_line(model: Any, data: Any, defaults: Path, arguments: list[str], cl
     try:
         found = [find_config(a, defaults.parent) for a in arguments]
         (cli or LightningCLI)(model, data, args=found, **options)
-    except (FileNotFoundError, NoRecordings) as error:
+    except (FileNotFoundError, NoRecordings, NoRoom) as error:
         print(f"afx-train: {error}", file=sys.stderr)
         sys.exit(4)
 

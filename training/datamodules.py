@@ -1,5 +1,6 @@
 """The data side of training: recordings in, batches of pairs out."""
 
+import logging
 import shutil
 import time
 from abc import ABC, abstractmethod
@@ -16,7 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from ..chain import CANONICAL, ChainParameters
 from . import priors, takes
-from .features import FeatureExtractor
+from .features import SAMPLE_RATE, FeatureExtractor
 from .other_effects import chains, compressors, distortions, filters, outcome, reverbs
 from .other_effects.chains import NO_IMPULSES, Impulses
 from .recordings import Recording, check_sides, split
@@ -24,6 +25,15 @@ from .recordings.decoded import decoded, impulse_responses, playing
 from .render_cache import made_of
 from .shards import Batch, Pairs, Shards, load, names
 from .takes import TAKES, Renderer
+
+log = logging.getLogger(__name__)
+
+TAKE_BYTES = 1.4e6
+"""Of a take on disk."""
+
+
+class NoRoom(OSError):
+    """The disk cannot hold what training renders (exit code 4 of afx-train)."""
 
 
 def held_out_of(
@@ -142,8 +152,10 @@ class TakesDataModule(RecordingsDataModule):
         Lightning calls this on one process of each node.
         """
         homes, (train, held_out) = self._homes(), self.recordings()
+        self._check_room(homes, [*train, *held_out])
         order, impulses = self.chain.order, Impulses(*impulse_responses(self.folder))
-        decoded(train, self.cache)  # once, before several processes open them
+        decoded(train, self.cache).check_heard("train on")  # decodes once, before several processes open them
+        decoded(held_out, self.cache).check_heard("validate on (held out)")
         render_until(homes[1], held_out, self.cache, [self.seed, 1], NO_IMPULSES, order, self.validation_takes, False)
         if not self.workers:
             render_until(homes[0], train, self.cache, [self.seed, 0], impulses, order, self.first, True)
@@ -166,6 +178,25 @@ class TakesDataModule(RecordingsDataModule):
                 if not all(process.is_alive() for process in self._renderers):
                     raise RuntimeError("a process that renders takes has ended; what it said is above")
                 time.sleep(1.0)
+
+    def _check_room(self, homes: Sequence[Path], recordings: Sequence[Recording]) -> None:
+        """Say before any work that a disk will be full: raises NoRoom if training could not begin, else warns."""
+        there = sum(TAKES * len(names(home)) for home in homes if home.is_dir())
+        self.cache.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.cache).free
+        samples = 2.0 * SAMPLE_RATE * sum(r.seconds for r in recordings)
+        first, all_of_it = (
+            samples + TAKE_BYTES * max(0, takes + self.validation_takes - there) for takes in (self.first, self.keep)
+        )
+        wanted = first if free < first else all_of_it
+        said = (
+            f"{self.cache} has room for {free / 1e9:.1f} GB, and the takes will need {wanted / 1e9:.1f} GB: "
+            "name another place with --data.cache, or keep fewer takes with --data.keep"
+        )
+        if free < first:
+            raise NoRoom(said)
+        if free < all_of_it:
+            log.warning("%s", said)
 
     def teardown(self, stage: str) -> None:
         """End the renderers."""

@@ -85,6 +85,8 @@ def main(arguments: list[str]) -> None:
     for path in (a.checkpoint, a.takes):
         if not path.exists():
             raise FileNotFoundError(f"{path} is not there")
+    if a.output.exists():
+        p.error(f"{a.output} exists; choose another name")
     system = SettingsSystem.load_from_checkpoint(a.checkpoint, map_location="cpu", weights_only=True)
     try:
         errors = tune(system, load(a.takes, system.chain), a.effects, a.steps)

@@ -14,8 +14,9 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
+from ...files.distinct import Named, check_replaced
 from ...matching import format as model_format
-from ...matching.format import CONTROLLER, ENCODER, GRAPHS, PROOF, PROOF_CLIPS
+from ...matching.format import CONTROLLER, DESCRIPTION, ENCODER, GRAPHS, PROOF, PROOF_CLIPS
 from ...matching.onnx_sandbox import GraphFormat
 from ...training.features import LUFS, SAMPLE_RATE, WINDOW, WINDOW_S, band_centres
 from ...training.network import SettingsNetwork
@@ -45,10 +46,12 @@ def write(checkpoint: Path, folder: Path, name: str, licence: str, force: bool =
     """Export a checkpoint to `folder` and say what was proved.
 
     The folder appears only when onnxruntime has given torch's numbers on the proof clips. Raises
-    FileNotFoundError, FileExistsError, ValueError for a checkpoint of something else, ProofError.
+    FileNotFoundError, FileExistsError, ValueError for a checkpoint of something else, SameFileError if `force` would
+    replace what is no model, or the checkpoint, ProofError.
     """
     if folder.exists() and not force:
         raise FileExistsError(f"{folder} exists; choose another folder or add --force")
+    check_replaced(folder, DESCRIPTION, "model", [Named("the checkpoint", checkpoint)])
     if not checkpoint.is_file():
         raise FileNotFoundError(f"{checkpoint} is not there; afx-train writes checkpoints under runs/")
     system = _load(checkpoint)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from ...chain import ChainSettings
 from ...chain.numbered import order, parameters, path_values, playing_order
+from ...files.distinct import SameFileError, check_replaced
+from ...files.reader import shown
 from ...native.build import SOURCES, kit, link
 from ...presets import Preset
 from ...presets.plugin_state import ORDER, slug, uri
@@ -21,13 +23,18 @@ FORMATS = {".lv2": "lv2_descriptor", ".clap": "clap_entry"}
 def make_plugin(preset: Preset, out: Path, name: str | None = None, force: bool = False) -> Path:
     """Write a plug-in that opens with a preset; its kind is told by the ending of `out`, .lv2 or .clap.
 
-    Raises ValueError for another ending, FileExistsError without `force`, ToolError without a C compiler
-    or if it fails, OSError for what cannot be written. Half a minute the first time, then a second.
+    Raises ValueError for another ending, FileExistsError without `force`, SameFileError for what is no plug-in and
+    would be replaced, ToolError without a C compiler or if it fails, OSError for what cannot be written. Half a minute
+    the first time, then a second.
     """
     if out.suffix not in FORMATS:
         raise ValueError(f"{out}: a plug-in's name ends in {' or '.join(FORMATS)}")
     if out.exists() and not force:
         raise FileExistsError(f"{out} exists; add --force to replace it, or choose another name")
+    if out.suffix == ".lv2":
+        check_replaced(out, "manifest.ttl", "LV2 plug-in")
+    elif out.is_dir():
+        raise SameFileError(f"{shown(out)} is a folder, and a CLAP plug-in is a file: choose another name")
     name = name or out.stem
     made_from = kit()
     with tempfile.TemporaryDirectory(dir=_folder(out)) as temporary:

@@ -4,6 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
+from ...files.distinct import Named, check_distinct
 from ...matching import ClipError, MatchModel, ModelError, match_clip, read_clip, read_reference
 from ...native.build import ToolError
 from ...presets import SHIPPED_MODEL, Preset, PresetError, load
@@ -56,7 +57,10 @@ def _matched(recording: str | None, references: list[Path], model: Path | None, 
 def main(arguments: list[str]) -> tuple[int, str]:
     """Make a plug-in; returns the exit code and what there is to say."""
     a = parser().parse_args(arguments)
+    named = [Named("a reference", path) for path in a.reference]
+    named += [Named("the input", Path(a.preset))] if a.preset and Path(a.preset).is_file() else []
     try:
+        check_distinct([*named, Named("the plug-in", a.output, True)])
         if a.reference:
             preset = _matched(a.preset, a.reference, a.model, a.amount, a.name or a.output.stem)
         else:

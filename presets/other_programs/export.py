@@ -60,10 +60,12 @@ def write(
     plugin: str = PLAYER,
     install: bool = False,
     force: bool = False,
+    source: Path | None = None,
 ) -> tuple[list[Path], list[Fidelity]]:
     """Write a preset for a program; returns the files, the preset's first, and what became of each effect.
 
-    Without `out` it is NAME with the program's ending, here. `install` puts it where EasyEffects looks.
+    Without `out` it is NAME with the program's ending, here. `install` puts it where EasyEffects looks. source: the
+    preset's own file, which is never written over.
     Raises ExportError, FileExistsError without `force`, OSError.
     """
     if install and target != "easyeffects":
@@ -86,6 +88,8 @@ def write(
         first, *_ = there
         there = {(out if path == first else path): data for path, data in there.items()}
     for path in there:
+        if source is not None and path.exists() and path.samefile(source):
+            raise FileExistsError(f"{path} is the preset itself, and would be lost; choose another name with -o")
         if path.exists() and not force:
             raise _exists(path)
     for path, data in there.items():

@@ -1,11 +1,14 @@
-"""JACK clients that PortAudio cannot be asked for: before 19.7 it takes their names for regular expressions."""
+"""JACK clients that PortAudio cannot be asked for: before 19.7 it takes their names for regular expressions.
+
+And it looks for them anywhere in the names of others: "system" is in "my system", too.
+"""
 
 import re
 from collections.abc import Iterable
 
 SPECIAL = frozenset(".^$*+?()[]{}|\\")
 ESCAPES_NAMES = 0x130700
-"""PortAudio's number for 19.7.0, which does not."""
+"""PortAudio's number for 19.7.0, which takes names as they are."""
 
 
 def misread(name: str, channels: int, others: Iterable[str], version: int) -> str:
@@ -13,18 +16,24 @@ def misread(name: str, channels: int, others: Iterable[str], version: int) -> st
 
     channels: how many PortAudio says that it has; others: all clients' names; version: PortAudio's number.
     """
-    special = "".join(dict.fromkeys(c for c in name if c in SPECIAL))
-    if version >= ESCAPES_NAMES or not special:
-        return ""
-    found = _found(name, others)
-    if channels and found == [name]:
-        return ""
+    escapes = version >= ESCAPES_NAMES
+    found = _found(re.escape(name) if escapes else name, others)
     strangers = [other for other in found if other != name]
+    if not strangers and ((channels and found) or escapes):
+        return ""
+    special = "" if escapes else "".join(dict.fromkeys(c for c in name if c in SPECIAL))
     whose = f"the ports of {strangers[0]}" if strangers else "no ports"
     number = f"{version >> 16 & 255}.{version >> 8 & 255}"
+    if special:
+        return (
+            f"has {' '.join(special)} in its name, which PortAudio {number} takes for a pattern, and so finds {whose}: "
+            "rename it, choose the device under ALSA, or install PortAudio 19.7"
+        )
+    if not strangers:  # a name that means nothing but itself, and no port
+        return ""
     return (
-        f"has {' '.join(special)} in its name, which PortAudio {number} takes for a pattern, and so finds {whose}: "
-        "rename it, choose the device under ALSA, or install PortAudio 19.7"
+        f"is called as {strangers[0]} ends, and PortAudio {number} finds {whose}, too: rename one of them, or choose "
+        "the device under ALSA"
     )
 
 

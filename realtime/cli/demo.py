@@ -8,15 +8,19 @@ from time import perf_counter
 from typing import Literal
 
 from ... import presets
+from ...files.distinct import Named, check_distinct
 from ...matching.clips import read_clip as read_clip
 from ...matching.match import match_clip as match_clip
 from ...matching.reference import read_reference as read_reference
 from ...matching.words import sentences
 from ..audio.render import render as render_file
-from .errors import ExitCode
+from .errors import ExitCode, UsageError
 from .files import settings_data
 from .printer import Printer
 from .sources import announce_compiling, load_model
+
+NAME = "demo"
+"""What its preset is called, by which a folder of a former demo is known."""
 
 
 def own_name() -> str:
@@ -25,30 +29,42 @@ def own_name() -> str:
     return name if program.name != name or shutil.which(name) else os.path.relpath(program)
 
 
+def _is_ours(saved: Path) -> bool:
+    """Tell whether a demo has written here before."""
+    try:
+        return presets.load(saved).name == NAME
+    except presets.PresetError:
+        return False
+
+
 def demo(
     clip: Literal["guitar", "voice", "drums"] = "guitar",
     folder: Path = Path("afx-demo"),
     model: Path | None = None,
     printer: Printer | None = None,
 ) -> int:
-    """Render a bundled clip into a folder; returns 0. Raises ModelError, or OSError where nothing can be written."""
+    """Render a bundled clip into a folder; returns 0.
+
+    Only a demo's own files are replaced. Raises UsageError for others, ModelError, OSError if nothing can be written.
+    """
     printer = printer or Printer()
+    out, saved, source = folder / "out.wav", folder / "preset.json", presets.clip(clip)
+    check_distinct([Named("the demo's clip", source), Named("the sound", out, True), Named("the preset", saved, True)])
+    for path in (out, saved):
+        if path.exists() and not _is_ours(saved):
+            raise UsageError(f"{path} exists and is no demo's; name another place with --folder")
     announce_compiling(printer)
     matcher = load_model(model)
     folder.mkdir(parents=True, exist_ok=True)
-    source = presets.clip(clip)
     reference = read_reference(presets.clip("guitar_reference" if clip == "guitar" else "voice_reference"), matcher)
     heard = read_clip(source)
     found = match_clip(heard, matcher, [reference])
     begin = perf_counter()
-    out = folder / "out.wav"
     done = render_file(heard, found, out, lambda frames: None, force=True)
     took = perf_counter() - begin
     made = presets.provenance([reference], matcher.name)
-    presets.save(
-        presets.Preset("demo", done.settings, 1.0, found.target_lufs, made), folder / "preset.json", force=True
-    )
-    files = [str(folder / name) for name in ("out.wav", "preset.json")]
+    presets.save(presets.Preset(NAME, done.settings, 1.0, found.target_lufs, made), saved, force=True)
+    files = [str(out), str(saved)]
     lines = [
         f"Reference  {reference.path.name}  {reference.seconds:.1f} s  {reference.lufs:.1f} LUFS",
         f"Input      {source.name}  {heard.seconds:.1f} s  {heard.lufs:.1f} LUFS",

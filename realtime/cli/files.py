@@ -6,6 +6,7 @@ from typing import Any
 
 from ... import presets
 from ...chain import ChainSettings
+from ...files.distinct import Named
 from ...files.pipe import is_stream
 from ...presets import other_programs
 from ..session.autosave import Autosave
@@ -17,6 +18,11 @@ def refuse_existing(path: Path, force: bool) -> None:
     """Raise UsageError for a file that exists, unless `force`."""
     if path.exists() and not force:
         raise UsageError(f"{path} exists; add --force to replace it, or choose another name")
+
+
+def model_files(folder: Path | None) -> list[Named]:
+    """Give the files of a model, which a command reads."""
+    return [Named("the model", path) for path in folder.iterdir()] if folder and folder.is_dir() else []
 
 
 def check_preset_path(path: Path | None, force: bool) -> None:

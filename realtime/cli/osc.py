@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ..batch.distinct import Named, check_distinct
+from ...files.distinct import Named, check_distinct
 from ..osc import layouts
 from ..osc.addresses import addresses, table, table_markdown
 from .errors import ExitCode, UsageError

@@ -137,7 +137,7 @@ def show_desk(page: Page, desk: SessionDesk, stack: ExitStack) -> None:
     stack.callback(page.show, None)
 
 
-def _server(session: Session, osc: OscOptions, host: str, port: int) -> OscServer:
+def _server(session: Session[LiveEngine], osc: OscOptions, host: str, port: int) -> OscServer:
     try:
         return OscServer(session, host, port, osc.allow, osc.feedback, osc.range)
     except ValueError as error:  # no such host, or one that the network reaches and nobody named in --osc-allow

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from ... import presets
+from ...files.distinct import Named, check_distinct
 from ...files.reader import shown
 from ...presets import other_programs
-from ..batch.distinct import Named, check_distinct
 from .errors import ExitCode, UsageError
 from .printer import Printer
 
@@ -41,11 +41,12 @@ def preset(
         if not to or len(names) > 1:
             raise UsageError("preset export takes one preset and --to PROGRAM; see afx-live preset --help")
         pipeline = "input" if microphone else "output"
-        if output and Path(names[0]).is_file():
-            check_distinct([Named("the preset", Path(names[0])), Named("the output", output, True)])
+        source = Path(names[0]) if Path(names[0]).is_file() else None
+        if output and source:
+            check_distinct([Named("the preset", source), Named("the output", output, True)])
         files, lines = other_programs.write(
             presets.load(names[0]), to, output, sample_rate=samplerate, pipeline=pipeline, plugin=plugin,
-            install=install, force=force,
+            install=install, force=force, source=source,
         )  # fmt: skip
         told = [{"effect": line.effect, "fidelity": line.grade, "note": line.note} for line in lines]
         printer.result({"files": [str(file) for file in files], "effects": told}, "\n".join(map(str, [*files, *lines])))

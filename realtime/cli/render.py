@@ -9,12 +9,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from ...files.distinct import Named, check_distinct
 from ...files.pipe import is_stream
 from ...files.reader import shown
-from ..batch import Item, Manifest, Named, check_distinct, cores, run, work_list
+from ..batch import Item, Manifest, cores, run, work_list
 from ..batch.cluster import run_on_ray
 from .errors import ExitCode, UsageError
-from .files import check_preset_path, refuse_existing
+from .files import check_preset_path, model_files, refuse_existing
 from .files import save_preset as write_preset
 from .printer import Printer
 from .render_job import Rendered, RenderJob, failed
@@ -75,7 +76,7 @@ def render(
     if encoding and is_stream(inputs[0]) and (not rate or len(channels) != 1):
         raise UsageError("raw samples do not say how they are to be read: give --rate HZ and --channels COUNT, too")
     ledger = manifest or (_manifest_path(output, shard) if resume else None)
-    _check([] if dry_run else items, reference, preset, save_preset, ledger, force or resume, force)
+    _check([] if dry_run else items, reference, preset, model, save_preset, ledger, force or resume, force)
     if output == "-":
         printer = replace(printer, sound_out=True)
     sources = load_sources(reference, preset, model, printer, wishes=wishes)
@@ -112,6 +113,7 @@ def _check(
     items: Sequence[Item],
     references: Sequence[Path],
     preset: str | None,
+    model: Path | None,
     saved: Path | None,
     manifest: Path | None,
     may_be_there: bool,
@@ -121,6 +123,7 @@ def _check(
     named = [Named("an input", item.source) for item in items if not is_stream(item.source)]
     named += [Named("a reference", path) for path in references if not is_stream(path)]
     named += [Named("the preset", Path(preset))] if preset and Path(preset).is_file() else []
+    named += model_files(model)
     named += [Named("an output", item.target, True) for item in items if not is_stream(item.target)]
     named += [Named("the preset to be saved", saved, True)] if saved else []
     named += [Named("the manifest", manifest, True)] if manifest else []

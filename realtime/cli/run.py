@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...chain import ChainSettings
+from ...files.distinct import Named, check_distinct
 from ...files.reader import shown
 from ...matching.model import MatchModel
 from ...matching.reference import read_reference as read_reference
 from ..audio.options import StreamOptions
 from ..audio.virtual_mic import VirtualMicrophone, need_pipewire
-from ..batch.distinct import Named, check_distinct
 from ..session.autosave import saved
 from ..session.state import SessionState
 from ..view.console import Console, ConsoleLogHandler
@@ -20,7 +20,7 @@ from ..view.terminal import supports_view
 from ..web import HOST
 from .devices import devices
 from .errors import ExitCode, UsageError
-from .files import check_preset_path, save_last, settings_data
+from .files import check_preset_path, model_files, save_last, settings_data
 from .page import PageOptions, open_page, play
 from .playing import Address, Live, OscOptions
 from .printer import Printer
@@ -68,6 +68,7 @@ def run(
     if save_preset:
         named = [Named("a reference", path) for path in reference]
         named += [Named("the preset", Path(preset))] if preset and Path(preset).is_file() else []
+        named += model_files(model)
         check_distinct([*named, Named("the preset to be saved", save_preset, True)])
     check_preset_path(save_preset, force)
     options = options or StreamOptions()

@@ -33,7 +33,7 @@ class RecordingAnalyser(InputAnalyser):
     """The features of a recording, found once."""
 
     def __init__(self, engine: FileEngine, model: MatchModel | None) -> None:
-        super().__init__(engine, model)  # pyright: ignore[reportArgumentType]
+        super().__init__(engine, model)
         self._files = engine
         self._of: Recording | None = None
 
@@ -93,14 +93,13 @@ class FileMatcher(Matcher):
             log.exception("what plays cannot be explained")
 
 
-class FileSession(Session):
+class FileSession(Session[FileEngine]):
     """A session whose input is a recording; see `Session`."""
 
     def __init__(
         self, engine: FileEngine, model: MatchModel | None, state: SessionState, clip_folders: Sequence[Path] = ()
     ) -> None:
-        super().__init__(engine, model, state, clip_folders)  # pyright: ignore[reportArgumentType]
-        self.files = engine
+        super().__init__(engine, model, state, clip_folders)
         self.follower.input = RecordingAnalyser(engine, model)
         self.follower.level.gate = SignalGate(live=False)
         self.matcher = FileMatcher(self, self.follower, model, clip_folders)
@@ -108,7 +107,7 @@ class FileSession(Session):
     def open(self, path: Path) -> Recording:
         """Work on another recording, and match it. Raises ClipError."""
         recording = Recording.open(path)
-        self.files.open(recording)
+        self.engine.open(recording)
         self.edit(lambda state: replace(state, prediction=None, explanation=None), step="", send=False)
         self.matcher.later("the recording", self.follower.listen)
         return recording

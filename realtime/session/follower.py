@@ -7,7 +7,7 @@ what has changed meanwhile (an undo, another reference) wins.
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -18,14 +18,12 @@ from ...matching.model import Features, MatchModel, Prediction
 from ...matching.reference import mean_lufs
 from . import undo
 from .decider import Decider, Heard
+from .engine import PlayingEngine
 from .hysteresis import with_hysteresis
 from .level import TRAINED_LUFS, LevelSolver
 from .listener import InputAnalyser
 from .places import keep_locked, shared_out
 from .state import SessionState
-
-if TYPE_CHECKING:
-    from ..audio.live_engine import LiveEngine
 
 
 class Editable(Protocol):
@@ -50,7 +48,7 @@ class Follower:
     `input` analyses the input, `level` solves the level.
     """
 
-    def __init__(self, session: Editable, engine: "LiveEngine", model: MatchModel | None) -> None:
+    def __init__(self, session: Editable, engine: PlayingEngine, model: MatchModel | None) -> None:
         self._session, self._engine, self._model = session, engine, model
         self.input = InputAnalyser(engine, model)
         self.level = LevelSolver(engine, model.lufs if model else TRAINED_LUFS)

@@ -1,17 +1,14 @@
 """Levels of a session: both gains and that of the bypass, solved on the last seconds of input, and averaged."""
 
 from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...chain import ChainSettings
 from ...dsp.loudness import integrated_loudness
 from ...matching.level import SILENT_LUFS, solve_level
+from .engine import PlayingEngine
 from .signal_gate import SignalGate
-
-if TYPE_CHECKING:
-    from ..audio.live_engine import LiveEngine
 
 LEVEL_S = 12.0
 """Seconds of input on which levels are solved: long enough that a phrase does not move them."""
@@ -63,7 +60,7 @@ class LevelSolver:
     signal.
     """
 
-    def __init__(self, engine: "LiveEngine", trained_lufs: float = TRAINED_LUFS) -> None:
+    def __init__(self, engine: PlayingEngine, trained_lufs: float = TRAINED_LUFS) -> None:
         self._engine, self._trained_lufs = engine, trained_lufs
         self._average, self.gate = LevelAverage(), SignalGate()
         self.input_lufs = -np.inf

@@ -1,16 +1,13 @@
 """Listening to the input: whether there is signal, and what it is like."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...matching.level import SILENT_LUFS
 from ...matching.model import Features, MatchModel
+from .engine import PlayingEngine
 from .signal_gate import SignalGate
-
-if TYPE_CHECKING:
-    from ..audio.live_engine import LiveEngine
 
 LISTEN_S = 5.0
 """Seconds of input that one analysis takes."""
@@ -26,7 +23,7 @@ class InputAnalyser:
     `features` is what was found so far, or None.
     """
 
-    def __init__(self, engine: "LiveEngine", model: MatchModel | None) -> None:
+    def __init__(self, engine: PlayingEngine, model: MatchModel | None) -> None:
         self._engine, self._model = engine, model
         self.features: Features | None = None
         self._heard: np.ndarray | None = None

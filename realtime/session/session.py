@@ -4,21 +4,19 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic
 
 from ... import presets
 from ...matching.model import MatchModel
 from .controls import MUTE, REDO, UNDO, Control, parse, read_all
+from .engine import EngineT
 from .follower import Follower
 from .matcher import Matcher
 from .state import SessionState
 from .undo import UndoHistory
 
-if TYPE_CHECKING:
-    from ..audio.live_engine import LiveEngine
 
-
-class Session:
+class Session(Generic[EngineT]):
     """Everything that can be asked of a running afx-live; any thread may call it, and nothing here blocks for long.
 
     `state` is what to begin with. `clip_folders` are the only places, beside the bundled clips and the
@@ -31,7 +29,7 @@ class Session:
     """
 
     def __init__(
-        self, engine: "LiveEngine", model: MatchModel | None, state: SessionState, clip_folders: Sequence[Path] = ()
+        self, engine: EngineT, model: MatchModel | None, state: SessionState, clip_folders: Sequence[Path] = ()
     ) -> None:
         self.engine = engine
         if state.boldness is None and model:

@@ -50,7 +50,7 @@ class SessionMonitor:
     def __init__(
         self,
         engine: "LiveEngine",
-        session: "Session",
+        session: "Session[LiveEngine]",
         console: "Console",
         restartable: Mapping[str, Callable[[], bool]],
         freeze: bool = False,

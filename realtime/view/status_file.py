@@ -57,7 +57,7 @@ class Publisher:
     def __init__(
         self,
         engine: "LiveEngine",
-        session: "Session",
+        session: "Session[LiveEngine]",
         messages: Sequence[tuple[float, str]] = (),
         osc: str = "",
         keys: Sequence[tuple[str, str]] = (),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..audio.live_engine import LiveEngine
 from ..audio.shared_folder import SHARED
 from ..audio.shared_memory import COMMAND, METERS
 from ..audio.spectra import HZ
@@ -22,13 +23,13 @@ class LiveDesk(SessionDesk):
 
     def __init__(
         self,
-        session: Session,
+        session: Session[LiveEngine],
         folder: Path,
         status: Callable[[], Mapping[str, Any]],
         leave: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(session, folder)
-        self._status, self._leave = status, leave
+        self._engine, self._status, self._leave = session.engine, status, leave
         self._handlers["files"] = self._go
 
     def slowly(self) -> dict[str, Any]:
@@ -48,12 +49,12 @@ class LiveDesk(SessionDesk):
 
     def _memory(self, fields: Mapping[str, Any]) -> dict[str, Any] | None:
         """Say where the server finds the meters, and the last seconds of input."""
-        file = self.session.engine.folder / SHARED
+        file = self._engine.folder / SHARED
         if not file.exists():
             return None
         offset = METERS.itemsize + 2 * COMMAND.itemsize
         frames = (file.stat().st_size - offset) // 8
-        rate, hz = self.session.engine.sample_rate, [float(f) for f in HZ]
+        rate, hz = self._engine.sample_rate, [float(f) for f in HZ]
         return {"file": str(file), "fields": dict(fields), "ring": [offset, frames], "rate": rate, "hz": hz}
 
     def _go(self, _: Any) -> None:

@@ -5,6 +5,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -66,8 +67,8 @@ class Pages:
         self._control, self._token, self._once = control, token, once
         self._pages: dict[int, _Page] = {}
         self._state: dict[str, Any] = {}
-        self._number = self._waiting = 0
-        self.dropped = 0
+        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._number = self.dropped = 0
 
     @property
     def there(self) -> int:
@@ -94,15 +95,8 @@ class Pages:
 
     async def serve(self, socket: WebSocket) -> None:
         """Look after a socket from its first message, the token, to its end."""
-        if self._waiting >= MAX_PAGES:
-            return await socket.close(CLOSE_FULL)
         await socket.accept()
-        self._waiting += 1
-        try:
-            opened = await self._opened(socket)
-        finally:
-            self._waiting -= 1
-        if not opened:
+        if not await self._opened(socket):
             return await socket.close(CLOSE_TOKEN)
         if len(self._pages) >= MAX_PAGES:
             return await socket.close(CLOSE_FULL)
@@ -121,11 +115,20 @@ class Pages:
             del self._pages[page.number]
 
     async def _opened(self, socket: WebSocket) -> bool:
-        """Wait for the token, and tell whether it is right."""
+        """Wait for the token, and tell whether it is right. Of too many that wait, the oldest is given up."""
+        first = asyncio.ensure_future(socket.receive())
+        self._waiting.append(first)
+        if len(self._waiting) > MAX_PAGES:
+            self._waiting.popleft().cancel()
+        await asyncio.wait([first], timeout=TOKEN_S)
+        with suppress(ValueError):
+            self._waiting.remove(first)
+        if first.cancelled() or not first.done():
+            first.cancel()
+            return False
         try:
-            message = await asyncio.wait_for(socket.receive(), TOKEN_S)
-            given = json.loads(message.get("text") or "")["token"]
-        except (asyncio.TimeoutError, ValueError, RecursionError, KeyError, TypeError):
+            given = json.loads(first.result().get("text") or "")["token"]
+        except (ValueError, RecursionError, KeyError, TypeError):
             return False
         if self._once and same_token(given, self._once):
             self._once = ""

@@ -29,13 +29,13 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from . import link
+from .connections import MAX_CONNECTIONS, close_strangers
 from .meters import FRAME_S, MeterReader
 from .pages import MAX_MESSAGE, Pages
 from .security import SameOrigin, bearer, same_token
 from .uploads import Refused, Uploads
 
 STATIC = Path(__file__).parent / "static"
-MAX_CONNECTIONS = 128
 ANSWER_S = 30.0
 """afx-live answers an HTTP request within this time."""
 QUEUE = 256
@@ -137,8 +137,11 @@ class Server:
 
     async def _measure(self) -> None:
         """Send a frame of meters to the pages, thirty times a second."""
+        now = asyncio.get_running_loop().time
+        due = now()
         while True:
-            await asyncio.sleep(FRAME_S)
+            due = max(due + FRAME_S, now())  # what was missed is not made up for
+            await asyncio.sleep(due - now())
             if self.pages.there and (frame := self._meters.frame()):
                 self.pages.measured(frame)
 
@@ -226,6 +229,7 @@ async def serve(config: Config, source: Any, sink: Any) -> None:
     server = Server(config, control)
     options = uvicorn.Config(
         server.app(),
+        http="h11",
         log_config=None,
         access_log=False,
         server_header=False,
@@ -253,7 +257,9 @@ async def serve(config: Config, source: Any, sink: Any) -> None:
 
     threading.Thread(target=listen, daemon=True).start()
     control.tell({"serving": list(listening.getsockname()[:2])})
+    sweeping = asyncio.create_task(close_strangers(running.server_state.connections, config.token))
     await running.serve(sockets=[listening])
+    sweeping.cancel()
 
 
 def main() -> None:

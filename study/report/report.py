@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ...files.distinct import Named, check_distinct
 from ..pairs.condition import MODES
 from ..run.rows import gather
 from . import page, plots, tables
@@ -37,8 +38,13 @@ def write(
 
     places: folders of runs, or files of rows; models: folder of trainings, for their curves; findings: hand-written
     Markdown that opens the page; probe: result of `afx-study linear-probe` (default: probe.json beside the rows).
-    Raises FileNotFoundError and ValueError for rows, findings or probes that do not exist or are malformed.
+    Raises FileNotFoundError and ValueError for rows, findings or probes that do not exist or are malformed,
+    SameFileError if one of them would be written over.
     """
+    twin = output.with_suffix(".md")
+    read = [("rows", path) for path in places] + [("the findings", findings), ("the probe", probe)]
+    written = [Named("the page", output, True), Named("the page in Markdown", twin, True)]
+    check_distinct([*(Named(role, path) for role, path in read if path), *written])
     rows = gather(places)
     folders = [p if p.is_dir() else p.parent for p in places]
     results, curves = Results(rows), training_curves(models)
@@ -59,7 +65,6 @@ def write(
     if examples := _examples(folders):
         inner["Listen"] = examples
     output.write_text(page.document(NAME, page.prose(text), list(inner.items())), encoding="utf-8")
-    twin = output.with_suffix(".md")
     parts = [f"## {name}\n\n" + "\n".join(map(page.table_markdown, there)) for name, there in found.items()]
     opening = [text.strip() + "\n"] if text else []
     twin.write_text("\n".join([f"# {NAME}\n", *opening, *parts]), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +28,14 @@ async ([selector, files]) => {
   }
 }
 """
+
+
+def until(holds, seconds=20):
+    """Wait until something holds that the page has asked for: it shows what a hand has moved before it is so."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 @contextmanager

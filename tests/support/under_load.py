@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,13 @@ def noise(frames: int, level: float = 0.1) -> np.ndarray:
 
 
 class Desk:
-    """What a session needs of an engine: its shared memory."""
+    """What a session and OSC need of an engine: its shared memory."""
 
     sample_rate = float(RATE)
 
     def __init__(self, shared: Shared) -> None:
         self.shared = shared
+        self.status: Mapping[str, Any] = {}
         self.play, self.meters = shared.play, shared.read
 
     def recent_input(self, seconds: float) -> np.ndarray:
@@ -87,7 +88,7 @@ def _predict(predictor: MatchModel, done: threading.Event) -> None:
 def load(shared: Shared) -> Iterator[OscServer]:
     """Compute, collect garbage, predict and be sent OSC, all the time; the OSC moves the settings in `shared`."""
     predictor, done = MatchModel(SHIPPED_MODEL), threading.Event()
-    session = Session(Desk(shared), predictor, SessionState(CHAIN))  # pyright: ignore[reportArgumentType]
+    session = Session(Desk(shared), predictor, SessionState(CHAIN))
     jobs: Sequence[tuple[Callable[..., None], tuple]] = ((_spin, ()), (_collect, ()), (_predict, (predictor,)))
     threads = [threading.Thread(target=job, args=(*more, done)) for job, more in jobs]
     with ExitStack() as stack:

@@ -18,7 +18,7 @@ from ...files.atomic_write import atomic_path
 from ..features import SAMPLE_RATE
 from .layouts import find
 from .reading import read, read_mono, usable_for_pairs
-from .recording import Recording
+from .recording import NoRecordings, Recording
 
 BLOCK = SAMPLE_RATE // 2
 """Frames over which power is noted."""
@@ -99,6 +99,21 @@ class Decoded:
         """Tell whether at least half of a stretch is audible."""
         blocks = self.power[index][start // BLOCK : max(start // BLOCK + 1, (start + frames) // BLOCK)]
         return len(blocks) > 0 and float(np.mean(blocks > 10 ** (AUDIBLE_DB / 10))) >= 0.5
+
+    def check_heard(self, side: str) -> None:
+        """Say before any rendering what cannot work: raises NoRecordings if no recording is heard in both halves."""
+        halves = (np.array_split(power > 10 ** (AUDIBLE_DB / 10), 2) for power in self.power)
+        if not any(_stretch_is_heard(early) and _stretch_is_heard(late) for early, late in halves):
+            raise NoRecordings(
+                f"all {len(self.power)} recordings to {side} are silent in one of their halves or both: "
+                f"no 5 s of it are mostly louder than {AUDIBLE_DB:.0f} dBFS"
+            )
+
+
+def _stretch_is_heard(heard: np.ndarray) -> bool:
+    """Tell whether at least half of any 5 s is heard, or of all if it is shorter."""
+    size = min(len(heard), 10)
+    return size > 0 and bool(np.convolve(heard, np.ones(size) / size, "valid").max() >= 0.5)
 
 
 def decoded(recordings: Sequence[Recording], folder: Path) -> Decoded:

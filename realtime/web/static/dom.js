@@ -61,6 +61,9 @@ export function level(number, digits = 1) {
   return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
 }
 
+/** Write the numbers of a text from afx-live as the page writes its own. */
+export const typeset = (text) => text.replace(/(^|[\s(])-(?=\d)/g, "$1−");
+
 /** A parameter's value with its unit. */
 export function shown(name, value) {
   if (name === "mix" || name === "width" || name === "amount" || name === "boldness") {

@@ -1,7 +1,7 @@
 // A card for each effect of the chain: what it does in a picture, how sure the match is of it, and its parameters.
 
 import { state, frame, on, set, value } from "./link.js";
-import { make, by, write, mark, sharpen, colour, drawn, labelOf } from "./dom.js";
+import { make, by, write, mark, sharpen, colour, drawn, labelOf, typeset } from "./dom.js";
 import { slider, toggle, lockButton, showLock } from "./parameters.js";
 import { pictures } from "./pictures.js";
 
@@ -104,7 +104,7 @@ function show(effect, { element, sure, says, lock }) {
   const known = probability !== undefined && probability !== null;
   write(sure, known ? `${Math.round(100 * probability)} % sure` : "");
   if (known) sure.style.setProperty("--sure", probability);
-  write(says, off ? "off" : (state.words?.[effect] ?? ""));
+  write(says, off ? "off" : typeset(state.words?.[effect] ?? ""));
   showLock(lock, effect);
   mark(element, "data-off", off);
 }

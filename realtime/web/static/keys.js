@@ -35,7 +35,7 @@ function step(name, by_) {
 
 export function startKeys() {
   addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || by("help").open) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     const { target } = event;
     if (target.closest("input[type=text], select, textarea")) return;
     // Space presses the button that has the focus.

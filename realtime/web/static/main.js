@@ -48,6 +48,7 @@ function startThumb() {
 function startLog() {
   on("messages", () => {
     const lines = (state.messages ?? []).slice(-12).reverse();
+    by("log").parentElement.hidden = !lines.length;
     by("log").replaceChildren(
       ...lines.map(([when, text]) => make("li", {}, make("time", { text: new Date(1000 * when).toLocaleTimeString() }), ` ${text.trim()}`)),
     );

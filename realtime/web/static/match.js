@@ -1,18 +1,19 @@
 // Match: what to sound like, how far and how boldly, what was heard, and the hand on all of it.
 
 import { state, set, pull, say, upload, on, value } from "./link.js";
-import { make, by, write, mark, level, announce, duration } from "./dom.js";
+import { make, by, write, mark, level, announce, duration, typeset } from "./dom.js";
 import { slider, toggle } from "./parameters.js";
 
 const AMOUNT = { name: "amount", low: 0, high: 1, curve: "linear", default: 1, doc: "how far from the input to the match" };
 const BOLDNESS = { name: "boldness", low: 0, high: 1, curve: "linear", default: 0.5, doc: "0: only what is nearly certain; 1: everything the reference suggests" };
 const SOUND = "audio/*,.wav,.flac,.ogg,.mp3,.aiff,.aif,.opus";
 
+const blend = make("input", { type: "checkbox", id: "blend" });
 let busy = 0;
 
 export function startMatch() {
   const chooser = make("input", { type: "file", accept: SOUND, multiple: true, class: "unseen", tabindex: -1, "aria-label": "Reference recordings", onchange: () => (take([...chooser.files]), (chooser.value = "")) });
-  const bundled = make("select", { "aria-label": "A bundled reference", onchange: () => (bundled.value && say({ references: [bundled.value] }), (bundled.value = "")) });
+  const bundled = make("select", { "aria-label": "A bundled reference", onchange: () => (bundled.value && say(blend.checked ? { reference_more: bundled.value } : { references: [bundled.value] }), (bundled.value = "")) });
   const chips = make("ul", { class: "chips", "aria-label": "References" });
   const drop = make(
     "div",
@@ -21,12 +22,13 @@ export function startMatch() {
     make("div", { class: "buttons" }, make("button", { type: "button", text: "Choose a reference …", onclick: () => chooser.click() }), bundled),
     chooser,
   );
+  const blending = make("label", { class: "check blend", hidden: true, title: "What is chosen or dropped next joins these, instead of taking their place" }, blend, "Blend the next one with these");
   const sliders = make("div", { class: "rows big" });
   const heard = make("ul", { class: "heard", "aria-label": "What the match heard" });
   const verdict = make("p", { class: "verdict" });
   const listening = make("p", { class: "says" });
   const showHeard = () => said(verdict, listening, heard);
-  by("match").append(drop, chips, sliders, buttons(), verdict, heard, listening);
+  by("match").append(drop, chips, blending, sliders, buttons(), verdict, heard, listening);
 
   on("spec", () => {
     const clips = state.spec.clips ?? [];
@@ -38,6 +40,10 @@ export function startMatch() {
     showHeard();
   });
   on("references session", () => showReferences(chips));
+  on("references", () => {
+    blending.hidden = !state.references?.length;
+    blend.checked &&= !blending.hidden;
+  });
   on("references mode", showHeard);
   dropping();
 }
@@ -45,7 +51,7 @@ export function startMatch() {
 // --- references -------------------------------------------------------------------------------------
 
 /** Send files and match them: they take the place of what is matched now, or with `more` join it. */
-export async function take(files, more = false) {
+export async function take(files, more = blend.checked) {
   const sounds = files.filter((file) => file.type.startsWith("audio/") || /\.(wav|flac|ogg|mp3|aiff?|opus|w64|caf)$/i.test(file.name));
   if (!sounds.length) return announce("That is no recording that can be heard");
   busy += sounds.length;
@@ -107,7 +113,7 @@ function dropping() {
     const files = [...event.dataTransfer.files];
     const recording = event.target.closest?.("#recording-drop");
     if (recording) recording.dispatchEvent(new CustomEvent("recording", { detail: files[0] }));
-    else take(files, event.shiftKey);
+    else take(files, event.shiftKey || blend.checked);
   });
 }
 
@@ -163,7 +169,7 @@ function told({ effect, probability, amount, does, why, boldness }) {
     "by hand": `${does || "off"} · set by hand`,
     "left out": "left out, as you said",
     "not heard": "not heard",
-    undecided: `undecided: ${boldness ? `boldness ${percent(boldness)} or ` : ""}“only” brings it`,
+    undecided: boldness ? `undecided below boldness ${percent(boldness)}` : "undecided: “only” brings it",
   };
   const bolder = why === "undecided" && boldness;
   return make(
@@ -175,7 +181,7 @@ function told({ effect, probability, amount, does, why, boldness }) {
     make(
       "span",
       { class: "why" },
-      words[why] ?? why,
+      typeset(words[why] ?? why),
       bolder ? make("button", { type: "button", class: "quiet", text: "Bring it", "aria-label": `Bring the ${effect}: boldness ${percent(boldness)}`, onclick: () => set({ boldness }) }) : null,
     ),
   );

@@ -32,16 +32,20 @@ function words(pen, colour, text, x, y, align = "left") {
 }
 
 const LOW_DB = -60;
+const TICKS_DB = [-48, -36, -24, -12];
+const minus = (number, digits = 0) => number.toFixed(digits).replace("-", "−");
 
 /** The static curve of a compressor or a limiter; the dot is where the sound is on it now. */
 function dynamics({ pen, width, height, colour, data, values, control, slot }) {
-  const gauge = 26;
+  const gauge = 40;
   const w = width - gauge;
   const x = (db) => ((db - LOW_DB) / -LOW_DB) * w;
   const y = (db) => height - ((db - LOW_DB) / -LOW_DB) * height;
-  lines(pen, colour, w, height, [-48, -36, -24, -12].map(x), [-48, -36, -24, -12].map(y));
+  lines(pen, colour, w, height, TICKS_DB.map(x), TICKS_DB.map(y));
+  for (const db of TICKS_DB.slice(0, -1)) words(pen, colour, minus(db), x(db), height - 5, "center");
+  for (const db of TICKS_DB.slice(1)) words(pen, colour, minus(db), 5, y(db) + 4);
   words(pen, colour, "in dB", w - 4, height - 5, "right");
-  words(pen, colour, "out", 5, 13);
+  words(pen, colour, "out dB", 5, 13);
   pen.strokeStyle = colour("line-strong");
   pen.beginPath();
   pen.moveTo(0, height);
@@ -65,19 +69,19 @@ function dynamics({ pen, width, height, colour, data, values, control, slot }) {
       pen.fill();
     }
   }
-  gaugeOf(pen, colour, w + 8, gauge - 8, height, off ? 0 : reduction);
+  gaugeOf(pen, colour, w + gauge / 2, height, off ? 0 : reduction);
 }
 
-function gaugeOf(pen, colour, x, width, height, reduction) {
-  pen.fillStyle = colour("track");
-  pen.beginPath();
-  pen.roundRect(x, 0, width, height, 4);
-  pen.fill();
-  pen.fillStyle = colour("reduction");
-  pen.beginPath();
-  pen.roundRect(x, 0, width, Math.min(-reduction / 24, 1) * height, 4);
-  pen.fill();
-  if (reduction < -0.05) words(pen, colour, `${reduction.toFixed(1).replace("-", "−")} dB`, x - 5, 13, "right");
+/** Gain reduction: a bar around x that hangs down, 24 dB long, and its number below. */
+function gaugeOf(pen, colour, x, height, reduction) {
+  const [width, long] = [16, height - 26];
+  for (const [name, share] of [["track", 1], ["reduction", Math.min(-reduction / 24, 1)]]) {
+    pen.fillStyle = colour(name);
+    pen.beginPath();
+    pen.roundRect(x - width / 2, 4, width, share * long, 4);
+    pen.fill();
+  }
+  words(pen, colour, reduction < -0.05 ? minus(reduction, 1) : "0.0", x, height - 5, "center");
 }
 dynamics.moves = true;
 
@@ -119,6 +123,7 @@ function drive({ pen, width, height, colour, data, values, control, slot }) {
 drive.moves = true;
 
 const ROOM_DB = -60;
+const ROOM_TICKS_DB = [-20, -40];
 
 /** How a clap would die away: the energy that is left, in three bands, after the pre-delay. */
 function room({ pen, width, height, colour, data, control }) {
@@ -129,7 +134,7 @@ function room({ pen, width, height, colour, data, control }) {
   const step = end > 3 ? 1 : end > 1.2 ? 0.5 : 0.2;
   const seconds = [];
   for (let s = step; s < end; s += step) seconds.push(s);
-  lines(pen, colour, width, height, seconds.map(x), [-20, -40].map(y));
+  lines(pen, colour, width, height, seconds.map(x), ROOM_TICKS_DB.map(y));
   pen.globalAlpha = control("bypass") ? 0.3 : 1;
   for (const [i, band] of data.bands.entries()) {
     const name = `room-${i}`;
@@ -154,6 +159,7 @@ function room({ pen, width, height, colour, data, control }) {
     at -= pen.measureText(band.label).width + 10;
   }
   for (const s of seconds) words(pen, colour, `${Number(s.toFixed(1))} s`, x(s) - 4, height - 5, "right");
+  for (const db of ROOM_TICKS_DB) words(pen, colour, `${minus(db)} dB`, width - 6, y(db) - 4, "right");
 }
 
 export const pictures = { compressor: dynamics, limiter: dynamics, distortion: drive, reverb: room };

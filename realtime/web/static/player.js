@@ -1,6 +1,6 @@
 // Files: a recording, before and after, beside the reference, at equal loudness; what is turned is heard at once.
 
-import { state, say, ask, upload, download, measured, on } from "./link.js";
+import { state, say, ask, upload, download, measured, on, value } from "./link.js";
 import { make, by, write, mark, announce, duration, level, sharpen, colour, drawn } from "./dom.js";
 import { take as takeReferences, trouble } from "./match.js";
 import { Deck } from "./deck.js";
@@ -105,7 +105,7 @@ async function fetchSound(which, from, frames, id) {
   return { ...about, sound: numbers.subarray(0, size), rows: numbers.subarray(size) };
 }
 
-/** Bring all three to the loudness of the match; further down, together, if one would clip. */
+/** Bring all three to the loudness of the match; further down, together, if one would clip; to silence in a panic. */
 function gains() {
   if (!deck) return;
   const { input_lufs: before, output_lufs: after } = state.loudness ?? {};
@@ -117,7 +117,7 @@ function gains() {
   };
   const peak = { before: recording.peak, after: 0.9, reference: reference?.peak ?? 1 };
   const over = Math.max(...SIDES.map((name) => db[name] + 20 * Math.log10(Math.max(peak[name], 1e-6))), 0);
-  deck.gains(Object.fromEntries(SIDES.map((name) => [name, 10 ** ((db[name] - over) / 20)])));
+  deck.gains(Object.fromEntries(SIDES.map((name) => [name, value("mute") ? 0 : 10 ** ((db[name] - over) / 20)])));
 }
 
 // --- hearing ----------------------------------------------------------------------------------------

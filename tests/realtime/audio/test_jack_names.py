@@ -33,6 +33,15 @@ def test_one_that_finds_its_own_is_used():
     assert misread("Scarlett 2i2", 2, ["Scarlett 2i2", "system"], OLD) == ""
 
 
+@pytest.mark.parametrize("version", [OLD, NEW])
+def test_a_name_at_the_end_of_a_strangers_is_not_used(version):
+    why = misread("system", 4, ["system", "my system"], version)
+    assert "finds the ports of my system, too: rename one of them" in why
+    for other in ("system 2", "systems", "System", "my system "):
+        assert misread("system", 2, ["system", other], version) == ""
+    assert misread("my system", 2, ["system", "my system"], version) == ""
+
+
 PLAIN = Device(0, "system", "JACK", 2, 2, 48000.0, 0.01, 0.01, (48000,))
 ODD = replace(PLAIN, number=1, name="Scarlett (2nd)", inputs=0, outputs=0, rates=(), trouble="has ( ) in its name …")
 FOUND = Listing((PLAIN, ODD), {"JACK": (1, 1)})
@@ -67,7 +76,7 @@ sys.stdin.read()
 @pytest.mark.jack
 @pytest.mark.slow
 def test_over_jack(jack):
-    names = ["Scarlett 2i2 (2nd gen)", "Speaker + Headphones", "a.c", "abc", "USB 2.0"]
+    names = ["Scarlett 2i2 (2nd gen)", "Speaker + Headphones", "a.c", "abc", "USB 2.0", "other USB 2.0"]
     env = {**os.environ, **jack.env}
     words = [sys.executable, "-c", CLIENT, *names]
     with subprocess.Popen(words, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
@@ -77,9 +86,11 @@ def test_over_jack(jack):
         found = {d.name: d for d in devices.query(jack.env).devices}
         client.stdin.close()
     assert set(names) <= set(found)
-    for name in ("abc", "USB 2.0", "system"):
+    for name in ("abc", "other USB 2.0", "system"):
         assert found[name].trouble == ""
         assert found[name].inputs >= 1
+    assert found["USB 2.0"].inputs == 2  # one of them a stranger's
+    assert "finds the ports of other USB 2.0, too" in found["USB 2.0"].trouble
     if found["a.c"].trouble:  # PortAudio before 19.7
         assert "finds the ports of abc" in found["a.c"].trouble
         assert all("takes for a pattern" in found[name].trouble for name in names[:2])

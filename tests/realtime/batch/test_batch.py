@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from afx_live.realtime.batch import Item, Manifest, Named, check_distinct, run, work_list
-from afx_live.realtime.batch.distinct import SameFileError
+from afx_live.files.distinct import Named, SameFileError, check_distinct, check_replaced
+from afx_live.realtime.batch import Item, Manifest, run, work_list
 from afx_live.realtime.batch.manifest import ManifestError
 from afx_live.realtime.batch.work_list import WorkListError
 from support.batch_work import copy, die_once
@@ -128,6 +128,19 @@ def test_two_outputs_that_are_not_there_yet(here):
     root = here()
     with pytest.raises(SameFileError):
         check_distinct([Named("the output", root / "a", True), Named("the preset", root / "." / "a", True)])
+
+
+def test_only_what_is_alike_is_replaced_whole(here):
+    root = here("home/letter.txt", "model/model.json", "model/best.ckpt", "taken")
+    (root / "empty").mkdir()
+    (root / "link").symlink_to(root / "home")
+    for name in ("home", "taken", "link"):
+        with pytest.raises(SameFileError, match=f"{name} is there and is no model .no model.json in it."):
+            check_replaced(root / name, "model.json", "model")
+    with pytest.raises(SameFileError, match=r"best\.ckpt, the checkpoint, lies in .*model, which would be replaced"):
+        check_replaced(root / "model", "model.json", "model", [Named("the checkpoint", root / "model" / "best.ckpt")])
+    for name in ("empty", "new", "model"):
+        check_replaced(root / name, "model.json", "model", [Named("the checkpoint", root / "home" / "letter.txt")])
 
 
 def test_one_file_may_be_read_twice(here):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 import soundfile
@@ -65,7 +66,13 @@ def test_no_file_of_a_command_is_written_over_another(afx, place):
     (place / "mine.json").write_text(presets.to_json(presets.load("warm")))
     (place / "link.json").symlink_to("mine.json")
     (place / "ref.wav").write_bytes(b"sound")
+    shutil.copytree(presets.SHIPPED_MODEL, place / "model")
+    (place / "afx-demo").mkdir()
+    (place / "afx-demo" / "out.wav").symlink_to("preset.json")
     for words in (
+        ["demo"],
+        ["render", VOICE, "-r", VOICE, "--model", "model", "-o", "model/model.json", "--force"],
+        ["-r", VOICE, "--model", "model", "--save-preset", "model/model.json", "--force"],
         ["preset", "export", "mine.json", "--to", "camilladsp", "-o", "link.json", "--force"],
         ["--preset", "mine.json", "--save-preset", "link.json", "--force"],
         ["-r", "ref.wav", "--save-preset", "ref.wav", "--force"],
@@ -76,6 +83,23 @@ def test_no_file_of_a_command_is_written_over_another(afx, place):
         assert "would be lost; choose another name" in err
     assert presets.load("./mine.json").settings == presets.load("warm").settings
     assert (place / "ref.wav").read_bytes() == b"sound"
+
+
+def test_the_demo_replaces_nothing_of_others(afx, place):
+    (place / "d").mkdir()
+    for name in ("out.wav", "preset.json"):
+        (place / "d" / name).write_text("mine")
+        code, _, err = afx("demo", "--folder", "d")
+        assert code == 2
+        assert "exists and is no demo's; name another place with --folder" in err
+        assert (place / "d" / name).read_text() == "mine"
+
+
+def test_a_preset_is_not_exported_over_itself(afx, place):
+    (place / "warm.json").write_text(text := presets.to_json(presets.load("warm")))
+    code, _, err = afx("preset", "export", "./warm.json", "--to", "easyeffects", "--force")
+    assert (code, (place / "warm.json").read_text()) == (2, text)
+    assert "is the preset itself" in err
 
 
 def test_osc_lists_every_address(afx):

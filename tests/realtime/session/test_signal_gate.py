@@ -30,6 +30,26 @@ def test_the_noise_of_a_room_is_none(noise, lufs):
     assert not SignalGate().open(at(noise, lufs), RATE)
 
 
+def held(*notes_hz, vibrato=0.0):
+    t = np.arange(5 * RATE) / RATE
+    swing = vibrato * np.sin(2 * np.pi * 5.5 * t)
+    return sum(np.sin(2 * np.pi * h * (f * t + swing)) / h for f in notes_hz for h in range(1, 8))
+
+
+@pytest.mark.parametrize("lufs", [-58.0, -70.0, -85.0])
+@pytest.mark.parametrize(
+    "notes", [held(110.0), held(48.9995), held(261.63, 329.63, 392.0), held(440.0, vibrato=0.4)],
+    ids=["a", "low g", "chord", "vibrato"],
+)  # fmt: skip
+def test_held_notes_are_playing(notes, lufs):
+    assert SignalGate().open(at(notes + 0.02 * HISS, lufs), RATE)
+
+
+@pytest.mark.parametrize("mains_hz", [50.0, 50.04, 60.0])
+def test_the_mains_with_all_its_harmonics_is_no_playing(mains_hz):
+    assert not SignalGate().open(at(held(mains_hz) + 0.02 * HISS, -60.0), RATE)
+
+
 def test_nor_is_a_chair_that_moves():
     x = 1e-4 * HISS
     x[RATE : RATE + 2000] += 0.01 * RANDOM.standard_normal(2000)

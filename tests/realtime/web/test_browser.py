@@ -12,7 +12,7 @@ import soundfile
 
 import afx_live.realtime.web.page as page_module
 from afx_live import presets
-from support.browser import PHONE
+from support.browser import PHONE, until
 
 pytestmark = pytest.mark.slow
 STATIC = Path(page_module.__file__).parent / "static"
@@ -132,6 +132,16 @@ def test_it_plays_and_what_is_heard_is_switched_while_it_plays(matched):
     matched.page.wait_for_timeout(1500)
     assert matched.page.locator(".time").text_content() != first
     assert not matched.complaints
+
+
+def test_a_panic_is_silence_and_what_comes_after_it_plays_on(matched):
+    _playing(matched)
+    loudest = "import('./link.js').then(({ frame }) => Math.max(...frame.spectrum))"
+    matched.page.keyboard.press("m")
+    matched.page.wait_for_timeout(1000)
+    assert matched.page.evaluate(loudest) < -100.0
+    matched.page.keyboard.press("m")
+    until(lambda: matched.page.evaluate(loudest) > -80.0)
 
 
 def test_a_turn_is_heard_within_a_moment(matched):

@@ -287,3 +287,44 @@ def test_boldness_is_answered_while_the_hand_is_still_there(matched):
         time.sleep(2.0)
     # On an idle machine all are under 0.1 s; tests share theirs.
     assert min(times) < 0.2 * float(os.environ.get("AFX_TEST_SLOWNESS", "2"))
+
+
+def _news(control, now):
+    """Give another value for a control: a quarter of its range away."""
+    if isinstance(now, bool):
+        return not now
+    effect, _, name = control.rpartition("/")
+    param = load("gain" if name == "gain_db" else effect).param(name)
+    return param.value((param.unit(now) + 0.25) % 1.0)
+
+
+def _sounding(desk):
+    """Give the controls of a chain that change what is heard, with their values."""
+    values, chain = desk.session.plain()["values"], desk.session.plain()["chain"]
+    apart = ("lock", "only", "without", "amount")
+    return {c: v for c, v in values.items() if c.partition("/")[0] in chain and c.rpartition("/")[2] not in apart}
+
+
+@pytest.mark.slow
+def test_a_turn_of_any_control_is_heard_within_a_moment(desk):
+    """From the page's message to the first 0.6 s of another sound, which is what the page then fetches."""
+    desk.handle({"recording": "guitar"})
+    until(desk, lambda s: s["recording"])
+    took = {}
+    usual = {f"{e}/{p.name}": p.default for e in desk.session.plain()["chain"] for p in load(e).params}
+    used = {c: False for c in _sounding(desk) if c.endswith("/bypass")}
+    gains = {c: 3.0 for c in usual if c.startswith("equaliser/") and c.endswith("_db")}
+    desk.handle({"send": {**usual, **used, **gains, "compressor/threshold_db": -45.0, "amount": 1.0}})
+    question = {"sound": "after", "start": 48000, "frames": 28800}
+    desk.ask(question)
+    for control, now in _sounding(desk).items():
+        before = np.frombuffer(desk.ask(question)[1], np.float32)
+        begin = time.perf_counter()
+        desk.handle({"send": {control: _news(control, now)}})
+        after = np.frombuffer(desk.ask(question)[1], np.float32)
+        took[control] = time.perf_counter() - begin
+        assert not np.array_equal(before, after), control
+        desk.handle({"send": {control: now}})
+    print({control: round(1e3 * seconds) for control, seconds in took.items()})
+    # On an idle machine each is under 0.2 s (bench/PAGE_TURNS.md); tests share theirs.
+    assert np.median(list(took.values())) < 0.2 * float(os.environ.get("AFX_TEST_SLOWNESS", "2"))

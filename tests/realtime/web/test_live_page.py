@@ -13,6 +13,8 @@ from support.jack import need
 from support.programs import PROGRAM, Looper, Program, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.jack]
+DRY = 0.98
+"""How much of the input there is, at least, in what comes back where nothing is done to it."""
 FRAMES = """
 () => import("./link.js").then(async ({ on }) => {
   let count = 0;
@@ -56,10 +58,10 @@ def test_a_live_session_is_seen_and_controlled(jack, tmp_path, port, open_view, 
 
         program.osc("/afx/compressor/threshold_db", "f", "-37.5")
         view.until("state.session.values['compressor/threshold_db'] === -37.5", 10)
-        matched = max(looper.likeness() for _ in range(3))
+        assert max(looper.likeness(0.5) for _ in range(6)) < DRY
         view.page.locator("body").press("b")
         view.until("state.session.values.bypass === true", 10)
-        assert max(looper.likeness() for _ in range(3)) > matched + 0.02  # all of the clip, but for drop-outs
+        assert any(looper.likeness(0.5) > DRY for _ in range(60))  # a drop-out is in some, never in all
         view.page.locator("body").press("b")
         view.page.get_by_role("button", name="Panic").click()
         view.until("state.session.values.mute === true", 10)

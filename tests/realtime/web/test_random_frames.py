@@ -1,17 +1,21 @@
 """What is sent to the page's server by who knows better than to send that."""
 
+import http.client
 import json
 import os
 import random
 import socket
+import time
+from contextlib import suppress
 
 import pytest
 
-from afx_live.realtime.web.pages import MAX_MESSAGE
-from support.page import Client, frame, served
+from afx_live.realtime.web.connections import MAX_CONNECTIONS, STRANGER_S
+from afx_live.realtime.web.pages import MAX_MESSAGE, TOKEN_S
+from support.page import Client, Socket, frame, served
 
 FRAMES = int(os.environ.get("AFX_FUZZ_FRAMES", "100000"))
-"""Random frames at the socket; `AFX_FUZZ_FRAMES=1000000` takes minutes."""
+"""Random frames at the socket; `AFX_FUZZ_FRAMES=1000000` takes half a minute."""
 
 
 def _random_frame(rng):
@@ -99,9 +103,48 @@ def test_random_bytes_on_the_port_end_nothing(client):
 
 
 def test_slow_senders_keep_nobody_out(client):
-    slow = [socket.create_connection((client.host, client.port), 5) for _ in range(60)]
-    for one in slow:
-        one.sendall(b"GET / HTTP/1.1\r\nHo")
-    assert client.request("GET", "/")[0] == 200
+    """More than there are connections: those without the token make room, oldest first."""
+    head = f"GET /spectrum.js HTTP/1.1\r\nHost: {client.netloc}\r\n\r\n".encode()
+    for bytes_sent in (b"", b"GET / HTTP/1.1\r\nHo", head, 300 * head):  # the last takes none of its answers
+        slow = [socket.create_connection((client.host, client.port), 5) for _ in range(2 * MAX_CONNECTIONS)]
+        for one in slow:
+            with suppress(ConnectionError):
+                one.setblocking(False)
+                one.sendall(bytes_sent)
+        _is_served(client)
+        for one in slow:
+            one.close()
+
+
+def test_sockets_without_the_token_keep_nobody_out(client):
+    slow = []
+    for _ in range(2 * MAX_CONNECTIONS):
+        with suppress(ConnectionError):
+            slow.append(client.shake()[1])
+    _is_served(client, seconds=TOKEN_S + 10)
     for one in slow:
         one.close()
+
+
+@pytest.mark.slow
+def test_connections_that_say_nothing_are_closed(client):
+    one = socket.create_connection((client.host, client.port), 5)
+    one.sendall(b"GET / HTTP/1.1\r\nHo")
+    one.settimeout(STRANGER_S + 10)
+    with suppress(ConnectionError):
+        assert one.recv(100) == b""
+
+
+def _is_served(client, seconds=10.0):
+    """Wait until the page is given, and a page with the token opens."""
+    end = time.monotonic() + seconds
+    while True:
+        with suppress(ConnectionError, http.client.HTTPException):
+            status, raw = client.shake()
+            if client.request("GET", "/")[0] == 200 and status == 101:
+                break
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    page = Socket(raw)
+    page.send({"token": client.token})
+    page.until(lambda m, s: "welcome" in m)

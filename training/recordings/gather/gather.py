@@ -35,12 +35,15 @@ MAKERS: dict[str, Callable[[Path, Sequence[str], Source], Iterator[Excerpt]]] = 
 """Ways to make excerpts: of long recordings, short clips, impulse responses, recorded sweeps, one-shots of a kit,
 one-note recordings, a SoundFont's instruments, its kits."""
 COLUMNS = ("path", "seconds", "rate", "class", "package", "version", "file", "licence", "group", "how", "author")
+MANIFEST, LICENCES = "MANIFEST.csv", "LICENSES.md"
 Row = dict[str, Any]
 
 
 def gather(folder: Path, wanted: Sequence[Source], most_minutes: float = float("inf")) -> list[Row]:
     """Gather sources into a folder; gives the manifest's rows. A package that cannot be had is named and left out."""
     done, work = folder / ".done", folder / ".work"
+    if not done.is_dir() and (own := [n for n in (MANIFEST, LICENCES) if (folder / n).exists()]):
+        raise FileExistsError(f"{folder / own[0]} exists and is not of afx-train gather; choose another folder")
     done.mkdir(parents=True, exist_ok=True)
     by_package: dict[str, list[tuple[Source, Path]]] = defaultdict(list)
     for source in wanted:
@@ -116,7 +119,7 @@ def write_lists(folder: Path) -> list[Row]:
     """Write MANIFEST.csv and LICENSES.md of all that is done."""
     rows = [row for part in sorted((folder / ".done").glob("*.json")) for row in json.loads(part.read_text())]
     rows.sort(key=lambda row: row["path"])
-    with open(folder / "MANIFEST.csv", "w", newline="", encoding="utf-8") as file:
+    with open(folder / MANIFEST, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
@@ -131,7 +134,7 @@ def write_lists(folder: Path) -> list[Row]:
     ]  # fmt: skip
     for names, seconds in sorted(packages.items()):
         lines.append(f"| {' | '.join(names)} | {len(seconds)} | {sum(seconds) / 60:.1f} |")
-    (folder / "LICENSES.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / LICENCES).write_text("\n".join(lines) + "\n", encoding="utf-8")
     return rows
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from ...files.reader import shown
+from .reader import shown
 
 
 class SameFileError(ValueError):
@@ -32,6 +32,23 @@ def check_distinct(named: Iterable[Named]) -> None:
                 raise SameFileError(
                     f"{shown(file.path)} is {other.role} and {file.role}, and would be lost; choose another name"
                 )
+
+
+def check_replaced(folder: Path, mark: str, what: str, read: Iterable[Named] = ()) -> None:
+    """Raise SameFileError unless a folder that will be replaced whole is not there, empty, or what it is replaced by.
+
+    mark: a file that `what`, in words, always holds. read: the command's files, none of which may be in the folder.
+    """
+    if (
+        os.path.lexists(folder)
+        and not (folder / mark).is_file()
+        and not (folder.is_dir() and not any(folder.iterdir()))
+    ):
+        raise SameFileError(f"{shown(folder)} is there and is no {what} (no {mark} in it): choose another name")
+    place = Path(os.path.realpath(folder))
+    for file in read:
+        if place in (here := Path(os.path.realpath(file.path)), *here.parents):
+            raise SameFileError(f"{shown(file.path)}, {file.role}, lies in {shown(folder)}, which would be replaced")
 
 
 def _identities(path: Path) -> list[object]:
