@@ -30,7 +30,7 @@ test: system wheel .venv-test/ready  ## install the wheel with the training side
 	.venv-test/bin/pip install --quiet --force-reinstall --no-deps $(WHEEL)
 	.venv-test/bin/python -m pytest
 
-quick: system wheel .venv-test/ready  ## the tests that take no more than a few seconds each: under a minute
+quick: system wheel .venv-test/ready  ## the tests that take less than about a second each: under a minute
 	.venv-test/bin/pip install --quiet --force-reinstall --no-deps $(WHEEL)
 	.venv-test/bin/python -m pytest -m "not slow" --numprocesses 2
 

@@ -224,6 +224,7 @@ def test_no_gradient_is_zero(name):
     assert all(g.abs().max() > 1e-6 for g in grads), [float(g.abs().max()) for g in grads]
 
 
+@pytest.mark.slow
 @EACH
 @pytest.mark.parametrize("moving", [False, True], ids=["static", "moving"])
 def test_gradient_of_a_long_sound_is_right(name, moving):

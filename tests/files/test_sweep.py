@@ -43,6 +43,7 @@ def test_what_is_odd_is_said_and_nothing_else(table):
         assert word in wanted, (row, state, word)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS)
 def test_the_page_reads_what_clips_read(row, tmp_path):
     for state in ("whole", "DC of 0.2", "opposite sides"):

@@ -6,6 +6,7 @@ import re
 import resource
 import subprocess
 import sys
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -57,6 +58,7 @@ def folder(room):
     return Path(str(import_module(f"afx_live.{room}").__file__)).resolve().parent
 
 
+@cache
 def files(*rooms):
     return [file for room in rooms or MAY_IMPORT for file in sorted(folder(room).rglob("*.py"))]
 
@@ -67,9 +69,19 @@ def module(file):
     return (room, *file.relative_to(folder(room)).with_suffix("").parts)
 
 
+@cache
+def tree_of(file):
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+@cache
 def imports(file, top=False):
     """What a file imports, anywhere in it or only at its top: (dotted name of a module, name in it or None)."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return [*_imports(file, top)]
+
+
+def _imports(file, top):
+    tree = tree_of(file)
     for node in tree.body if top else ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, None) for alias in node.names)
@@ -89,6 +101,7 @@ def packages(file):
     return {name.split(".")[0] for name, _ in imports(file)}
 
 
+@cache
 def modules():
     """Every file by its dotted name; a package's is that of its `__init__`."""
     return {".".join(("afx_live", *(p for p in module(file) if p != "__init__"))): file for file in files()}
@@ -151,7 +164,7 @@ def test_no_room_takes_an_underscore_name_of_another(room):
 def test_rooms_import_each_other_relatively(room):
     # An absolute import would find the installed package from a checkout, and another version of itself.
     for file in files(room):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(file)):
             if isinstance(node, ast.ImportFrom):
                 assert node.level or not (node.module or "").startswith("afx_live"), file
             if isinstance(node, ast.Import):
@@ -163,7 +176,7 @@ def test_files_and_classes_are_of_a_size_to_read(place):
     for file in files(place) if place in MAY_IMPORT else sorted((ROOT / place).rglob("*.py")):
         text = file.read_text(encoding="utf-8")
         assert text.count("\n") <= MOST_LINES, file
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(tree_of(file)):
             if isinstance(node, ast.ClassDef):
                 assert (node.end_lineno or 0) - node.lineno < MOST_CLASS_LINES, f"{file}: {node.name}"
 
@@ -179,7 +192,7 @@ def test_a_room_says_what_it_is_for_and_gives_its_public_names(room):
 
 def test_no_room_imports_what_is_gpl():
     for file in [*files(), *(ROOT / "tests").rglob("*.py")]:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
+        tree = tree_of(file)
         found = {n.name for node in ast.walk(tree) if isinstance(node, ast.Import) for n in node.names}
         found |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level}
         assert not {name.split(".")[0] for name in found} & GPL, file

@@ -42,11 +42,13 @@ def homes(folder: Path) -> dict[str, str]:
     return dict.fromkeys(kinds, str(folder))
 
 
+@pytest.mark.slow
 def test_it_is_there_for_the_best_level_that_runs(package):
     assert json.loads(package.run("-c", SAID)) in ("x86-64-v2", "x86-64-v3", "generic")
     assert json.loads(package.run("-c", SAID, AFX_LIVE_LIBRARY="off")) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sound", [("--preset", "lo-fi"), ("--reference", str(clip("guitar_reference")))], ids=str)
 def test_render_neither_loads_nor_needs_a_compiler(package, tmp_path, sound):
     words = ["render", str(clip("guitar")), *sound, "-o", str(tmp_path / "out.wav")]
@@ -57,6 +59,7 @@ def test_render_neither_loads_nor_needs_a_compiler(package, tmp_path, sound):
     assert (tmp_path / "out.wav").stat().st_size > 100_000
 
 
+@pytest.mark.slow
 def test_the_library_for_python_loads_no_compiler_either(package):
     code = """
 import sys

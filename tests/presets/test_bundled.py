@@ -82,6 +82,7 @@ def test_clip_is_short_and_heard(name):
     assert integrated_loudness(x, RATE) == pytest.approx(-26.0 if name in DRY else -16.0, abs=0.1)
 
 
+@pytest.mark.slow
 def test_dry_clips_are_made_by_our_program():
     place = Path(__file__).resolve().parents[2] / "bench" / "make_clips.py"
     spec = importlib.util.spec_from_file_location("make_clips", place)

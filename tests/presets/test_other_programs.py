@@ -247,6 +247,7 @@ def choice(plugin, symbol, label):
     return int(next(value for name, value in points if name == label))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_the_filters_that_easyeffects_runs_are_ours(seed, tmp_path):
     need("lv2apply", LSP)
@@ -284,6 +285,7 @@ def _by_coefficients(effect, kind):
     return 20 * np.log10(np.abs(frequency_response(coefs, FREQUENCIES, RATE)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "values",
     [
@@ -320,6 +322,7 @@ def run(capsys, *words):
     return end.value.code, said.out, said.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", other_programs.TARGETS)
 def test_every_preset_is_written_for_every_program_with_a_line_for_each_effect(capsys, tmp_path, monkeypatch, program):
     monkeypatch.chdir(tmp_path)

@@ -276,6 +276,7 @@ def mutate_values(data, rng: random.Random):
     return data
 
 
+@pytest.mark.slow
 def test_mutated_files_are_presets_or_preset_errors():
     rng = random.Random(1)
     raw = to_json(preset()).encode()

@@ -189,6 +189,7 @@ def test_masks_hold_what_f_uses_unless_they_are_of_another_kind():
 # --- renders ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_renders_hold_f_of_either_side(folder, cache):
     module = data(folder, cache)
     module.setup()

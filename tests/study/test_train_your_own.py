@@ -35,6 +35,7 @@ def test_a_command_parses(command):
     parsers[program]().parse_args(words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("afx-train")])
 def test_a_training_command_parses(command, capsys):
     words = command.split()[1:]

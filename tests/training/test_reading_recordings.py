@@ -28,6 +28,7 @@ from support.recordings import noise, one, write
 # --- reading
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 96000])
 @pytest.mark.parametrize("name", ["x.wav", "x.flac"])
 def test_lengths_are_exact_at_every_rate(tmp_path, rate, name):
@@ -148,6 +149,7 @@ def test_a_file_broken_half_way_is_reported_and_passed_over(tmp_path, caplog):
     assert "x.flac" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("length", "seconds"), [(30.0, 5.0), (10.0, 5.0), (7.3, 5.0), (4.0, 2.0), (4.0, 5.0)])
 @pytest.mark.parametrize("rate", [8000, 11025])
 def test_two_stretches_never_overlap(tmp_path, length, seconds, rate):

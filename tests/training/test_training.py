@@ -112,6 +112,7 @@ def test_losses_are_zero_at_the_truth_and_differentiable():
     assert (moved.grad[:, learned].abs().sum(0) > 0).all()
 
 
+@pytest.mark.slow
 def test_the_front_end_hears_level_free_numbers_of_silence_and_noise():
     front_end = FeatureExtractor()
     x = torch.stack([torch.zeros(WINDOW), 0.1 * torch.randn(WINDOW, generator=torch.manual_seed(0))])
@@ -151,6 +152,7 @@ def test_a_manifest_says_which_recordings_belong_together(folder, tmp_path):
     assert [(r.group, r.kind) for r in playing(str(tmp_path))] == [("one", "speech")] * 2
 
 
+@pytest.mark.slow
 def test_takes_are_reproducible_whole_or_not_there(rendered, folder, tmp_path):
     again = Renderer(decoded(playing(str(folder)), tmp_path), [3, 1]).shard(2)
     np.testing.assert_array_equal(np.load(rendered / "01" / "clips.npy"), np.array(again.clips, np.float32))
@@ -263,6 +265,7 @@ def test_gradients_of_the_sound_reach_all_that_is_predicted_and_are_held(takes):
     assert set(figures) >= {"share", "error", "nothing"}
 
 
+@pytest.mark.slow
 def test_tuning_moves_what_it_may_towards_the_sound_and_nothing_else(takes):
     system = SettingsSystem(dropout=0.0, noise=0.0)
     system.predictor.encoder.normalise_by(torch.from_numpy(takes.clips))
@@ -282,6 +285,7 @@ def test_tuning_moves_what_it_may_towards_the_sound_and_nothing_else(takes):
         tuning.tune(system, takes, ["equaliser"], steps=1)
 
 
+@pytest.mark.slow
 def test_a_batch_in_which_every_amount_is_none_does_no_harm(takes, monkeypatch):
     monkeypatch.setattr(sound_loss, "EXPLORED", 0.0)
     system = SettingsSystem(dropout=0.0, noise=0.0)
@@ -300,6 +304,7 @@ def test_gradients_that_are_not_finite_count_as_none():
     assert norm[0] == 5.0
 
 
+@pytest.mark.slow
 def test_a_small_batch_is_learned_by_heart(takes):
     torch.manual_seed(0)
     system = SettingsSystem(dropout=0.0, noise=0.0)
