@@ -151,7 +151,8 @@ def run(x, state, start, coef, step, tape, sections):
     """Filter a block through a cascade of up to seven sections, transposed direct form II.
 
     All sections advance together, one in each lane, and each is a frame behind the one before it: at
-    step m section k works on frame m - k. A lane without a section passes on what it gets.
+    step m section k works on frame m - k. A lane without a section passes on what it gets. Two channels
+    go together, as each waits for its own last step; twice the same for an odd one.
     """
     frames, channels = x.shape
     moving = _moves(step, PER_SECTION * sections)
@@ -161,28 +162,37 @@ def run(x, state, start, coef, step, tape, sections):
     b0, b1, b2, a1, a2 = c0, c1, c2, e1, e2
     notes, record = tape.reshape(tape.size), tape.shape[0] > 0
     steps = frames + LANES - 1
-    for c in range(channels):
-        own = 2 * LANES * c
+    for c in range(0, channels, 2):
+        d = min(c + 1, channels - 1)
+        own, other = 2 * LANES * c, 2 * LANES * d
         s1, s2 = load_f64x8(state, own), load_f64x8(state, own + LANES)
-        y = 0.0 * numbers
+        r1, r2 = load_f64x8(state, other), load_f64x8(state, other + LANES)
+        y, z = 0.0 * numbers, 0.0 * numbers
         for m in range(steps):
-            v = shift_in_low(y, x[min(m, frames - 1), c])
+            n = min(m, frames - 1)
+            v, w = shift_in_low(y, x[n, c]), shift_in_low(z, x[n, d])
             if moving:
                 t = float(start + m) - numbers
                 b0, b1, b2, a1, a2 = c0 + t * d0, c1 + t * d1, c2 + t * d2, e1 + t * f1, e2 + t * f2
-            y = b0 * v + s1
+            y, z = b0 * v + s1, b0 * w + r1
             p, q = b1 * v - a1 * y + s2, b2 * v - a2 * y  # at 0 dB the products cancel: v passes as it is
+            g, h = b1 * w - a1 * z + r2, b2 * w - a2 * z
             if m < LANES - 1 or m >= frames:  # some lanes have no frame of this block
                 p, q = select_range(m - frames + 1, m, p, s1), select_range(m - frames + 1, m, q, s2)
-            s1, s2 = p, q
+                g, h = select_range(m - frames + 1, m, g, r1), select_range(m - frames + 1, m, h, r2)
+            s1, s2, r1, r2 = p, q, g, h
             if record:
                 store(notes, LANES * (c * (steps + 1) + m), v)
+                store(notes, LANES * (d * (steps + 1) + m), w)
             if m >= LANES - 1:
-                x[m - LANES + 1, c] = extract(y, LANES - 1)
+                x[m - LANES + 1, c], x[m - LANES + 1, d] = extract(y, LANES - 1), extract(z, LANES - 1)
         if record:
             store(notes, LANES * (c * (steps + 1) + steps), shift_in_low(y, 0.0))
+            store(notes, LANES * (d * (steps + 1) + steps), shift_in_low(z, 0.0))
         store(state, own, s1)
         store(state, own + LANES, s2)
+        store(state, other, r1)
+        store(state, other + LANES, r2)
 
 
 @jit

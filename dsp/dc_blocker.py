@@ -34,13 +34,17 @@ def block_dc(x, state, share):
     Runs in the audio callback. Any partition of a stream gives the same bits.
     """
     frames, channels = x.shape
-    for c in range(channels):
-        offset = state[c]
+    if share == 0.0:
+        return
+    for c in range(0, channels, 2):  # two go together, as each waits for its own last frame
+        d = min(c + 1, channels - 1)
+        offset, other = state[c], state[d]
         for n in range(frames):
-            half_step = (x[n, c] - offset) * share
-            x[n, c] -= offset + half_step
-            offset += 2.0 * half_step
-        state[c] = offset
+            v, w = x[n, c], x[n, d]
+            half_step, other_half = (v - offset) * share, (w - other) * share
+            x[n, c], x[n, d] = v - (offset + half_step), w - (other + other_half)
+            offset, other = offset + 2.0 * half_step, other + 2.0 * other_half
+        state[c], state[d] = offset, other
 
 
 @jit(entry=(MATRIX, VECTOR, FLOAT))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .compiler import jit
-from .entry import FLOAT, MATRIX, VECTOR
+from .entry import MATRIX, VECTOR
 
 _A = (
     0.0017089843750, 0.0109863281250, -0.0196533203125, 0.0332031250000, -0.0594482421875, 0.1373291015625,
@@ -21,25 +21,24 @@ GAIN = np.abs(PHASES).sum(1).max()
 TILE = 64
 
 
-@jit(entry=(MATRIX, MATRIX, FLOAT, VECTOR))
-def _raise_to_highest(x, phases, gain, highest):
-    """Raise `highest` (1,) to what lies between the samples of x (frames, channels), the first 11 known."""
+@jit(entry=(MATRIX, VECTOR), fastmath={"contract", "nnan", "nsz"})  # what is compared is compared in lanes
+def _raise_to_highest(x, highest):
+    """Raise `highest` (1,) to what lies between the samples of x (channels, frames), the first 11 known."""
+    channels, frames = x.shape
     peak = highest[0]
-    frames, channels = x.shape
-    taps = phases.shape[1]
-    for begin in range(taps - 1, frames, TILE):
-        end = min(begin + TILE, frames)
-        for c in range(channels):
+    for c in range(channels):
+        for begin in range(TAPS - 1, frames, TILE):
+            near = x[c, begin - TAPS + 1 : min(begin + TILE, frames)]
             level = 0.0
-            for n in range(begin - taps + 1, end):
-                level = max(level, abs(x[n, c]))
-            if level * gain <= peak:
+            for n in range(near.shape[0]):
+                level = max(level, abs(near[n]))
+            if level * GAIN <= peak:
                 continue
-            for n in range(begin, end):
-                for phase in range(4):
+            for phase in range(4):
+                for n in range(near.shape[0] - TAPS + 1):
                     total = 0.0
-                    for k in range(taps):
-                        total += phases[phase, k] * x[n - k, c]
+                    for k in range(TAPS):
+                        total += PHASES[phase, k] * near[n + TAPS - 1 - k]
                     peak = max(peak, abs(total))
     highest[0] = peak
 
@@ -54,17 +53,18 @@ class TruePeak:
     """
 
     def __init__(self, channels: int) -> None:
-        self._known, self._peak = np.zeros((TAPS - 1, channels)), np.zeros(1)
+        self._known, self._peak = np.zeros((channels, TAPS - 1)), np.zeros(1)
 
     def add(self, block: np.ndarray) -> None:
         """Measure a block (frames, channels)."""
-        x = np.concatenate([self._known, block])
-        _raise_to_highest(x, PHASES, GAIN, self._peak)
-        self._known = x[len(x) - TAPS + 1 :]
+        x = np.empty((len(self._known), TAPS - 1 + len(block)))
+        x[:, : TAPS - 1], x[:, TAPS - 1 :] = self._known, block.T
+        _raise_to_highest(x, self._peak)
+        self._known = x[:, 1 - TAPS :]
 
     def db(self) -> float:
         """Give the true peak so far, in dBTP; -inf for silence."""
-        x = np.concatenate([self._known, np.zeros_like(self._known)])
+        x = np.concatenate([self._known, np.zeros_like(self._known)], 1)
         highest = self._peak.copy()
-        _raise_to_highest(x, PHASES, GAIN, highest)
+        _raise_to_highest(x, highest)
         return float(20.0 * np.log10(highest[0])) if highest[0] > 0.0 else -np.inf

@@ -66,6 +66,9 @@ def _rows(coef, step, first, way, frames, rows):
     for i in range(ROW.rest):
         for n in range(frames):
             rows[i, n] = coef[i] + (first + way * n) * step[i]
+    if step[COEF.bias] == 0.0:
+        rows[ROW.rest, :frames] = tanh(coef[COEF.bias])
+        return
     for n in range(frames):
         rows[ROW.rest, n] = tanh(rows[ROW.bias, n])
 

@@ -23,6 +23,9 @@ _LIMIT = (1 << 32) - (1 << 20)
 STALE_S = 3600.0
 """What was being written, and has not grown for so long, was left by a killed program."""
 _number = count()
+WHOLE = ("PCM_16", "PCM_24")
+SCALED = ("WAV", "RF64", "W64", "AIFF", "CAF", "AU")
+"""Formats in which libsndfile rounds float32 to 32 bits, and keeps the highest."""
 
 
 def choose_format(
@@ -81,6 +84,7 @@ class AudioWriter:
             raise AudioFileError(f"{shown(path)} is no file but a folder, pipe or device; name a file, or - for a pipe")
         self._arguments: Any = (sample_rate, channels, kind[1]), kind[0]
         self.part = self.target.with_name(f".afx-{os.getpid()}-{next(_number)}.part")
+        self._whole = kind[0] in SCALED and kind[1] in WHOLE
         self._sound: Any = None
         self._room = 0  # bytes that the format's header can still count
         remove_parts(self.target.parent)
@@ -105,7 +109,7 @@ class AudioWriter:
         if self._room < 0:
             raise OSError(f"{shown(self.path)} would be longer than 4 GiB, which its format cannot say; choose .wav")
         try:
-            self._sound.write(block)
+            self._sound.write(_rounded(block) if self._whole and block.dtype == np.float32 else block)
         except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
             raise self._said(error) from None
 
@@ -156,6 +160,11 @@ class AudioWriter:
         else:
             why, then = str(error).rpartition(": ")[2].rstrip("."), "name another place"
         return OSError(f"{shown(self.path)} cannot be written: {why}; {then}")
+
+
+def _rounded(block: np.ndarray) -> np.ndarray:
+    """Make the 32-bit integers of float32 that libsndfile makes, which it does one by one, and clips them."""
+    return np.clip(np.rint(block * np.float32(2.0**31)), -(2.0**31), 2.0**31 - 128.0).astype(np.int32)
 
 
 def _shorten_header(path: Path) -> None:

@@ -95,10 +95,15 @@ bool afx_level_runs(int level) {
     bool v2 = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("popcnt");
     bool v3 = v2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
               __builtin_cpu_supports("bmi2");
+    bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+              __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+              __builtin_cpu_supports("avx512vl");
     if (strcmp(name, "x86-64-v2") == 0)
         return v2;
     if (strcmp(name, "x86-64-v3") == 0)
         return v3;
+    if (strcmp(name, "x86-64-v4") == 0)
+        return v4;
     return strcmp(name, "x86-64") == 0;
 #else
     return true;

@@ -48,7 +48,8 @@ class ToolError(ValueError):
 
 def levels() -> tuple[str, ...]:
     """List the instruction-set levels to compile for on this machine, worst first."""
-    return ("x86-64-v2", "x86-64-v3") if platform.machine().lower() in ("x86_64", "amd64") else ("generic",)
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    return ("x86-64-v2", "x86-64-v3", "x86-64-v4") if x86 else ("generic",)
 
 
 def compiler() -> list[str]:

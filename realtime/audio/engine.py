@@ -37,6 +37,7 @@ ENGINE_STATE = np.dtype(
         ("playing", "i8"),  # 0 or 1: which of the two chains
         ("generation", "i8"),
         ("crossing", "i8"),  # frames left of a crossfade
+        ("metered", "i8"),  # 0: nobody reads levels, loudness and the kept input
         ("dc_share", "f8"),  # the coefficient of the input stage's high-pass
         ("dc", "f8", (2,)),  # and what it has found
         ("bypass", "f8"),
@@ -123,7 +124,7 @@ MEMORY = Group(
 @jit
 def begin(state, sample_rate, fade_in):
     """Make the audio thread's own variables, an ENGINE_STATE of zeros: nothing played yet, the limiter at rest."""
-    state.sequence = -1
+    state.sequence, state.metered = -1, 1
     state.dc_share = dc_share(sample_rate)
     state.mute_gain = state.envelope = state.dry_gain = 1.0
     state.fade_in_gain = 0.0 if fade_in else 1.0
@@ -182,7 +183,7 @@ def _read_command(m, rate):
     m.meters[0].applied = sequence
 
 
-@jit
+@jit(fastmath={"contract", "reassoc", "nnan", "nsz"})  # a meter may add and compare in lanes; x is finite
 def _measure(x, count, peak, rms, rate):
     """Follow the peak (falling 20 dB/s) and the RMS of x (frames, 2); returns both."""
     keep = math.exp(-count / (RMS_S * rate))
@@ -244,14 +245,15 @@ def play(m, indata, outdata, rate):
         count = min(frames - done, CONTROL_BLOCK - (clock + done) % CONTROL_BLOCK)
         read_input(indata[done : done + count], m.source[0], m.source[1], engine.dry)
         block_dc(engine.dry[:count], engine.dc, engine.dc_share)
-        _follow_dc(engine.dc, meters.in_dc, count, rate)
         _copy(engine.dry, engine.wet, count)
         if engine.crossing > 0:
             _copy(engine.dry, engine.other, count)
-        _record(m.ring, meters.ring, engine.dry, count)
-        meters.ring += count
-        meters.in_peak, meters.in_rms = _measure(engine.wet, count, meters.in_peak, meters.in_rms, rate)
-        meter(engine.wet[:count], m.in_loudness)
+        if engine.metered:
+            _follow_dc(engine.dc, meters.in_dc, count, rate)
+            _record(m.ring, meters.ring, engine.dry, count)
+            meters.ring += count
+            meters.in_peak, meters.in_rms = _measure(engine.wet, count, meters.in_peak, meters.in_rms, rate)
+            meter(engine.wet[:count], m.in_loudness)
 
         now = engine.playing
         if engine.crossing > 0:  # a sudden start would click in the fresh chain's echoes
@@ -276,10 +278,12 @@ def play(m, indata, outdata, rate):
             meters.muted_blocks += 1
 
         fade(engine, command, count, step, 1.0 / (FADE_IN_S * rate))
-        meters.clipped += count_over(engine.wet, count)
-        meters.ceiling_gain = limit(engine, engine.wet, count, clock + done, release)
-        meters.out_peak, meters.out_rms = _measure(engine.wet, count, meters.out_peak, meters.out_rms, rate)
-        meter(engine.wet[:count], m.out_loudness)
+        over = count_over(engine.wet, count)
+        meters.clipped += over
+        meters.ceiling_gain = limit(engine, engine.wet, count, over, clock + done, release)
+        if engine.metered:
+            meters.out_peak, meters.out_rms = _measure(engine.wet, count, meters.out_peak, meters.out_rms, rate)
+            meter(engine.wet[:count], m.out_loudness)
         _write_output(engine.wet, m.sink[0], m.sink[1], outdata[done : done + count])
         done += count
     meters.clock = clock + frames
@@ -334,7 +338,8 @@ class Engine:
     array([[-0.25],
            [ 0.25]], dtype=float32)
 
-    `input_stage` False leaves direct current in: for what comes out of a `DcBlocker` or another engine.
+    `input_stage` False leaves direct current in: for what comes out of a `DcBlocker` or another engine. `metered`
+    False leaves out the meters of level and loudness, and the input that is kept for analysis.
     """
 
     def __init__(
@@ -344,6 +349,7 @@ class Engine:
         channels: int = 2,
         fade_in: bool = False,
         input_stage: bool = True,
+        metered: bool = True,
     ) -> None:
         if channels not in (1, 2):
             raise ValueError(f"channels: {channels} is not 1 or 2")
@@ -353,6 +359,7 @@ class Engine:
         self._memory = memory(self.shared, sample_rate, places, places, fade_in=fade_in)
         if not input_stage:
             self._memory.engine["dc_share"] = 0.0
+        self._memory.engine["metered"] = metered
         self._rate, self._channels = float(sample_rate), channels
 
     def process(self, block: np.ndarray) -> np.ndarray:

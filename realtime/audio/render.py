@@ -222,7 +222,7 @@ def _played(
     _SplitDiffers.
     """
     whole = front == ChainSettings()  # the engine plays all of it, its input stage too
-    engine = Engine(back, sample_rate, channels, input_stage=whole)
+    engine = Engine(back, sample_rate, channels, input_stage=whole, metered=False)
     player, block_dc = ChainPlayer(front, sample_rate), DcBlocker(sample_rate, 2)
     rest = np.zeros((_delay(front, back), channels), np.float32)
 

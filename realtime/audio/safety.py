@@ -6,8 +6,6 @@ fades for mute, bypass and the start, a look-ahead limiter, and a hard clamp at 
 The functions work on `state`, the engine's record (`engine.ENGINE_STATE`).
 """
 
-import numpy as np
-
 from ...dsp.compiler import jit
 from ...dsp.sound import INPUT_CLIP
 from ...effects import CONTROL_BLOCK
@@ -31,13 +29,13 @@ def read_input(block, left, right, x):
         x[n, 1] = min(max(w, -INPUT_CLIP), INPUT_CLIP) if w == w else 0.0
 
 
-@jit
+@jit(fastmath={"reassoc"})  # zeros may be added in any order, and in lanes
 def is_finite(x, count):
     """Tell whether the first `count` frames of x (frames, 2) hold neither NaN nor infinity."""
+    total = 0.0
     for n in range(count):
-        if not abs(x[n, 0]) + abs(x[n, 1]) < np.inf:
-            return False
-    return True
+        total += 0.0 * x[n, 0] + 0.0 * x[n, 1]
+    return total == 0.0  # NaN, if one of them is not finite
 
 
 @jit
@@ -83,13 +81,32 @@ def count_over(x, count):
 
 
 @jit
-def limit(state, x, count, clock, release):
-    """Bring x (frames, 2) under the ceiling, in place, LOOKAHEAD frames later; returns the lowest gain.
+def _delay(state, x, count, first):
+    """Do what `limit` does when it has long been idle, and still has nothing to do."""
+    state.idle_frames += count
+    state.envelope_sum = CONTROL_BLOCK
+    for n in range(count):
+        at, oldest = first + n, (first + n + 1) % CONTROL_BLOCK
+        state.required_gain[at] = state.envelopes[at] = 1.0
+        left, right = state.delay_line[oldest, 0], state.delay_line[oldest, 1]
+        state.delay_line[at, 0], state.delay_line[at, 1] = x[n, 0], x[n, 1]
+        x[n, 0] = min(max(left, -CEILING), CEILING)
+        x[n, 1] = min(max(right, -CEILING), CEILING)
+
+
+@jit
+def limit(state, x, count, over, clock, release):
+    """Bring x (frames, 2), of which `over` samples are above it, under the ceiling, LOOKAHEAD frames later.
+
+    In place; no block crosses a control tick. Returns the lowest gain.
 
     The gain that a peak requires is held for 64 frames (sliding minimum), released exponentially, and averaged over
     64 frames, so it arrives smoothly just when the delayed peak does. Sound below the ceiling passes with a gain of
     exactly 1.
     """
+    if over == 0 and state.idle_frames >= 2 * CONTROL_BLOCK:
+        _delay(state, x, count, clock % CONTROL_BLOCK)
+        return 1.0
     lowest = 1.0
     for n in range(count):
         at = (clock + n) % CONTROL_BLOCK

@@ -77,6 +77,7 @@ def call(parsed: argparse.Namespace) -> int:
 
     given = vars(parsed).copy()
     command = given.pop("command")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # more would spin for a while after each product of ours
     given["printer"] = Printer(given.pop("quiet"), given.pop("verbose"), given.pop("json"))
     if "input_device" in given:
         from ..audio.options import StreamOptions

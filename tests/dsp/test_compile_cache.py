@@ -143,7 +143,7 @@ def test_compiled_code_lies_in_the_users_cache_folder(copy, cold):
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
-        ("gain.py", "x[n, c] *= gain\n", "x[n, c] *= 2.0 * gain\n"),
+        ("gain.py", "flat[i] *= coef[0]\n", "flat[i] *= 2.0 * coef[0]\n"),
         (
             "../dsp/biquad.py",
             "return (1.0 + alpha * a) / a0, cos / a0,",

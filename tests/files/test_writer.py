@@ -86,3 +86,19 @@ def test_what_a_killed_program_left_goes(tmp_path):
     remove_parts(tmp_path, 3)
     remove_parts(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [".afx-2-0.part", "a.part"]
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.aiff", "a.w64", "a.caf", "a.flac"])
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
+def test_samples_are_rounded_and_clipped_as_libsndfile_does(tmp_path, name, subtype):
+    kind = choose_format(tmp_path / name, RATE, 2, 1000, like=subtype)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((4000, 2)) * np.geomspace(1e-10, 4.0, 4000)[:, None]
+    edges = [[0.0, -0.0], [1.0, -1.0], [2.0, -2.0], [2**-31, -(2**-31)], [2**-24, -(2**-24)], [1 - 2**-24, 2**-24 - 1]]
+    x = np.concatenate([x, edges]).astype(np.float32)
+    with AudioWriter(tmp_path / name, RATE, 2, kind) as writer:
+        writer.write(x)
+        writer.finish()
+    soundfile.write(tmp_path / f"theirs-{name}", x, RATE, kind[1], format=kind[0])
+    ours, theirs = (soundfile.read(tmp_path / each, dtype="int32")[0] for each in (name, f"theirs-{name}"))
+    assert np.array_equal(ours, theirs)

@@ -124,6 +124,15 @@ def test_bypass_of_an_offset_does_not_click():
     assert np.abs(engine.process(x)).max() < 1e-6
 
 
+def test_without_meters_it_plays_the_same_bits():
+    x = np.random.default_rng(5).uniform(-1.5, 1.5, (9000, 2))
+    settings = ChainSettings((EffectSettings("compressor", {"threshold_db": -30.0}),), 6.0, 3.0)
+    metered, bare = Engine(settings, RATE), Engine(settings, RATE, metered=False)
+    assert np.array_equal(metered.process(x), bare.process(x))
+    assert metered.shared.read()["out_lufs"] > -30.0
+    assert not bare.shared.read()["out_lufs"] > -np.inf
+
+
 def test_the_input_stage_can_be_left_out_to_the_bit():
     """A file's chain is played in two parts: the second gets what the first has left."""
     x = noise(0.2, 0.05) + np.float32(0.1)
