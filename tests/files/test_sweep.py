@@ -23,6 +23,7 @@ def table():
     return {(row[0], state): word for row in rows for state, word in zip(head[1:], row[1:], strict=True)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS)
 def test_the_table_is_what_is_heard(table, row, tmp_path):
     for state in STATES:

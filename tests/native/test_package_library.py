@@ -131,6 +131,7 @@ def test_it_plays_what_numba_compiles_to_the_bit(package, tmp_path):
             assert np.array_equal(ours[name], theirs[name]), name
 
 
+@pytest.mark.slow
 def test_an_effect_from_outside_plays_beside_it(package):
     code = """
 import sys
@@ -153,6 +154,7 @@ print(float(np.abs(play("equaliser", "twice") - 2.0 * play("equaliser")).max()))
     assert float(package.run("-c", code)) == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["dsp/biquad.py", "chain/player.py", "effects/reverb.py", "realtime/audio/safety.py"])
 def test_a_stale_library_never_plays(package, tmp_path, file):
     shutil.copytree(package.place, tmp_path / "afx_live", copy_function=os.link)

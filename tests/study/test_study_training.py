@@ -257,6 +257,7 @@ def proxies(folder, cache, tmp_path_factory) -> dict[str, str]:
     return paths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["ad", "spsa", "np", "np_fh", "ctcn1", "ctcn2", "response"])
 def test_every_method_takes_steps_and_plays(method, folder, cache, proxies, tmp_path):
     effects = PAIR if method.startswith("np") else ["equaliser", "compressor", "distortion"]
@@ -335,6 +336,7 @@ def test_a_budget_ends_a_training_and_is_kept_when_it_goes_on(folder, cache, tmp
     assert torch.get_num_threads() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
     ["ad", "spsa", "np", "np_fh", "ctcn1", "ctcn2", "response", "proxy_equaliser", "proxy_compressor"],

@@ -88,6 +88,7 @@ def test_a_pause_keeps_the_match(matched, engine):
     assert matched.state.playing == playing
 
 
+@pytest.mark.slow
 def test_settings_come_to_rest_on_steady_material(session, engine):
     x, seen = clip("guitar", 60.0), []
     for i in range(15):
