@@ -263,13 +263,13 @@ def test_render_loads_no_torch(tmp_path):
     assert np.abs(y).max() > 0.01
 
 
-def test_every_effect_and_a_rack_load_no_torch():
+def test_every_effect_and_a_chain_load_no_torch():
     code = """
 import sys
 import numpy as np
 from afx_live import chain, effects
-rack = chain.ChainPlayer(chain.ChainSettings(tuple(map(chain.EffectSettings, effects.names()))), 48000)
-rack.play(np.zeros((10, 2)))
+player = chain.ChainPlayer(chain.ChainSettings(tuple(map(chain.EffectSettings, effects.names()))), 48000)
+player.play(np.zeros((10, 2)))
 print(*{m.split('.')[0] for m in sys.modules})
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
