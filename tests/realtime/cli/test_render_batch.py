@@ -75,6 +75,7 @@ def test_one_file_into_a_folder_that_is_made(afx, talks):
     assert tree("new") == ["folder/a.wav"]
 
 
+@pytest.mark.slow
 def test_resume_does_what_is_left(afx, talks):
     words = ["render", "talks", "--preset", "telephone", "-o", "done", "--resume", "--json"]
     assert afx(*words)[0] == 4
@@ -138,6 +139,7 @@ def test_nothing_of_a_command_is_written_over_another_of_its_files(afx, talks):
     assert afx("render", a, b, "--preset", "warm", "-o", "out", "--resume", "--manifest", VOICE)[0] == 5
 
 
+@pytest.mark.slow
 def test_a_loudness_is_reached_or_said_to_be_out_of_reach(afx, place):
     for words in (["--preset", "telephone"], ["--reference", GUITAR_REFERENCE]):
         code, out, _ = afx("render", VOICE, *words, "--lufs", "-20", "-o", "out.wav", "--json", "--force")
@@ -171,6 +173,7 @@ def test_channels_are_chosen(afx, place):
     assert (code, "no channel 7: it has 6" in err) == (4, True)
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_said(afx, place):
     x = noise(4.0, 0.05, 1)[:, 0]
     data = riff(x)
@@ -205,6 +208,7 @@ def test_time_code_markers_and_bits_are_kept_or_said_to_be_lost(afx, place):
     assert (code, "it can hold 16, 24" in err) == (4, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["aif", "aifc", "oga", "opus", "w64", "caf"])
 def test_what_can_be_read_can_be_written(afx, place, suffix):
     talk(place / "in.wav")
@@ -220,6 +224,7 @@ def test_advice_fits_the_fault(afx, place):
     assert (code, "shorter name" in err) == (4, True)
 
 
+@pytest.mark.slow
 def test_links_stay_links_and_devices_devices(afx, place):
     (place / "disk").mkdir()
     (place / "disk" / "old.wav").write_text("old")
