@@ -208,16 +208,20 @@ def at_address(typingctx, address):
     return types.voidptr(types.int64), codegen
 
 
-SCRATCH = 512
-"""Bytes of `scratch`: complex numbers for as many parameters as an effect may have."""
+def stack_of(count: int) -> Any:
+    """Make what gives compiled code a piece of the stack, for so many float64; it lasts until the function returns."""
+
+    @intrinsic
+    def piece(typingctx):
+        def codegen(context, builder, sig, args):
+            room = cgutils.alloca_once(builder, ir.ArrayType(ir.IntType(64), count))
+            room.align = 64  # a cache line: no vector lies on two
+            return builder.bitcast(room, cgutils.voidptr_t)
+
+        return types.voidptr(), codegen
+
+    return piece
 
 
-@intrinsic
-def scratch(typingctx):
-    """Give a piece of the stack, which lasts until the function returns."""
-
-    def codegen(context, builder, sig, args):
-        piece = cgutils.alloca_once(builder, ir.ArrayType(ir.IntType(64), SCRATCH // 8))
-        return builder.bitcast(piece, cgutils.voidptr_t)
-
-    return types.voidptr(), codegen
+scratch = stack_of(64)
+"""Room for complex numbers for as many parameters as an effect may have."""

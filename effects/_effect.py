@@ -119,6 +119,8 @@ class Effect:
     prior(rng) -> values
         Draws values that an engineer might dial in, of the same parameters each time. Training learns these; what is
         left out stays at its default.
+    together
+        Sounds of a batch that kernel and adjoint also take, if none moves: one after another in x, state, coef, gcoef.
     follows_level
         Parameters that must move with the level of the input for the effect to do the same, by name: how many dB for
         each dB, so 1 for a threshold and -1 for a drive. Training says them for the level at which chains play.
@@ -146,6 +148,7 @@ class Effect:
     linear: bool
     summary: Callable[[Mapping[str, float]], str]
     prior: Callable[[np.random.Generator], Mapping[str, float]]
+    together: int = 1
     follows_level: Mapping[str, float] = field(default_factory=dict, hash=False)
     meter: int | None = None
     latency: int = 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import prange
+from numba import get_num_threads, prange
 from torch.autograd.function import once_differentiable
 
 from ..dsp.compiler import MAX_COEFS, call_design, call_jacobian, jit
@@ -85,13 +85,14 @@ class _Process(torch.autograd.Function):
         batch, channels, frames = x.shape
         values = table.detach().contiguous().numpy()
         sound = _numbers(x)
-        y = torch.empty(x.shape, dtype=sound.dtype)
-        size = effect.state_for(sample_rate, channels)
-        needed = x.requires_grad or table.requires_grad
+        y = _room(sound)
+        size, needed = effect.state_for(sample_rate, channels), x.requires_grad or table.requires_grad
         starts = np.empty((batch, -(-frames // CHUNK) if needed else 0, size))
         coef = np.zeros((batch, values.shape[1], MAX_COEFS))
         functions = effect.design_c.address, effect.kernel_c.address
-        _forward(*functions, sound.numpy(), y.numpy(), values, sample_rate, coef, starts, size)
+        for part, items in _parts(effect, values):
+            sounds = sound[part].numpy(), y[part].numpy(), values[part]
+            _forward(*functions, *sounds, sample_rate, coef[part], starts[part], size, items)
         ctx.save_for_backward(x)
         ctx.effect, ctx.sample_rate, ctx.arrays = effect, sample_rate, (values, coef, starts)
         return y.to(x)
@@ -101,10 +102,12 @@ class _Process(torch.autograd.Function):
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
         effect, (values, coef, starts) = ctx.effect, ctx.arrays
         x, g = _numbers(ctx.saved_tensors[0]), _numbers(grads[0])
-        gx, gvalues = torch.empty(x.shape, dtype=x.dtype), np.zeros_like(values)
+        gx, gvalues = _room(x), np.zeros_like(values)
         functions = effect.jacobian_c.address, effect.kernel_c.address, effect.adjoint_c.address
-        sounds, size = (x.numpy(), g.numpy(), gx.numpy()), effect.tape_size(x.shape[1])
-        _backward(*functions, *sounds, values, ctx.sample_rate, coef, starts, gvalues, size)
+        size = effect.tape_size(x.shape[1])
+        for part, items in _parts(effect, values):
+            sounds = x[part].numpy(), g[part].numpy(), gx[part].numpy(), values[part]
+            _backward(*functions, *sounds, ctx.sample_rate, coef[part], starts[part], gvalues[part], size, items)
         return gx.to(grads[0]), torch.from_numpy(gvalues), None, None
 
 
@@ -112,6 +115,22 @@ def _numbers(x: torch.Tensor) -> torch.Tensor:
     """Give a tensor as the loops read it: on the CPU, in order, float32 or float64."""
     x = x.detach().cpu().contiguous()
     return x if x.dtype == torch.float32 else x.double()
+
+
+def _parts(effect: Any, values: np.ndarray) -> list[tuple[slice, int]]:
+    """Split a batch into what is played several sounds at once and the rest, with the number of sounds.
+
+    One at a time if they move, or if a thread would have none.
+    """
+    batch, rows, _ = values.shape
+    items = effect.together if rows == 1 and batch >= effect.together * get_num_threads() else 1
+    whole = batch // items * items
+    return [(slice(0, whole), items), (slice(whole, batch), 1)] if whole < batch else [(slice(0, batch), items)]
+
+
+def _room(like: torch.Tensor) -> torch.Tensor:
+    """Make a tensor to be filled. numpy asks the system for large pages: small ones took as long as the equaliser."""
+    return torch.from_numpy(np.empty(like.shape, str(like.dtype).removeprefix("torch.")))
 
 
 @jit
@@ -130,49 +149,66 @@ def _write(block, first, x):
             x[c, first + n] = block[n, c]
 
 
+@jit
+def _coefs_of(coef, item, items):
+    """Give rows of coefficients: those of one sound, or one row with all of several that stand still."""
+    return coef[item : item + items].reshape((coef.shape[1], items * MAX_COEFS))
+
+
 @jit(parallel=True)
-def _forward(design, kernel, x, y, values, sample_rate, coef, starts, state_size):
+def _forward(design, kernel, x, y, values, sample_rate, coef, starts, size, items):
     batch, channels, frames = x.shape
-    for b in prange(batch):
+    for group in prange(batch // items):
         mode = flush_denormals()
-        for tick in range(values.shape[1]):
-            call_design(design, (values[b, tick], sample_rate, coef[b, tick]))
-        block, no_tape = np.empty((CHUNK, channels)), np.empty((0, 0))
-        state, step = np.zeros(state_size), np.zeros(MAX_COEFS)
+        item = group * items
+        for b in range(item, item + items):
+            for tick in range(values.shape[1]):
+                call_design(design, (values[b, tick], sample_rate, coef[b, tick]))
+        block, no_tape = np.empty((items * CHUNK, channels)), np.empty((0, 0))
+        state, step = np.zeros(items * size), np.zeros(MAX_COEFS)
         for first in range(0, frames, CHUNK):
-            played = block[: min(CHUNK, frames - first)]
-            _read(x[b], first, played)
-            if starts.shape[1] > 0:
-                starts[b, first // CHUNK] = state
-            play(kernel, played, first, state, coef[b], step, no_tape)
-            _write(played, first, y[b])
+            count = min(CHUNK, frames - first)
+            played = block[: items * count]
+            for k in range(items):
+                _read(x[item + k], first, played[k * count : (k + 1) * count])
+                if starts.shape[1] > 0:
+                    starts[item + k, first // CHUNK] = state[k * size : (k + 1) * size]
+            play(kernel, played, first, state, _coefs_of(coef, item, items), step, no_tape)
+            for k in range(items):
+                _write(played[k * count : (k + 1) * count], first, y[item + k])
         restore_denormals(mode)
 
 
 @jit(parallel=True)
-def _backward(jacobian, kernel, adjoint, x, g, gx, values, sample_rate, coef, starts, gvalues, tape_size):
+def _backward(jacobian, kernel, adjoint, x, g, gx, values, sample_rate, coef, starts, gvalues, tape_size, items):
     batch, channels, frames = g.shape
-    rows, count = values.shape[1], values.shape[2]
-    for b in prange(batch):
+    rows, params, size = values.shape[1], values.shape[2], starts.shape[2]
+    for group in prange(batch // items):
         mode = flush_denormals()
-        block, tape = np.empty((CHUNK, channels)), np.empty((CHUNK, tape_size))
-        before, state = np.empty(starts.shape[2]), np.zeros(starts.shape[2])
-        step, gstart, gstep = np.zeros(MAX_COEFS), np.zeros(MAX_COEFS), np.zeros(MAX_COEFS)
-        gcoef, jac = np.zeros((rows, MAX_COEFS)), np.zeros((count, MAX_COEFS))
-        for k in range(starts.shape[1] - 1, -1, -1):
-            first = k * CHUNK
-            played, notes = block[: min(CHUNK, frames - first)], tape[: min(CHUNK, frames - first)]
-            _read(x[b], first, played)
-            before[:] = starts[b, k]
-            play(kernel, played, first, before, coef[b], step, notes)
-            _read(g[b], first, played)
-            play_adjoint(adjoint, played, first, state, coef[b], step, notes, gcoef, gstart, gstep)
-            _write(played, first, gx[b])
-        for tick in range(rows):
-            call_jacobian(jacobian, (values[b, tick], sample_rate, jac))
-            for p in range(count):
-                for i in range(MAX_COEFS):
-                    gvalues[b, tick, p] += jac[p, i] * gcoef[tick, i]
+        item, coefs = group * items, _coefs_of(coef, group * items, items)
+        block, tape = np.empty((items * CHUNK, channels)), np.empty((items * CHUNK, tape_size))
+        before, state = np.empty(items * size), np.zeros(items * size)
+        step, gstart, gstep = np.zeros(MAX_COEFS), np.zeros(items * MAX_COEFS), np.zeros(items * MAX_COEFS)
+        gcoef, jac = np.zeros((rows, items * MAX_COEFS)), np.zeros((params, MAX_COEFS))
+        for at in range(starts.shape[1] - 1, -1, -1):
+            first = at * CHUNK
+            count = min(CHUNK, frames - first)
+            played, notes = block[: items * count], tape[: items * count]
+            for k in range(items):
+                _read(x[item + k], first, played[k * count : (k + 1) * count])
+                before[k * size : (k + 1) * size] = starts[item + k, at]
+            play(kernel, played, first, before, coefs, step, notes)
+            for k in range(items):
+                _read(g[item + k], first, played[k * count : (k + 1) * count])
+            play_adjoint(adjoint, played, first, state, coefs, step, notes, gcoef, gstart, gstep)
+            for k in range(items):
+                _write(played[k * count : (k + 1) * count], first, gx[item + k])
+        for k in range(items):
+            for tick in range(rows):
+                call_jacobian(jacobian, (values[item + k, tick], sample_rate, jac))
+                for p in range(params):
+                    for i in range(MAX_COEFS):
+                        gvalues[item + k, tick, p] += jac[p, i] * gcoef[tick, k * MAX_COEFS + i]
         restore_denormals(mode)
 
 

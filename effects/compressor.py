@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..dsp.array_math import at_least, at_most
-from ..dsp.compiler import jit
+from ..dsp.compiler import MAX_COEFS, carray, jit, stack_of
 from ..dsp.fastmath import exp, log
 from ..dsp.layout import layout
 from ._effect import Effect, Param, log_uniform
@@ -25,13 +25,15 @@ TILE = 128
 
 COEF = layout(threshold_db=1, slope=1, knee_db=1, attack=1, release=1, makeup_db=1)
 """slope is 1 / ratio - 1; attack and release are poles."""
+TOGETHER = 4
+"""Sounds of a batch played at once: a recursion alone leaves most of the processor idle, four of them do not."""
 ROW = layout(over=1, target=1, before=1, gain=1)
 """Rows of a tile in dB: level over the threshold, static gain, gain a frame before, gain (a factor in the end)."""
 NOTE = layout(over=1, target=1, before=1, gain=1, loudest=1)
 """Rows of a tile's tape: the same, the loudest channel, then each channel's sound."""
 GRAD = layout(gain=1, pole=1, smooth=1, over=1)
 """The adjoint's rows: gradients, and the pole that was at work."""
-STATE = layout(gain_db=1, rows=ROW.size * TILE)
+_rows = stack_of(TOGETHER * ROW.size * TILE)
 
 
 def static_gain_db(level_db: Any, threshold_db: Any, ratio: Any, knee_db: Any) -> Any:
@@ -91,6 +93,18 @@ def _peaks(x, row):
 
 
 @jit
+def _levels(x, rows, t, coef, step):
+    """Fill in how far a tile is over the threshold, and its static gain."""
+    over, target = rows[ROW.over], rows[ROW.target]
+    _peaks(x, over)
+    for n in range(len(x)):
+        threshold = coef[COEF.threshold_db] + (t + n) * step[COEF.threshold_db]
+        over[n] = DB * log(max(over[n], FLOOR)) - threshold
+        knee = coef[COEF.knee_db] + (t + n) * step[COEF.knee_db]
+        target[n] = (coef[COEF.slope] + (t + n) * step[COEF.slope]) * soft_knee_db(over[n], knee)
+
+
+@jit
 def _smooth(rows, gain_db, t, coef, step, count):
     """Follow the static gain; `gain_db` is the gain before the first frame. Returns the last."""
     target, before, gain = rows[ROW.target], rows[ROW.before], rows[ROW.gain]
@@ -101,6 +115,34 @@ def _smooth(rows, gain_db, t, coef, step, count):
         gain_db = smoothed(gain_db, target[n], attack, release)
         gain[n] = gain_db
     return gain_db
+
+
+@jit
+def _smooth_together(rows, state, coef, count):
+    """Do the same for four sounds, whose poles stand still: while one waits for its product, the others go on."""
+    a, b, c, d = state[0], state[1], state[2], state[3]
+    attack, release = coef[COEF.attack :: MAX_COEFS], coef[COEF.release :: MAX_COEFS]
+    a_attack, b_attack, c_attack, d_attack = attack[0], attack[1], attack[2], attack[3]
+    a_release, b_release, c_release, d_release = release[0], release[1], release[2], release[3]
+    target, before, gain = rows[:, ROW.target], rows[:, ROW.before], rows[:, ROW.gain]
+    for n in range(count):
+        before[0, n], before[1, n], before[2, n], before[3, n] = a, b, c, d
+        a, b = smoothed(a, target[0, n], a_attack, a_release), smoothed(b, target[1, n], b_attack, b_release)
+        c, d = smoothed(c, target[2, n], c_attack, c_release), smoothed(d, target[3, n], d_attack, d_release)
+        gain[0, n], gain[1, n], gain[2, n], gain[3, n] = a, b, c, d
+    state[0], state[1], state[2], state[3] = a, b, c, d
+
+
+@jit
+def _apply(x, rows, t, coef, step):
+    """Turn gains into factors, and multiply."""
+    gain = rows[ROW.gain]
+    for n in range(len(x)):
+        makeup = coef[COEF.makeup_db] + (t + n) * step[COEF.makeup_db]
+        gain[n] = exp((gain[n] + makeup) * (1.0 / DB))
+    for c in range(x.shape[1]):
+        for n in range(len(x)):
+            x[n, c] *= gain[n]
 
 
 @jit
@@ -120,40 +162,52 @@ def _record(x, notes):
                 loudest[n] = c
 
 
+@jit
+def _tile(numbers, items, height, first, count):
+    """Give the rows of a tile (items, height, count); a tape's tiles lie one after another, each with all its items."""
+    size = items * height
+    return numbers[size * first : size * (first + count)].reshape((items, height, count))
+
+
 def kernel(x, state, start, coef, step, tape):
-    frames, channels = x.shape
-    rows = state[STATE.rows :].reshape((ROW.size, TILE))
+    items, channels = len(coef) // MAX_COEFS, x.shape[1]
+    frames, notes, record = len(x) // items, tape.reshape(tape.size), tape.shape[0] > 0
+    scratch = carray(_rows(), (TOGETHER * ROW.size * TILE,), np.float64)
     for first in range(0, frames, TILE):
         count, t = min(TILE, frames - first), start + first
-        block = x[first : first + count]
-        if tape.shape[0] > 0:
-            rows = tape[first : first + count].reshape((NOTE.size + channels, count))
-            _record(block, rows)
-        over, target, gain = rows[ROW.over], rows[ROW.target], rows[ROW.gain]
-        _peaks(block, over)
-        for n in range(count):
-            threshold = coef[COEF.threshold_db] + (t + n) * step[COEF.threshold_db]
-            over[n] = DB * log(max(over[n], FLOOR)) - threshold
-            knee = coef[COEF.knee_db] + (t + n) * step[COEF.knee_db]
-            target[n] = (coef[COEF.slope] + (t + n) * step[COEF.slope]) * soft_knee_db(over[n], knee)
-        state[STATE.gain_db] = _smooth(rows, state[STATE.gain_db], t, coef, step, count)
-        for n in range(count):
-            makeup = coef[COEF.makeup_db] + (t + n) * step[COEF.makeup_db]
-            gain[n] = exp((gain[n] + makeup) * (1.0 / DB))
-        for c in range(channels):
-            for n in range(count):
-                block[n, c] *= gain[n]
+        rows = _tile(scratch, items, ROW.size, 0, count)
+        if record:
+            rows = _tile(notes, items, NOTE.size + channels, first, count)
+        for k in range(items):
+            block = x[k * frames + first :][:count]
+            if record:
+                _record(block, rows[k])
+            _levels(block, rows[k], t, coef[k * MAX_COEFS :], step)
+        if items == TOGETHER:
+            _smooth_together(rows, state, coef, count)
+        else:
+            state[0] = _smooth(rows[0], state[0], t, coef, step, count)
+        for k in range(items):
+            _apply(x[k * frames + first :][:count], rows[k], t, coef[k * MAX_COEFS :], step)
 
 
 def adjoint(g, state, start, coef, step, tape, gcoef, gstep):
-    frames, channels = g.shape
-    rows = state[STATE.rows :].reshape((GRAD.size, TILE))
+    items, channels = len(coef) // MAX_COEFS, g.shape[1]
+    frames, tapes = len(g) // items, tape.reshape(tape.size)
+    rows = carray(_rows(), (TOGETHER, GRAD.size, TILE), np.float64)
     for first in range((frames - 1) // TILE * TILE, -1, -TILE):  # the tiles of the kernel, backwards
-        count = min(TILE, frames - first)
-        block, notes = g[first : first + count], tape[first : first + count].reshape((NOTE.size + channels, count))
-        _gain_adjoint(block, notes, rows[GRAD.gain])
-        state[STATE.gain_db] = _smoothing_adjoint(notes, rows, state[STATE.gain_db], start + first, coef, step)
-        _accumulate(block, notes, rows, float(start + first), coef, step, gcoef, gstep)
+        count, t = min(TILE, frames - first), start + first
+        notes = _tile(tapes, items, NOTE.size + channels, first, count)
+        for k in range(items):
+            _gain_adjoint(g[k * frames + first :][:count], notes[k], rows[k, GRAD.gain])
+            _poles_at_work(notes[k], rows[k, GRAD.pole], t, coef[k * MAX_COEFS :], step)
+        if items == TOGETHER:
+            _smoothing_adjoint_together(rows, state, count)
+        else:
+            state[0] = _smoothing_adjoint(rows[0], state[0], count)
+        for k in range(items):
+            block, own = g[k * frames + first :][:count], k * MAX_COEFS
+            _accumulate(block, notes[k], rows[k], float(t), coef[own:], step, gcoef[own:], gstep[own:])
 
 
 @jit
@@ -171,19 +225,36 @@ def _gain_adjoint(g, notes, d_gain):
 
 
 @jit
-def _smoothing_adjoint(notes, rows, w, t, coef, step):
-    """Run the transpose of `_smooth`, backwards; w is the gradient of the gain that came after the last frame."""
-    d_gain, pole, d_smooth = rows[GRAD.gain], rows[GRAD.pole], rows[GRAD.smooth]
+def _poles_at_work(notes, pole, t, coef, step):
+    """Find the pole that was at work in each frame."""
     target, before = notes[NOTE.target], notes[NOTE.before]
-    frames = len(target)
-    for n in range(frames):
+    for n in range(len(target)):
         attack = coef[COEF.attack] + (t + n) * step[COEF.attack]
         release = coef[COEF.release] + (t + n) * step[COEF.release]
         pole[n] = attack if before[n] > target[n] else release
-    for n in range(frames - 1, -1, -1):
+
+
+@jit
+def _smoothing_adjoint(rows, w, count):
+    """Run the transpose of `_smooth`, backwards; w is the gradient of the gain that came after the last frame."""
+    d_gain, pole, d_smooth = rows[GRAD.gain], rows[GRAD.pole], rows[GRAD.smooth]
+    for n in range(count - 1, -1, -1):
         d_smooth[n] = w + d_gain[n]
         w = pole[n] * w + pole[n] * d_gain[n]  # only the first product waits for w
     return w
+
+
+@jit
+def _smoothing_adjoint_together(rows, state, count):
+    """Do the same for four sounds."""
+    a, b, c, d = state[0], state[1], state[2], state[3]
+    d_gain, pole, d_smooth = rows[:, GRAD.gain], rows[:, GRAD.pole], rows[:, GRAD.smooth]
+    for n in range(count - 1, -1, -1):
+        d_smooth[0, n], d_smooth[1, n] = a + d_gain[0, n], b + d_gain[1, n]
+        d_smooth[2, n], d_smooth[3, n] = c + d_gain[2, n], d + d_gain[3, n]
+        a, b = pole[0, n] * a + pole[0, n] * d_gain[0, n], pole[1, n] * b + pole[1, n] * d_gain[1, n]
+        c, d = pole[2, n] * c + pole[2, n] * d_gain[2, n], pole[3, n] * d + pole[3, n] * d_gain[3, n]
+    state[0], state[1], state[2], state[3] = a, b, c, d
 
 
 @jit(fastmath={"contract", "reassoc"})  # sums may be taken in lanes
@@ -246,11 +317,12 @@ effect = Effect(
     design=design,
     kernel=kernel,
     adjoint=adjoint,
-    state_size=lambda sample_rate, channels: STATE.size,
+    state_size=lambda sample_rate, channels: 1,
     tape_size=lambda channels: NOTE.size + channels,
     linear=False,
     summary=summary,
     prior=prior,
     follows_level={"threshold_db": 1.0},
-    meter=STATE.gain_db,
+    together=TOGETHER,
+    meter=0,  # the gain in dB before the next frame is all the state
 )

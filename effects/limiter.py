@@ -45,6 +45,7 @@ effect = Effect(
     state_size=compressor.effect.state_size,
     tape_size=compressor.effect.tape_size,
     linear=False,
+    together=compressor.effect.together,
     summary=summary,
     prior=prior,
     follows_level={"ceiling_db": 1.0},

@@ -15,11 +15,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ...chain import CANONICAL, ChainParameters
-from ...presets.atomic_write import atomic_path
+from ...files.atomic_write import atomic_path
 from ...training import priors, render_cache
 from ...training.datamodules import Rendered
 from ...training.features import FeatureExtractor
-from ...training.pairs import draw_take, level, render, vector, window
+from ...training.pairs import draw_take, level, render, window
 from ...training.recordings import Recording
 from ...training.response_losses import equaliser_curve
 from ...training.shards import louder_by, settled
@@ -67,7 +67,7 @@ def _render_file(job: tuple[Path, list[Recording], int, list[int], bool, dict[st
         row = (
             features(dry),
             features(wet),
-            vector(chain, settings),
+            chain.vector(settings),
             [s.enabled for s in settings.effects],
             take.recording,
         )

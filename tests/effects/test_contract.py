@@ -134,6 +134,25 @@ def test_items_of_a_batch_do_not_hear_each_other(name):
 
 
 @EACH
+@pytest.mark.usefixtures("one_thread")
+def test_sounds_that_are_played_at_once_have_the_bits_that_they_have_alone(name):
+    effect, rng = load(name), np.random.default_rng(3)
+    count = effect.together + 1
+    settings, frames = [anywhere(effect, rng) for _ in range(count)], CHUNK + 300
+    xs, ways = (tensor([bursts(frames, seed=s + k) for k in range(count)]) for s in (0, 50))
+
+    def played(rows):
+        point = [xs[rows].clone().requires_grad_(), *(v[rows].clone().requires_grad_() for v in columns(settings))]
+        y = effect.process(point[0], RATE, *point[1:])
+        return [y.detach(), *torch.autograd.grad((y * ways[rows]).sum(), point)]
+
+    together = played(slice(0, count))
+    for i in range(count):
+        for found, alone_ in zip(together, played(slice(i, i + 1)), strict=True):
+            assert torch.equal(found[i : i + 1], alone_)
+
+
+@EACH
 def test_process_leaves_its_input_alone(name):
     effect, x = load(name), tensor(bursts(500))
     values = columns([telling(effect)])
@@ -206,7 +225,7 @@ def units(effect, count=None, seed=0):
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("rate", [2000.0, 48000.0])
-@pytest.mark.parametrize("moving", [False, True], ids=["static", "moving"])
+@pytest.mark.parametrize("moving", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["static", "moving"])
 def test_every_gradient_is_right(name, channels, rate, moving):
     effect, frames = load(name), 140
     x = tensor(away_from_zero(frames, channels, seed=3)).requires_grad_()
@@ -224,6 +243,7 @@ def test_no_gradient_is_zero(name):
     assert all(g.abs().max() > 1e-6 for g in grads), [float(g.abs().max()) for g in grads]
 
 
+@pytest.mark.slow
 @EACH
 @pytest.mark.parametrize("moving", [False, True], ids=["static", "moving"])
 def test_gradient_of_a_long_sound_is_right(name, moving):

@@ -47,6 +47,7 @@ def voice() -> torch.Tensor:
     return torch.from_numpy(pairs.level(signal.resample_poly(x, SAMPLE_RATE, rate))[None, :SEGMENT]).float()
 
 
+@pytest.mark.slow
 def test_takes_are_labelled_in_the_chains_order(takes):
     chain, columns = ChainParameters(CHAIN), takes.rows
     assert columns["values"].shape == columns["trust"].shape == (3 * STYLES, len(chain.params))
@@ -110,6 +111,7 @@ def test_knobs_of_an_effect_without_a_response_of_its_own_are_judged_evenly_to_t
     assert served == [1.0, 1.0, 0.0]
 
 
+@pytest.mark.slow
 def test_chain_is_learned_from_a_handful_of_takes(takes):
     torch.manual_seed(0)
     system = SettingsSystem(dropout=0.0, noise=0.0, chain=CHAIN)
@@ -126,6 +128,7 @@ def test_chain_is_learned_from_a_handful_of_takes(takes):
         assert history[-1][name] < 0.6 * history[0][name], name
 
 
+@pytest.mark.slow
 def test_chain_without_an_equaliser_is_predicted_and_judged(takes):
     system = SettingsSystem(chain=CHAIN[:2])
     full = shards.Pairs(takes, 1).batch(np.arange(4), True)

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from afx_live.presets.atomic_write import STALE_S, atomic_path, atomic_write
-from afx_live.presets.bounded_read import bounded_read
+from afx_live.files.atomic_write import STALE_S, atomic_path, atomic_write
+from afx_live.files.bounded_read import bounded_read
 
 
 def names(folder):
