@@ -250,8 +250,8 @@ def test_what_the_paper_draws_stays_in_its_ranges():
     looks = [deepafx_pairs.draw_side(rng, 24000, target=True) for _ in range(2000)]
     assert np.mean([bool(one.equaliser) for one in looks]) == pytest.approx(0.75, abs=0.04)
     assert np.mean([bool(one.dynamics) for one in looks]) == pytest.approx(0.75, abs=0.04)
-    spoilt = [deepafx_pairs.draw_side(rng, 24000, target=False) for _ in range(2000)]
-    assert np.mean([bool(one.dynamics) for one in spoilt]) == pytest.approx(0.10, abs=0.03)
+    corruptions = [deepafx_pairs.draw_side(rng, 24000, target=False) for _ in range(2000)]
+    assert np.mean([bool(one.dynamics) for one in corruptions]) == pytest.approx(0.10, abs=0.03)
     gains, curves = [], []
     for look in looks:
         words = list(look.equaliser)

@@ -162,12 +162,12 @@ def test_takes_are_reproducible_whole_or_not_there(rendered, folder, tmp_path):
 def test_a_row_is_a_chain_and_two_inputs_that_its_answers_belong_to(takes):
     """Where f is nothing, input and answer are the same sound."""
     assert len(takes) == 4 * STYLES
-    on, spoilt = takes.rows["on"], np.abs(takes.rows["spoilt"]).max(1) > 0.0
-    for row in np.flatnonzero(~spoilt):
+    on, corruption_db = takes.rows["on"], np.abs(takes.rows["corruption_db"]).max(1) > 0.0
+    for row in np.flatnonzero(~corruption_db):
         for name in ("same", "other"):
             given, answer = (takes.segment(row, takes.rows[f"{name}_{k}"][row]) for k in ("input", "answer"))
             assert given.shape == answer.shape == (SEGMENT,)
-            if not on[row].any() and takes.rows["sure"][row].all():
+            if not on[row].any() and takes.rows["on_certain"][row].all():
                 np.testing.assert_allclose(given, answer, atol=2e-4)
 
 

@@ -239,26 +239,26 @@ def test_a_chain_of_our_own_is_played_as_the_live_code_plays_it():
     played = chains.MixedChain(settings, {}).play(x, RATE)
     np.testing.assert_array_equal(played.audio, ChainPlayer(settings, RATE, 1).play(x[:, None])[:, 0])
     np.testing.assert_array_equal(played.values, ChainParameters(CANONICAL).vector(settings))
-    assert played.trust.all()
-    assert played.sure.all()
+    assert played.confidence.all()
+    assert played.on_certain.all()
     assert np.abs(played.curve_db).max() > 0.5
 
 
 def test_a_drawn_chain_mixes_kinds_and_labels_lie_in_range():
     x, rng, chain = clip(), np.random.default_rng(5), ChainParameters(CANONICAL)
     low, high = np.array([[p.low, p.high] for _, p in chain.params]).T
-    strange, own = set(), set()
+    other_kind, own = set(), set()
     for _ in range(12):
         variant = chains.draw(rng)
         played = variant.play(x, RATE)
         assert np.isfinite(played.audio).all()
         assert ((played.values >= low) & (played.values <= high)).all()
         assert played.curve_db.shape == (BANDS,)
-        strange |= set(variant.others)
+        other_kind |= set(variant.others)
         own |= {s.effect for s in variant.settings.effects if s.enabled} - set(variant.others)
         off = [i for i, s in enumerate(variant.settings.effects) if not s.enabled]
         assert not played.on[off].any()
-    assert strange == set(CANONICAL)
+    assert other_kind == set(CANONICAL)
     assert own
     nothing = chains.draw(rng, ()).play(x, RATE)
     np.testing.assert_array_equal(nothing.audio, x)
@@ -266,7 +266,7 @@ def test_a_drawn_chain_mixes_kinds_and_labels_lie_in_range():
 
 @pytest.mark.slow
 def test_what_is_not_to_be_believed_is_not_trained():
-    """Values, curve and on-flags without trust may be anything: loss and gradient stay the same."""
+    """Values, curve and on-flags without confidence may be anything: loss and gradient stay the same."""
     torch.manual_seed(0)
     system, chain, rng = (
         SettingsSystem(dropout=0.0, noise=0.0).eval(),
@@ -275,16 +275,16 @@ def test_what_is_not_to_be_believed_is_not_trained():
     )
     size, count = system.predictor.encoder.statistics, 4
     true = torch.from_numpy(np.stack([chain.vector(draw(rng, CANONICAL)) for _ in range(count)])).float()
-    trust, sure = torch.ones(count, len(chain.params)), torch.ones(count, len(CANONICAL))
+    confidence, on_certain = torch.ones(count, len(chain.params)), torch.ones(count, len(CANONICAL))
     here, there, silent = torch.randn(count, size), torch.randn(count, size), torch.zeros(count, 0)
     rest = torch.ones(count, len(CANONICAL)), torch.randn(count, BANDS)
     for effect in CANONICAL:
-        trust[1, chain.columns(effect)] = 0.0
-    sure[1] = 0.0
+        confidence[1, chain.columns(effect)] = 0.0
+    on_certain[1] = 0.0
 
     def loss(true, on, curve):
-        heard, allowed, kin = torch.ones(count, 2), torch.ones(count, len(CANONICAL)), torch.ones(count)
-        batch = Batch(here, there, heard, allowed, true, trust, on, sure, curve, kin, silent, silent)
+        heard, allowed, same = torch.ones(count, 2), torch.ones(count, len(CANONICAL)), torch.ones(count)
+        batch = Batch(here, there, heard, allowed, true, confidence, on, on_certain, curve, same, silent, silent)
         return system._losses(system._answer(batch), batch)["loss"].item()
 
     base = loss(true, *rest)
@@ -293,7 +293,7 @@ def test_what_is_not_to_be_believed_is_not_trained():
     assert loss(other, on, curve) == pytest.approx(base, rel=1e-6)
     other[0] = true[2]
     assert loss(other, on, curve) != pytest.approx(base, rel=1e-3)
-    half = trust.clone()
+    half = confidence.clone()
     half[:, [chain.params.index(p) for p in chain.params if p[1].name == "attack_ms"]] = 0.0
     quick = true.clone()
     quick[:, chain.columns("compressor")][:, 2] *= 3.0
