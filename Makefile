@@ -3,7 +3,7 @@
 PYTHON ?= python3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT := jackd2 libportaudio2 liblo-tools gcc libc6-dev strace sox chromium pipewire pipewire-bin pipewire-jack wireplumber dbus \
-  lilv-utils lv2-dev sordi jalv ecasound ffmpeg lsp-plugins-lv2 valgrind
+  lilv-utils lv2-dev sordi jalv ecasound ardour ffmpeg lsp-plugins-lv2 valgrind
 LIVE := $(shell find chain dsp effects files matching native presets realtime setup.py -type f -not -name '*.pyc')
 WHEEL = dist/afx_live-*.whl
 PINNED := --constraint constraints.txt --build-constraint constraints.txt
@@ -30,7 +30,7 @@ test: system wheel .venv-test/ready  ## install the wheel with the training side
 	.venv-test/bin/pip install --quiet --force-reinstall --no-deps $(WHEEL)
 	.venv-test/bin/python -m pytest
 
-quick: system wheel .venv-test/ready  ## the tests that take no more than a few seconds each: under a minute
+quick: system wheel .venv-test/ready  ## the tests that take less than about a second each: under a minute
 	.venv-test/bin/pip install --quiet --force-reinstall --no-deps $(WHEEL)
 	.venv-test/bin/python -m pytest -m "not slow" --numprocesses 2
 
@@ -42,7 +42,8 @@ quick: system wheel .venv-test/ready  ## the tests that take no more than a few 
 latest: system wheel  ## the quick tests with the newest versions that pyproject.toml allows
 	$(call environment,.venv-latest)
 	.venv-latest/bin/pip install --quiet "$$(echo $(WHEEL))[train,dev,web]"
-	.venv-latest/bin/pip freeze --exclude afx_live | grep -vxFf constraints.txt || echo "the newest are those of constraints.txt"
+	sed 's/ *;.*//' constraints.txt >build/locked.txt
+	.venv-latest/bin/pip freeze --exclude afx_live | tr A-Z_ a-z- | grep -vxFf build/locked.txt || echo "the newest are those of constraints.txt"
 	.venv-latest/bin/python -m pytest -m "not slow" --numprocesses 2
 
 lock:  ## write constraints.txt anew: the newest versions that pyproject.toml allows, for every Python and platform
@@ -52,7 +53,7 @@ lock:  ## write constraints.txt anew: the newest versions that pyproject.toml al
 	  --custom-compile-command 'make lock' --all-extras --upgrade pyproject.toml - -o constraints.txt
 
 system:  ## JACK, PipeWire and a browser without a sound card or a screen, a foreign OSC client, what watches threads
-	@which jackd oscsend cc strace sox chromium pw-jack wireplumber dbus-run-session lv2apply jalv ecasound ffmpeg valgrind sordi >/dev/null && ldconfig -p | grep -q libportaudio || \
+	@which jackd oscsend cc strace sox chromium pw-jack wireplumber dbus-run-session lv2apply jalv ecasound ardour ffmpeg valgrind sordi >/dev/null && ldconfig -p | grep -q libportaudio || \
 	  { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq $(APT) >/dev/null; }
 
 bench: .venv-bench/ready  ## measure against peers, which are installed only here (pedalboard is GPL): 15 minutes

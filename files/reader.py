@@ -46,6 +46,8 @@ class AudioReader:
         self.path, self._chosen = Path(path), [channel - 1 for channel in chosen]
         if not self.path.is_file():
             raise AudioFileError(f"{shown(self.path)} is not {'a file' if self.path.exists() else 'there'}")
+        if not self.path.stat().st_size:
+            raise AudioFileError(f"{shown(self.path)} is empty (0 bytes): was it copied whole?")
         with ExitStack() as stack:
             self._raw = stack.enter_context(open(self.path, "rb"))
             self._found = inspect(self._raw)

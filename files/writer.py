@@ -51,9 +51,8 @@ def choose_format(
         found = "PCM_24" if soundfile.check_format(kind, "PCM_24") else str(soundfile.default_subtype(kind))
     if not soundfile.check_format(kind, found):
         can = [name for name, one in SUBTYPES.items() if soundfile.check_format(kind, one)]
-        raise AudioFileError(
-            f"{shown(path)}: {suffix} cannot hold {subtype}; it can hold {', '.join(can) or 'its own'}"
-        )
+        fit = f"it can hold {', '.join(can)}" if can else "it has a coding of its own: leave out --subtype"
+        raise AudioFileError(f"{shown(path)}: {suffix} cannot hold {subtype}; {fit}")
     try:
         soundfile.SoundFile(io.BytesIO(), "w", sample_rate, channels, found, format=kind).close()
     except (soundfile.LibsndfileError, RuntimeError):

@@ -160,7 +160,7 @@ def explain(
 
 
 def heard_enough(new: Prediction, old: Prediction | None, windows: float, model: MatchModel) -> bool:
-    """Tell whether more of the input would hardly change the match: two windows heard, and two looks that agree."""
+    """Tell whether more input would hardly change the match: two windows heard, and two predictions that agree."""
     if old is None or windows < ENOUGH_WINDOWS:
         return False
     moved = np.abs(model.amounts(new) - model.amounts(old)).max()

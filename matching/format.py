@@ -19,9 +19,9 @@ import numpy as np
 
 from ..chain import ChainParameters
 from ..effects import names
+from ..files.atomic_write import atomic_write
+from ..files.bounded_read import bounded_read
 from ..presets import schema
-from ..presets.atomic_write import atomic_write
-from ..presets.bounded_read import bounded_read
 from ..presets.schema import SchemaError
 from .decision import Decision
 from .onnx_sandbox import MAX_GRAPH_BYTES, GraphFormat, ModelError

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ..chain import ChainSettings
 from ..chain.numbered import order, parameters, settings_of
-from .bounded_read import bounded_read
+from ..files.bounded_read import bounded_read
 from .plugin_state import ORDER, PREFIXES, StateError
 from .turtle_reader import Node, TurtleError, read_turtle
 

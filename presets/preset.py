@@ -16,9 +16,9 @@ import platformdirs
 
 from .. import effects
 from ..chain import ChainSettings, EffectSettings
+from ..files.atomic_write import atomic_write
+from ..files.bounded_read import bounded_read
 from . import plugin_state, schema
-from .atomic_write import atomic_write
-from .bounded_read import bounded_read
 from .lv2_reader import from_lv2
 from .plugin_state import StateError
 from .schema import SchemaError, nearest, shown

@@ -13,7 +13,7 @@ Train a model that sets the chain, on your own recordings or on free ones.
 
   gather    collect 13 hours of freely licensed recordings: afx-train gather recordings
   fit       train a model on a folder of recordings: afx-train fit --data.folder recordings
-  tune      set some effects of a trained model by what is heard: afx-train tune best.ckpt --takes FOLDER -o tuned.ckpt
+  tune      adjust some effects of a trained model by the sound: afx-train tune best.ckpt --takes FOLDER -o tuned.ckpt
   validate  measure a checkpoint: afx-train validate --data.folder recordings --ckpt_path best.ckpt
 
 exit codes: 0 done · 1 a bug · 2 usage · 4 recordings or checkpoints that are not there, or no room for takes
@@ -45,6 +45,9 @@ def main(arguments: list[str] | None = None) -> None:
 
             return tune(given[1:])
         from lightning.pytorch.cli import LightningCLI
+    except FileNotFoundError as error:
+        print(f"afx-train: {error}", file=sys.stderr)
+        sys.exit(4)
     except ImportError as error:
         sys.exit(f"afx-train: {error.name} is missing. Install the training side: pip install 'afx-live[train]'")
 

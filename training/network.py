@@ -30,14 +30,14 @@ class Answer(NamedTuple):
 
     unit (batch, params): parameters in (0, 1). on (batch, effects): log-odds that the reference has each
     effect. amount (batch, effects): how much of it to use, before `amounts`. curve (batch, bands): the
-    equaliser's in dB. kin (batch, 1): log-odds that both clips are of one source.
+    equaliser's in dB. same_source (batch, 1): log-odds that both clips are of one source.
     """
 
     unit: torch.Tensor
     on: torch.Tensor
     amount: torch.Tensor
     curve: torch.Tensor
-    kin: torch.Tensor
+    same_source: torch.Tensor
 
 
 REACH = 0.1
@@ -179,7 +179,7 @@ class Controller(nn.Module):
         self.amount = nn.Linear(size.controller, len(spans))
         nn.init.zeros_(self.amount.weight)
         nn.init.zeros_(self.amount.bias)
-        self.kin = nn.Linear(size.controller, 1)
+        self.same_source = nn.Linear(size.controller, 1)
         bands = 0 if equaliser is None else spans[equaliser]
         if bands:
             self.bands = nn.Sequential(nn.Linear(BANDS + size.controller, 128), nn.GELU(), nn.Linear(128, bands))
@@ -206,7 +206,7 @@ class Controller(nn.Module):
             bands, before = self.bands(torch.cat([curve / 6.0, hidden], 1)), sum(self.spans[: self.equaliser])
             unit = torch.cat([unit[:, :before], bands, unit[:, before:]], 1)
         on = self.on(hidden)
-        return Answer(torch.sigmoid(unit), on, on + self.amount(hidden), curve, self.kin(hidden))
+        return Answer(torch.sigmoid(unit), on, on + self.amount(hidden), curve, self.same_source(hidden))
 
 
 class SettingsNetwork(nn.Module):

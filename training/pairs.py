@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..chain import ChainParameters, ChainPlayer, ChainSettings
+from ..chain import ChainPlayer, ChainSettings
 from ..dsp.loudness import integrated_loudness
 from .features import LUFS, SAMPLE_RATE, WINDOW, WINDOW_S
 from .recordings import (
@@ -78,8 +78,3 @@ def _mixed(other: Recording, a: np.ndarray, b: np.ndarray, rng: np.random.Genera
     second = np.resize(_read(other, place.start_s, place.seconds, Variation()), len(whole))[:, None]
     whole = mix(whole, second.astype(np.float32), rng)[:, 0].astype(np.float64)
     return whole[: len(a)], whole[len(a) :]
-
-
-def vector(chain: ChainParameters, settings: ChainSettings) -> np.ndarray:
-    """Write settings as the chain's value vector."""
-    return np.array([settings.effect(effect).values[p.name] for effect, p in chain.params])

@@ -66,29 +66,29 @@ def band_loudness() -> torch.Tensor:
     return (gain.square() * torch.gradient(hz)[0]).float()
 
 
-def compressor_error(p: torch.Tensor, t: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
+def compressor_error(p: torch.Tensor, t: torch.Tensor, confidence: torch.Tensor) -> torch.Tensor:
     """Error of the static curve in units of 3 dB, and of the time constants where they can be heard."""
     curve = compressor_curve(t)
     depth = (-curve[:, -3] / 6.0).clamp(0.0, 1.0)
-    times = ((p[:, 2:4].log() - t[:, 2:4].log()).abs() * trust[:, 2:4]).sum(1)
-    return trust[:, 0] * (compressor_curve(p) - curve).abs().mean(1) / 3.0 + 0.25 * depth * times
+    times = ((p[:, 2:4].log() - t[:, 2:4].log()).abs() * confidence[:, 2:4]).sum(1)
+    return confidence[:, 0] * (compressor_curve(p) - curve).abs().mean(1) / 3.0 + 0.25 * depth * times
 
 
-def distortion_error(p: torch.Tensor, t: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
+def distortion_error(p: torch.Tensor, t: torch.Tensor, confidence: torch.Tensor) -> torch.Tensor:
     """Error of the curve in units of 2 dB, and of the tone control in octaves."""
-    tone = (p[:, 2].log2() - t[:, 2].log2()).abs() * trust[:, 2]
-    bent = (distortion_curve(p) - distortion_curve(t)).abs().mean(1) * trust[:, 0]
+    tone = (p[:, 2].log2() - t[:, 2].log2()).abs() * confidence[:, 2]
+    bent = (distortion_curve(p) - distortion_curve(t)).abs().mean(1) * confidence[:, 0]
     return bent / 2.0 + 0.5 * t[:, 3] * tone
 
 
-def reverb_error(p: torch.Tensor, t: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
+def reverb_error(p: torch.Tensor, t: torch.Tensor, confidence: torch.Tensor) -> torch.Tensor:
     """Error of decay time in octaves, wet share in sixths, and the rest by how well it is heard."""
     rt60 = (p[:, 0].log2() - t[:, 0].log2()).abs()
     damping = 2.0 * (p[:, 1] - t[:, 1]).abs()
     before = (p[:, 2] - t[:, 2]).abs() / 40.0
     low_cut = 0.1 * (p[:, 3].log2() - t[:, 3].log2()).abs()
     wet = 6.0 * (p[:, 5] - t[:, 5]).abs()
-    return (torch.stack([rt60, damping, before, low_cut, wet], 1) * trust[:, [0, 1, 2, 3, 5]]).sum(1)
+    return (torch.stack([rt60, damping, before, low_cut, wet], 1) * confidence[:, [0, 1, 2, 3, 5]]).sum(1)
 
 
 NEARER = 0.8
@@ -158,10 +158,10 @@ def knobs_between(effect: Effect, p: torch.Tensor, t: torch.Tensor | None = None
     return out
 
 
-def knobs_error(effect: Effect, p: torch.Tensor, t: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
+def knobs_error(effect: Effect, p: torch.Tensor, t: torch.Tensor, confidence: torch.Tensor) -> torch.Tensor:
     """Error of the knobs themselves, in (0, 1) each; (batch,). For an effect without a response of its own."""
     both = [(q.unit(p[:, i]), q.unit(t[:, i])) for i, q in enumerate(effect.params)]
-    return (torch.stack([(ours - theirs).abs() for ours, theirs in both], 1) * trust).sum(1)
+    return (torch.stack([(ours - theirs).abs() for ours, theirs in both], 1) * confidence).sum(1)
 
 
 STATIC = {"compressor": compressor_curve, "distortion": distortion_curve}
@@ -176,23 +176,23 @@ def errors(
     chain: ChainParameters,
     predicted: torch.Tensor,
     true: torch.Tensor,
-    trust: torch.Tensor | None = None,
+    confidence: torch.Tensor | None = None,
     curve_db: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Give each effect's error: values (batch, params) twice, to (batch, effects).
 
-    trust (batch, params), 0 to 1, weighs what each true value says; all of it without. curve_db (batch,
+    confidence (batch, params), 0 to 1, weighs what each true value says; all of it without. curve_db (batch,
     bands) is the equaliser's, where its true values do not tell. An effect without a response of its
     own is judged by its knobs, in (0, 1).
     """
-    rows, trust = [], torch.ones_like(true) if trust is None else trust
+    rows, confidence = [], torch.ones_like(true) if confidence is None else confidence
     for effect in chain.effects:
         columns = chain.columns(effect.name)
-        p, t, sure = predicted[:, columns], true[:, columns], trust[:, columns]
+        p, t, c = predicted[:, columns], true[:, columns], confidence[:, columns]
         if effect.name == "equaliser":
-            rows.append(sure[:, 0] * equaliser_error(p, equaliser_curve(t) if curve_db is None else curve_db))
+            rows.append(c[:, 0] * equaliser_error(p, equaliser_curve(t) if curve_db is None else curve_db))
         elif effect.name in ERRORS:
-            rows.append(ERRORS[effect.name](p, t, sure))
+            rows.append(ERRORS[effect.name](p, t, c))
         else:
-            rows.append(knobs_error(effect, p, t, sure))
+            rows.append(knobs_error(effect, p, t, c))
     return torch.stack(rows, 1)

@@ -18,9 +18,9 @@ class Batch(NamedTuple):
     """Pairs as tensors, one row each.
 
     input, reference (batch, size): raw statistics, pooled over windows; heard (batch, 2): over how many.
-    allowed (batch, effects): what may be used. values (batch, params), trust (batch, params), on, sure
+    allowed (batch, effects): what may be used. values (batch, params), confidence (batch, params), on, on_certain
     (batch, effects) and curve (batch, bands): f's, see `chains.Played`, as they are for a chain whose
-    equaliser leaves the input's loudness as it is. kin (batch,): 1 for one recording.
+    equaliser leaves the input's loudness as it is. same_source (batch,): 1 for one recording.
     given, answer (batch, frames): what to play, and what it should become; empty where sound is not asked for.
     """
 
@@ -29,11 +29,11 @@ class Batch(NamedTuple):
     heard: torch.Tensor
     allowed: torch.Tensor
     values: torch.Tensor
-    trust: torch.Tensor
+    confidence: torch.Tensor
     on: torch.Tensor
-    sure: torch.Tensor
+    on_certain: torch.Tensor
     curve: torch.Tensor
-    kin: torch.Tensor
+    same_source: torch.Tensor
     given: torch.Tensor
     answer: torch.Tensor
 
@@ -87,11 +87,11 @@ def load(folder: Path, chain: ChainParameters, most: int | None = None) -> Shard
         sounds.append(np.load(home / "segments.npy", mmap_mode="r"))
         scale.append(np.load(home / "scale.npy"))
     columns = {k: np.concatenate([t[k] for t in tables]) for k in tables[0]}
-    columns["values"] = settled(chain, columns["values"], columns["front_db"])
+    columns["values"] = level_normalised(chain, columns["values"], columns["front_db"])
     return Shards(chain, np.concatenate(clips), columns, np.concatenate(shard), sounds, scale)
 
 
-def settled(chain: ChainParameters, values: np.ndarray, front_db: np.ndarray) -> np.ndarray:
+def level_normalised(chain: ChainParameters, values: np.ndarray, front_db: np.ndarray) -> np.ndarray:
     """Say every f as it is for a signal that leaves the linear effects in front at -23 LUFS.
 
     values (…, params); front_db (…): how much louder those of f, an equaliser for example, made the clip. That
@@ -123,7 +123,7 @@ class Pairs:
     def __init__(self, shards: Shards, seed: int | None = None, colour_db: float = 2.0, masked: float = 0.35) -> None:
         self._s, self._rng = shards, np.random.default_rng(seed)
         self._colour_db, self._masked = colour_db, masked
-        self._plain = np.flatnonzero(np.abs(shards.rows["spoilt"]).max(1) == 0.0)
+        self._plain = np.flatnonzero(np.abs(shards.rows["corruption_db"]).max(1) == 0.0)
 
     def batch(self, rows: np.ndarray, sound: bool, same: np.ndarray | None = None) -> Batch:
         """Make a batch of pairs, one of each row of the table; `same` (rows,) bool says whose input, or chance."""
@@ -132,7 +132,7 @@ class Pairs:
         same = rng.random(len(rows)) < 0.5 if same is None else same
         place = np.where(same[:, None], table["same"], table["other"])
         if not sound:  # where f is all that was done, any dry clip may be the input
-            far = ~same & (np.abs(table["spoilt"]).max(1) == 0.0) & (rng.random(len(rows)) < 0.5)
+            far = ~same & (np.abs(table["corruption_db"]).max(1) == 0.0) & (rng.random(len(rows)) < 0.5)
             elsewhere = s.rows["same"][self._plain[rng.integers(len(self._plain), size=len(rows))]]
             place = np.where(far[:, None], elsewhere, place)
         here, heard_here = self._pooled(place)
@@ -140,15 +140,15 @@ class Pairs:
         if self._colour_db:
             colour = self._colour_db * rng.standard_normal((len(rows), 1)) * _smooth(rng, len(rows))
             here, there = _coloured(here, colour), _coloured(there, colour)
-        spoilt = table["spoilt"]
-        curve = table["curve"] - spoilt
+        corruption_db = table["corruption_db"]
+        curve = table["curve"] - corruption_db
         curve = curve - louder_by(here, curve)[:, None]
-        undone = np.array([e == "equaliser" for e in s.chain.order]) * (np.abs(spoilt).max(1) > 0.0)[:, None]
+        undone = np.array([e == "equaliser" for e in s.chain.order]) * (np.abs(corruption_db).max(1) > 0.0)[:, None]
         on = np.maximum(table["on"], undone)
         clips = self._sounds(rows, table, same) if sound else (np.zeros((len(rows), 0)),) * 2
         columns = (
-            here, there, np.stack([heard_here, heard_there], 1), self._allowed(on), table["values"], table["trust"],
-            on, table["sure"], curve, same, *clips,
+            here, there, np.stack([heard_here, heard_there], 1), self._allowed(on), table["values"],
+            table["confidence"], on, table["on_certain"], curve, same, *clips,
         )  # fmt: skip
         return Batch(*(torch.from_numpy(np.asarray(c, np.float32)) for c in columns))
 

@@ -1,7 +1,7 @@
 """Waveform → power spectra: by torch where a network is trained, by two products of matrices where it is exported.
 
 onnxruntime's STFT runs a plain radix-2 transform of complex numbers, six times slower than the products
-(26 and 4.3 ms for 5 s of audio on one core), and was half the cost of a look.
+(26 and 4.3 ms for 5 s of audio on one core), and was half the cost of an inference.
 """
 
 import math

@@ -36,8 +36,8 @@ class SettingsSystem(lightning.LightningModule):
     """Learns the chain's settings from input and reference.
 
     Each effect's parameters are trained only where the effect is on; that it is on, and would serve as
-    it is predicted, is learned as a probability of its own. What the data do not vouch for (`trust`,
-    `sure`) is not trained.
+    it is predicted, is learned as a probability of its own. What the data do not vouch for (`confidence`,
+    `on_certain`) is not trained.
 
     responses: weight of the responses' loss where sound is heard too. most: a pair's gradient of the sound is
     held under this norm. start: a checkpoint or a model folder, the shipped one for example, to take the weights
@@ -94,8 +94,8 @@ class SettingsSystem(lightning.LightningModule):
 
     def _losses(self, answer: Answer, batch: Batch) -> dict[str, torch.Tensor]:
         values = self.values(answer.unit)
-        each = self.response_errors(values, batch.values, batch.on, batch.curve, batch.trust)
-        known = self._known(batch.on, batch.trust)
+        each = self.response_errors(values, batch.values, batch.on, batch.curve, batch.confidence)
+        known = self._known(batch.on, batch.confidence)
         losses = dict(zip(self.chain.order, each, strict=True))
         losses["curve"], right = each.new_zeros(()), serves(self.chain, values.detach(), batch.values)
         if self.equaliser is not None:
@@ -106,13 +106,14 @@ class SettingsSystem(lightning.LightningModule):
         with torch.no_grad():  # an effect that would be set wrongly had better be left out
             right = batch.on * torch.where(known > 0.5, right, 1.0)
         doubt = nn.functional.binary_cross_entropy_with_logits(answer.on, right, reduction="none")
-        losses["on"] = ((doubt * batch.sure).sum(0) / batch.sure.sum(0).clamp(min=1.0)).sum()
+        losses["on"] = ((doubt * batch.on_certain).sum(0) / batch.on_certain.sum(0).clamp(min=1.0)).sum()
         losses["amount"] = self._amount_loss(answer, values.detach(), batch, known)
-        losses["kin"] = nn.functional.binary_cross_entropy_with_logits(answer.kin[:, 0], batch.kin)
+        told = answer.same_source[:, 0]
+        losses["same_source"] = nn.functional.binary_cross_entropy_with_logits(told, batch.same_source)
         weights = torch.tensor([EQUALISER_WEIGHT if e == "equaliser" else 1.0 for e in self.chain.order]).to(each)
         losses["settings"] = (weights * each).sum() + CURVE_WEIGHT * losses["curve"] + losses["on"]
         losses["settings"] = losses["settings"] + losses["amount"]
-        losses["loss"] = losses["settings"] + losses["kin"]
+        losses["loss"] = losses["settings"] + losses["same_source"]
         return losses
 
     def _amount_loss(self, answer: Answer, values: torch.Tensor, batch: Batch, known: torch.Tensor) -> torch.Tensor:
@@ -123,23 +124,23 @@ class SettingsSystem(lightning.LightningModule):
         """
         with torch.no_grad():
             gain = gains(self.chain, values, batch.values, batch.on, answer.curve, batch.curve)
-            judged = batch.sure * torch.where(batch.on > 0.0, (known > 0.5).float(), 1.0)
+            judged = batch.on_certain * torch.where(batch.on > 0.0, (known > 0.5).float(), 1.0)
             stake = judged * gain.abs().clamp(max=MOST_AT_STAKE)
             stake = stake / stake.mean(0).clamp(min=1e-3)
         logits = answer.amount - answer.on + answer.on.detach()
         doubt = nn.functional.binary_cross_entropy_with_logits(logits, (gain > 0.0).float(), reduction="none")
         return (stake * doubt).mean(0).sum()
 
-    def _known(self, on: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
+    def _known(self, on: torch.Tensor, confidence: torch.Tensor) -> torch.Tensor:
         """Tell where an effect is on and its values are to be believed: (batch, effects)."""
-        return on * torch.stack([trust[:, self.chain.columns(e)].amax(1) for e in self.chain.order], 1)
+        return on * torch.stack([confidence[:, self.chain.columns(e)].amax(1) for e in self.chain.order], 1)
 
     def response_errors(
-        self, values: torch.Tensor, true: torch.Tensor, on: torch.Tensor, wanted: torch.Tensor, trust: torch.Tensor
+        self, values: torch.Tensor, true: torch.Tensor, on: torch.Tensor, wanted: torch.Tensor, confidence: torch.Tensor
     ) -> torch.Tensor:
         """Give each effect's mean error (effects,) over the pairs that tell of it; see `responses.errors`."""
-        known = self._known(on, trust)
-        return (errors(self.chain, values, true, trust, wanted) * known).sum(0) / known.sum(0).clamp(min=1.0)
+        known = self._known(on, confidence)
+        return (errors(self.chain, values, true, confidence, wanted) * known).sum(0) / known.sum(0).clamp(min=1.0)
 
     # --- steps
 

@@ -29,15 +29,15 @@ SEGMENT = 65536
 STYLES = 4
 TAKES = 32
 """Takes in a shard."""
-STRANGE = 0.75
-"""How many of all chains have effects of other people's kinds in them."""
+OTHER_KIND = 0.75
+"""How many of all chains have effects in them that are built in other ways than ours."""
 PAPER = 0.12
 """How many chains are DeepAFx-ST's: a bold equaliser and a compressor after an input that is equalised as boldly."""
 BOLD = 0.3
 """How many chains are bold: never hardly audible, and dynamics alone more often than other effects alone."""
 ALONE = {"compressor": 3.0, "distortion": 1.6}
 """How much more often than others an effect stands alone in a bold chain."""
-SPOILT = 0.05
+CORRUPTED = 0.05
 """How many other inputs went through an equaliser of their own."""
 WINDOWS = {1: 0.6, 2: 0.25, 3: 0.1, 5: 0.05}
 """How many windows of 5 s are heard of a clip."""
@@ -218,26 +218,27 @@ class Renderer:
             variant, before = self._chain()
             played = variant.play(a, SAMPLE_RATE)
             reference = shard.clip(checked(played.audio))
-            spoiling = None if before is None else before.play(b.sound, SAMPLE_RATE)
+            corruption = None if before is None else before.play(b.sound, SAMPLE_RATE)
             row = {"reference": reference, "dry": dry, "recording": (index, other), "kind": self._kinds.index(kind)}
             for name, x, place in (("same", b, plain[0]), ("other", c, plain[1])):
                 clip, given = place
-                if spoiling is not None:
-                    clip, given = shard.clip(checked(spoiling.again(x.sound))), shard.segment(spoiling.again(x.segment))
+                if corruption is not None:
+                    clip = shard.clip(checked(corruption.again(x.sound)))
+                    given = shard.segment(corruption.again(x.segment))
                 row[name], row[f"{name}_input"] = clip, given
                 row[f"{name}_answer"] = shard.segment(checked(played.again(x.segment)))
-            shard.row(**row, **_labels(played, spoiling))
+            shard.row(**row, **_labels(played, corruption))
 
     def _chain(self) -> tuple[MixedChain, MixedChain | None]:
         """Draw f, and what an input went through before it came to us, mostly nothing."""
         rng, order = self.rng, self.order
         if {"equaliser", "compressor"} <= {*order} and rng.random() < PAPER:
             return _paper(rng, order, 0.75, 0.75), _paper(rng, order, 0.75, 0.0)
-        strange = chains.STRANGE if rng.random() < STRANGE else 0.0
+        other_kind = chains.OTHER_KIND if rng.random() < OTHER_KIND else 0.0
         effects, strength = _bold(rng, order) if rng.random() < BOLD else (None, chains.draw_strength(rng))
-        f = chains.draw(rng, effects, strange, order, strength, self.impulses)
-        spoilt = "equaliser" in order and rng.random() < SPOILT
-        return f, chains.draw(rng, ("equaliser",), order=order) if spoilt else None
+        f = chains.draw(rng, effects, other_kind, order, strength, self.impulses)
+        corrupted = "equaliser" in order and rng.random() < CORRUPTED
+        return f, chains.draw(rng, ("equaliser",), order=order) if corrupted else None
 
 
 def _bold(rng: np.random.Generator, order: tuple[str, ...]) -> tuple[tuple[str, ...], float]:
@@ -269,14 +270,14 @@ def _paper(rng: np.random.Generator, order: tuple[str, ...], equalised: float, c
     return MixedChain(replace(plain, effects=tuple(replace(s, enabled=s.effect in laws) for s in plain.effects)), laws)
 
 
-def _labels(played: Played, spoiling: Played | None) -> dict[str, Any]:
+def _labels(played: Played, corruption: Played | None) -> dict[str, Any]:
     curve, on = played.curve_db, played.on.astype(np.float32)
-    spoilt = np.zeros_like(curve) if spoiling is None else spoiling.curve_db
-    return {
-        "values": played.values.astype(np.float32), "on": on, "trust": played.trust.astype(np.float32),
-        "sure": played.sure.astype(np.float32), "curve": curve.astype(np.float32), "spoilt": spoilt.astype(np.float32),
-        "front_db": np.float32(played.front_db),
+    corruption_db = np.zeros_like(curve) if corruption is None else corruption.curve_db
+    columns = {
+        "values": played.values, "on": on, "confidence": played.confidence, "on_certain": played.on_certain,
+        "curve": curve, "corruption_db": corruption_db, "front_db": played.front_db,
     }  # fmt: skip
+    return {name: np.asarray(column, np.float32) for name, column in columns.items()}
 
 
 def levelled(x: np.ndarray) -> np.ndarray:

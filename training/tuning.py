@@ -1,7 +1,7 @@
-"""The last word by sound: a scale and an offset for each parameter of some effects; all else stays as it is.
+"""A last adjustment by the error of the sound: a scale and an offset for each parameter of some effects.
 
-Responses say how settings differ, not how much each difference is heard: a reverb in doubt had better be drier. So few
-numbers, learned on any number of pairs, cannot be learned by heart. They go into the network's last layer.
+Responses say how settings differ, not how audible each difference is: a doubtful reverb should be drier. So few
+numbers cannot overfit, however few pairs there are. They are folded into the network's last layer; all else stays.
 """
 
 import argparse
@@ -19,16 +19,16 @@ from .system import SettingsSystem
 PAIRS = 16
 """Pairs in a step."""
 RATE = 0.03
-MOST = 0.05
-"""A gradient counts up to this: a pair with an effect that hardly sounds must not throw the rest about."""
+MAX_GRADIENT = 0.05
+"""Gradients are clipped here: a pair with a hardly audible effect must not disturb the others."""
 
 
 def tune(
     system: SettingsSystem, shards: Shards, effects: Sequence[str], steps: int = 250, seed: int = 9
 ) -> list[float]:
-    """Tune effects in place, where they are known to be used; gives each step's mean error (steps,).
+    """Tune effects in place, on pairs that are known to use them; gives each step's mean error (steps,).
 
-    The error is the loudness-matched STFT's, not a part of doing nothing's: what is heard most counts most.
+    The error is the loudness-matched STFT error itself, not relative to doing nothing: loud differences count most.
     Raises ValueError for an effect that the chain lacks, or whose parameters do not come from the last layer.
     """
     chain, last = system.chain, system.predictor.controller.rest[-1]
@@ -55,7 +55,7 @@ def tune(
             found = torch.autograd.grad(error, [scale, offset], allow_unused=True)
             for number, gradient in zip((scale, offset), found, strict=True):
                 g = torch.zeros_like(number) if gradient is None else gradient.nan_to_num()
-                number.grad = torch.where(chosen, g.clamp(-MOST, MOST), 0.0)
+                number.grad = torch.where(chosen, g.clamp(-MAX_GRADIENT, MAX_GRADIENT), 0.0)
             optimiser.step()
     rest = torch.tensor([e != "equaliser" for e, _ in chain.params])
     with torch.no_grad():
@@ -64,16 +64,23 @@ def tune(
     return errors
 
 
-def main(arguments: list[str]) -> None:
-    """Run `afx-train tune CHECKPOINT --takes FOLDER -o CHECKPOINT`."""
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
     p = argparse.ArgumentParser(
-        prog="afx-train tune", description="Set some effects by what is heard, in a network that else stays as it is."
+        prog="afx-train tune",
+        description="Adjust some effects of a trained model by the error of the sound; the rest stays as it is.",
     )
     p.add_argument("checkpoint", type=Path)
-    p.add_argument("--takes", type=Path, required=True, help="folder of rendered takes, in afx-train's cache")
+    p.add_argument("--takes", type=Path, required=True, help="folder of rendered takes, from the cache of `fit`")
     p.add_argument("--effects", nargs="+", default=["reverb"], metavar="EFFECT", help="(default: reverb)")
     p.add_argument("--steps", type=int, default=250, help="(default: 250)")
     p.add_argument("-o", "--output", type=Path, required=True, help="checkpoint to write")
+    return p
+
+
+def main(arguments: list[str]) -> None:
+    """Run `afx-train tune CHECKPOINT --takes FOLDER -o CHECKPOINT`; FileNotFoundError for what is not there."""
+    p = parser()
     a = p.parse_args(arguments)
     for path in (a.checkpoint, a.takes):
         if not path.exists():
@@ -81,7 +88,10 @@ def main(arguments: list[str]) -> None:
     if a.output.exists():
         p.error(f"{a.output} exists; choose another name")
     system = SettingsSystem.load_from_checkpoint(a.checkpoint, map_location="cpu", weights_only=True)
-    errors = tune(system, load(a.takes, system.chain), a.effects, a.steps)
+    try:
+        errors = tune(system, load(a.takes, system.chain), a.effects, a.steps)
+    except ValueError as error:
+        p.error(str(error))
     data = torch.load(a.checkpoint, map_location="cpu", weights_only=True)
     torch.save({**data, "state_dict": system.state_dict()}, a.output)
     tenth = max(1, len(errors) // 10)

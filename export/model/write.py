@@ -39,7 +39,7 @@ class _Controller(nn.Module):
         answer = self.network.control(
             input_statistics, input_embedding, reference_statistics, reference_embedding, allowed, heard
         )
-        return answer.unit, torch.sigmoid(answer.on), answer.amount, answer.curve, torch.sigmoid(answer.kin)
+        return answer.unit, torch.sigmoid(answer.on), answer.amount, answer.curve, torch.sigmoid(answer.same_source)
 
 
 def write(checkpoint: Path, folder: Path, name: str, licence: str, force: bool = False) -> str:

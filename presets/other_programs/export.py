@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..atomic_write import atomic_write
+from ...files.atomic_write import atomic_write
 from ..plugin_state import PLAYER, to_state, write_lv2
 from ..preset import Preset
 from . import camilladsp, easyeffects, equalizer_apo, pipewire

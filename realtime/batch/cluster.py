@@ -1,8 +1,10 @@
 """The same work list on a Ray cluster, for more files than one machine can do: `pip install 'afx-live[cluster]'`."""
 
+import socket
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from .work_list import Item
 RETRIES = 3
 """An item whose worker died is tried again so often."""
 STOPPING_S = 5.0
+ANSWER_S = 5.0
+"""Time for a cluster to answer."""
 
 
 class ClusterError(ValueError):
@@ -34,6 +38,7 @@ def run_on_ray(
     except ImportError:
         raise ClusterError("--ray needs Ray: pip install 'afx-live[cluster]'") from None
     told = failed or failure
+    _check_there(address)
     begun = not ray.is_initialized()
     if begun:
         try:
@@ -48,7 +53,10 @@ def run_on_ray(
         render = ray.remote(max_retries=RETRIES, num_cpus=1)(attempt)
         shared = ray.put(work)
         here = Path.cwd()  # a worker is elsewhere
-        waiting = {render.remote(shared, Item(here / item.source, here / item.target), told): item for item in items}
+        waiting = {
+            render.remote(shared, replace(item, source=here / item.source, target=here / item.target), told): item
+            for item in items
+        }
         while waiting:
             with redirect_stdout(sys.stderr):  # where Ray says that a worker died; standard output is for results
                 (reference,), _ = ray.wait(list(waiting), num_returns=1)
@@ -65,3 +73,16 @@ def run_on_ray(
             ray.wait(list(waiting), num_returns=len(waiting), timeout=STOPPING_S)
         if begun:
             ray.shutdown()
+
+
+def _check_there(address: str) -> None:
+    """Raise ClusterError if nobody answers at HOST:PORT: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()
+    except (OSError, OverflowError) as error:
+        raise ClusterError(
+            f"--ray {address}: no cluster answers there ({error}); start one by `ray start --head`"
+        ) from None

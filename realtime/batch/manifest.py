@@ -40,6 +40,11 @@ class Manifest:
                 self._done[row["input"]] = row
             except (ValueError, KeyError, TypeError):
                 continue
+        try:  # before any work
+            path.parent.mkdir(parents=True, exist_ok=True)
+            open(path, "ab").close()
+        except OSError as error:
+            raise ManifestError(f"{shown(path)} cannot be written: {error.strerror}; name another place") from None
 
     def done(self, item: Item) -> dict[str, Any] | None:
         """Give the line of an item that needs no work: done with this key, input unchanged, output there."""
@@ -55,6 +60,12 @@ class Manifest:
             return row
         return None
 
+    def made(self, item: Item) -> bool:
+        """Tell whether what is at an item's target was written for it, and nobody has changed it since."""
+        row = self._done.get(str(item.source))
+        there = stamp(item.target)
+        return bool(row and there and row.get("output") == str(item.target) and row.get("output_stamp") == there)
+
     def add(self, item: Item, row: dict[str, Any]) -> None:
         """Write a line for an item. Raises ManifestError."""
         row = {
@@ -62,11 +73,11 @@ class Manifest:
             "output": str(item.target),
             **row,
             "stamp": stamp(item.source),
+            "output_stamp": stamp(item.target) if row.get("status") == "done" or self.made(item) else None,
             "key": self.key,
         }
         data = json.dumps(finite(row), ensure_ascii=True, allow_nan=False).encode() + b"\n"
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(self.path, "ab+") as file:
                 end = file.seek(0, os.SEEK_END)
                 if end:

@@ -22,10 +22,11 @@ class WorkListError(ValueError):
 
 @dataclass(frozen=True)
 class Item:
-    """A file to be read, and the one to be written for it."""
+    """A file to be read, and the one to be written for it; `ours`: what is there already is an earlier output of it."""
 
     source: Path
     target: Path
+    ours: bool = False
 
 
 def work_list(inputs: Sequence[str], output: str, shard: tuple[int, int] = (1, 1)) -> list[Item]:

@@ -50,6 +50,8 @@ def message(error: BaseException) -> str:
     """Say what went wrong and what to do next."""
     if exit_code(error) == ExitCode.BUG:
         return f"a bug: {error!r}. Run again with -v and report it, please."
+    if isinstance(error, FileExistsError) and error.strerror:  # a folder could not be made
+        return f"{_shown(str(error.filename or 'a file'))} is a file, no folder; name another place"
     if isinstance(error, OSError) and error.strerror:  # the system's own words, which are made for programmers
         return f"{_shown(str(error.filename or 'a file'))}: {error.strerror}; {advice(error)}"
     return str(error)
@@ -78,10 +80,10 @@ def _words(given: Iterable[Any]) -> Iterator[str]:
     for value in given:
         if isinstance(value, list | tuple):
             yield from _words(value)
-        elif isinstance(value, str | os.PathLike):
-            word = os.fspath(value)
-            if len(word) > 1 and ("/" in word or "." in word or os.path.exists(word)):
-                yield word
+        elif isinstance(value, os.PathLike):
+            yield os.fspath(value)
+        elif isinstance(value, str) and len(value) > 1 and ("/" in value or "." in value or os.path.exists(value)):
+            yield value
 
 
 def _shown(path: str) -> str:

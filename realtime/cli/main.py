@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from ...files.streams import make_safe
+from ..strict_json import finite
 from .errors import INTERRUPTED, ExitCode, as_data, exit_code, message
 from .parser import parser
 
@@ -32,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     verbose = parsed.verbose
     try:
         sys.exit(call(parsed))
-    except KeyboardInterrupt:
-        _end(INTERRUPTED, "interrupted", parsed)
+    except KeyboardInterrupt as error:
+        _end(INTERRUPTED, "interrupted", parsed, error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` has ended: nobody to tell
         sys.exit(ExitCode.DONE)
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         text = message(error)
         print(f"afx-live: {text}", file=sys.stderr)
-        _end(exit_code(error), text, parsed)
+        _end(exit_code(error), text, parsed, error)
 
 
 def _parsed(words: list[str]) -> argparse.Namespace:
@@ -57,15 +58,18 @@ def _parsed(words: list[str]) -> argparse.Namespace:
             text += f"{dashed[0]} is a file: write ./{dashed[0]}, as what begins with a dash is an option\n"
         print(text, end="", file=sys.stderr)
         if end.code and "--json" in words:
-            print(json.dumps(as_data(int(end.code), text.partition("\nTry: ")[0].partition(": ")[2], words)))
+            files = [word for word in words if os.path.exists(word)]
+            print(json.dumps(as_data(int(end.code), text.partition("\nTry: ")[0].partition(": ")[2], files)))
         raise
 
 
-def _end(code: int, text: str, parsed: argparse.Namespace) -> NoReturn:
-    """End with an exit code, its reason as JSON if that is asked for."""
+def _end(code: int, text: str, parsed: argparse.Namespace, error: BaseException) -> NoReturn:
+    """End with an exit code, its reason as JSON if that is asked for, with the `files` that were done until then."""
     if parsed.json:
         told = sys.stderr if getattr(parsed, "output", None) == "-" else sys.stdout  # which is for the sound, then
-        print(json.dumps(as_data(code, text, vars(parsed).values())), file=told, flush=True)
+        files = getattr(error, "files", None)
+        data = as_data(code, text, vars(parsed).values()) | ({"files": finite(files)} if files else {})
+        print(json.dumps(data, allow_nan=False), file=told, flush=True)
     sys.exit(code)
 
 

@@ -71,6 +71,9 @@ def render(
     items = [Item(Path(inputs[0]), Path(output))] if piped else work_list(inputs, output, shard)
     if piped and (len(inputs) > 1 or resume or manifest or ray is not None or shard != (1, 1)):
         raise UsageError(f"{shown(piped[0])} is a pipe: it goes alone, without --resume, --manifest, --shard and --ray")
+    from_stdin = [*map(str, reference), *inputs].count("-")
+    if from_stdin > 1:
+        raise UsageError("standard input can be read once: only one of IN and --reference can be -")
     if (encoding or rate) and not piped:
         raise UsageError("--format and --rate are for raw samples in a pipe: give - as IN or as OUT")
     if encoding and is_stream(inputs[0]) and (not rate or len(channels) != 1):
@@ -151,7 +154,8 @@ class _Batch:
     def __init__(
         self, items: Sequence[Item], job: RenderJob, book: Manifest | None, resume: bool, force: bool, printer: Printer
     ) -> None:
-        self.items, self.job, self.book, self.printer = items, job, book, printer
+        self.items = [replace(item, ours=bool(book and resume and book.made(item))) for item in items]
+        self.job, self.book, self.printer = job, book, printer
         self.resume, self.force = resume, force
         self.rows: dict[Item, dict[str, Any]] = {}
         self.rendered: dict[Item, Rendered] = {}
@@ -170,13 +174,18 @@ class _Batch:
                         self._take(item, row)
                         done += _size(item)
                         step(done, total)
-        finally:  # what is done is told, however it ends
-            if self.printer.as_json and self.rows:
-                self.printer.result([self.rows[item] for item in self.items if item in self.rows], "")
+        except BaseException as error:  # what is done is told, however it ends
+            error.files = self._told()  # pyright: ignore[reportAttributeAccessIssue]
+            raise
+        if self.printer.as_json:
+            self.printer.result(self._told(), "")
         code = ExitCode.CLIP if any(row["status"] == "failed" for row in self.rows.values()) else ExitCode.DONE
         self.printer.note(self._summary(perf_counter() - begin))
         last = [self.rendered[item] for item in self.items if item in self.rendered]
         return (last[-1] if last else None), code
+
+    def _told(self) -> list[dict[str, Any]]:
+        return [self.rows[item] for item in self.items if item in self.rows]
 
     def _rows(
         self, left: Sequence[Item], jobs: int, ray: str | None
@@ -193,8 +202,8 @@ class _Batch:
         if row is not None:
             self.rows[item] = {**row, "status": "left alone", "why": "the manifest says that it is done"}
             return True
-        if item.target.exists() and not self.force:
-            why = "it exists, and the manifest does not know it; --force replaces it"
+        if item.target.exists() and not self.force and not item.ours:
+            why = "it exists, and is not as the manifest knows it; --force replaces it"
             self.rows[item] = {**_paths(item), "status": "left alone", "why": why}
             self.printer.note(f"{shown(item.target)}: left alone: {why}")
             return True

@@ -147,7 +147,7 @@ class RenderJob:
         if self.dry_run:
             return self.told(item, clip, found, None, 0.0)
         item.target.parent.mkdir(parents=True, exist_ok=True)
-        done = render(clip, found, item.target, on, self.force, self.subtype)
+        done = render(clip, found, item.target, on, self.force or item.ours, self.subtype)
         return self.told(item, clip, found, done, perf_counter() - begin)
 
     def told(self, item: Item, clip: Clip, found: Match, done: Rendering | None, took_s: float) -> Rendered:

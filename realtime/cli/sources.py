@@ -1,11 +1,13 @@
 """What a sound is made from: references with a model, or a preset."""
 
 import shutil
+import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import IO, Any
 
 from ... import effects, presets
 from ...chain import ChainSettings
@@ -13,6 +15,7 @@ from ...dsp import library
 from ...dsp.sources import FOLDER, first_start, folder
 from ...files.pipe import is_stream
 from ...files.reader import shown
+from ...matching import ClipError
 from ...matching.choices import NO_CHOICES, Choices
 from ...matching.model import MatchModel
 from ...matching.reference import ReferenceClip
@@ -97,9 +100,21 @@ def _read(path: Path, model: MatchModel) -> ReferenceClip:
         return read_reference(path, model)
     with TemporaryDirectory() as folder:
         kept = Path(folder) / "reference"
-        with open(path, "rb") as pipe, open(kept, "wb") as file:
+        with _opened(path) as pipe, open(kept, "wb") as file:
             shutil.copyfileobj(pipe, file)
-        return replace(read_reference(kept, model), path=path)
+        try:
+            return replace(read_reference(kept, model), path=path)
+        except ClipError as error:
+            name = "standard input" if str(path) == "-" else shown(path)
+            raise ClipError(str(error).replace(str(kept), name)) from None
+
+
+def _opened(path: Path) -> AbstractContextManager[IO[bytes]]:
+    if str(path) != "-":
+        return open(path, "rb")
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError("--reference -: standard input is closed or a terminal; pipe a sound file into it")
+    return nullcontext(sys.stdin.buffer)
 
 
 def neutral(

@@ -5,6 +5,7 @@ that they come to rest. A model's pass and the level take time; they happen with
 what has changed meanwhile (an undo, another reference) wins.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
@@ -24,6 +25,9 @@ from .level import TRAINED_LUFS, LevelSolver
 from .listener import InputAnalyser
 from .places import keep_locked, shared_out
 from .state import SessionState
+
+HAND_S = 0.1
+"""What takes long waits so long for a hand that goes on, and lets the first answer be heard meanwhile."""
 
 
 class Editable(Protocol):
@@ -53,7 +57,7 @@ class Follower:
         self.input = InputAnalyser(engine, model)
         self.level = LevelSolver(engine, model.lufs if model else TRAINED_LUFS)
         self._decider = Decider(model) if model else None
-        self._look: Prediction | None = None
+        self._last: Prediction | None = None
         self._enough = False
         self._explained: object = None
 
@@ -98,21 +102,23 @@ class Follower:
         assert self._decider is not None
         choices, order = began.choices, model.chain.order
         theirs = [r.features for r in began.references]
-        look = model.predict(features, theirs, choices.allowed(order), choices.named(order))
+        predicted = model.predict(features, theirs, choices.allowed(order), choices.named(order))
         planned = self._session.state
         if planned.references is not began.references:
             return
         if first := planned.prediction is None:
-            self._look = None
+            self._last = None
         if not anew:
-            self._enough = self.input.seconds is None or heard_enough(look, self._look, features.windows, model)
-            self._look = look
-        prediction = with_hysteresis(look, None if anew else planned.prediction)
+            self._enough = self.input.seconds is None or heard_enough(predicted, self._last, features.windows, model)
+            self._last = predicted
+        prediction = with_hysteresis(predicted, None if anew else planned.prediction)
         heard = Heard(features, x, self._engine.sample_rate)
         playing, moved = None if first or anew else planned.settings, first or anew
         for found in self._decider.settings(prediction, began.references, heard, choices, playing, sketch=anew):
             self._play(found, prediction, began, planned, anew)
             moved |= found.effects != planned.settings.effects
+            if anew:
+                time.sleep(HAND_S)
             if self._session.state.said != began.said:  # the hand has gone on: what follows is for nothing
                 return
         if anew:

@@ -128,8 +128,8 @@ class Side:
         if self.reference is None:
             return self
         order, boldness = model.chain.order, choices.boldness
-        look = model.predict(features, [self.reference.features], choices.allowed(order), choices.named(order))
-        prediction = with_hysteresis(look, None if anew else self.prediction)
+        predicted = model.predict(features, [self.reference.features], choices.allowed(order), choices.named(order))
+        prediction = with_hysteresis(predicted, None if anew else self.prediction)
         on = switched(prediction, model, None if anew else self.settings, boldness)
         settings = model.settings(prediction, on, boldness)
         if self.settings is not None:

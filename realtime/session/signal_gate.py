@@ -15,7 +15,7 @@ SPARSE_DB, SPARSE_SHARE = 20.0, 0.4
 UNDER_LU = 30.0
 """What is so far under the loudest input is what the microphone hears between two takes."""
 FORGET_LU = 0.5
-"""By so much a look the loudest is forgotten: somebody may have turned the input down."""
+"""Per pass, the loudest level is forgotten by this much: somebody may have turned the input down."""
 TONES_HZ, TONE_DB, TONE_SHARE = (40.0, 4000.0), 15.0, 0.5
 """A pitch: that share of the power there in lines so far over what is around them, those of the mains aside."""
 MAINS_HZ, MAINS_TO_HZ, MAINS_DRIFT = (50.0, 60.0), 1000.0, 0.005

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...effects import load
+from ...files.atomic_write import atomic_path
 from ...matching.equaliser_fit import settings_curve_db
 from ...matching.words import sentences
-from ...presets.atomic_write import atomic_path
 from ..audio.health import advice
 from ..audio.latency import parts_ms
 from ..audio.shared_folder import SHARED

@@ -105,7 +105,7 @@ class Trained:
         The audio always has the reference's loudness, the settings' gains as far as their range allows.
         """
         gain_db = LUFS - integrated_loudness(x, rate)
-        if self.model.method == "response":  # see `shards.settled`: the equaliser's output is at -23 LUFS
+        if self.model.method == "response":  # see `shards.level_normalised`: the equaliser's output is at -23 LUFS
             equaliser = ChainSettings(settings.effects[:1])
             gain_db = LUFS - integrated_loudness(play_clip(equaliser, x, rate), rate)
         y = play_clip(settings, x * 10 ** (gain_db / 20), rate)

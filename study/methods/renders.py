@@ -15,14 +15,14 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ...chain import CANONICAL, ChainParameters
-from ...presets.atomic_write import atomic_path
+from ...files.atomic_write import atomic_path
 from ...training import priors, render_cache
 from ...training.datamodules import Rendered
 from ...training.features import FeatureExtractor
-from ...training.pairs import draw_take, level, render, vector, window
+from ...training.pairs import draw_take, level, render, window
 from ...training.recordings import Recording
 from ...training.response_losses import equaliser_curve
-from ...training.shards import louder_by, settled
+from ...training.shards import level_normalised, louder_by
 from ..pairs.ours import effects_of
 
 FRAMES = 131072
@@ -67,7 +67,7 @@ def _render_file(job: tuple[Path, list[Recording], int, list[int], bool, dict[st
         row = (
             features(dry),
             features(wet),
-            vector(chain, settings),
+            chain.vector(settings),
             [s.enabled for s in settings.effects],
             take.recording,
         )
@@ -112,15 +112,15 @@ class Stored:
     """A rendered folder.
 
     dry, wet (renders, sides, size): feature statistics of the stretches and of f(stretches); values (renders,
-    params) and on (renders, effects): f's values, and which effects are enabled; settled (renders, sides,
-    params): f's values normalised by `shards.settled` for that side's stretch as the reference; audio: one memory
-    map (renders, sides, 2, frames) of dry and wet for each file.
+    params) and on (renders, effects): f's values, and which effects are enabled; normalised (renders, sides,
+    params): f's values after `shards.level_normalised` for that side's stretch as the reference; audio: one
+    memory map (renders, sides, 2, frames) of dry and wet for each file.
     """
 
     dry: np.ndarray
     wet: np.ndarray
     values: np.ndarray
-    settled: np.ndarray
+    normalised: np.ndarray
     on: np.ndarray
     audio: list[np.ndarray]
 
@@ -137,7 +137,8 @@ def load_renders(home: Path, count: int) -> Stored:
     bands = torch.from_numpy(s["values"][:, ChainParameters(CANONICAL).columns("equaliser")])
     curve = equaliser_curve(bands).numpy()[:, None]  # (renders, 1, bands)
     tone_db = np.where(s["on"][:, :1], louder_by(s["dry"], curve), 0.0)  # (renders, sides)
-    values = settled(ChainParameters(CANONICAL), np.repeat(s["values"][:, None], 2, 1), tone_db).astype(np.float32)
+    values = np.repeat(s["values"][:, None], 2, 1)
+    values = level_normalised(ChainParameters(CANONICAL), values, tone_db).astype(np.float32)
     audio = [np.load(path.with_suffix(".npy"), mmap_mode="r") for path in files]
     return Stored(s["dry"], s["wet"], s["values"], values, s["on"], audio)
 
@@ -164,7 +165,7 @@ class Sides(Dataset):
         side = index % 2 if self._fixed else int(torch.randint(2, ()))
         other = 1 - side
         audio = s.audio[row // PER_FILE][row % PER_FILE, side, :, : self._frames]
-        columns = s.dry[row, side], s.wet[row, other], s.settled[row, other], s.on[row], audio[0], audio[1]
+        columns = s.dry[row, side], s.wet[row, other], s.normalised[row, other], s.on[row], audio[0], audio[1]
         return tuple(torch.from_numpy(np.array(c, np.float32)) for c in columns)
 
 

@@ -119,7 +119,7 @@ class MethodSystem(lightning.LightningModule):
         return x
 
     def play_levelled(self, x: torch.Tensor, unit: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Play as `response` is trained: the equaliser's output is brought to -23 LUFS (see `shards.settled`)."""
+        """Play as `response` is trained: the equaliser's output is at -23 LUFS (see `shards.level_normalised`)."""
         first = torch.tensor([e == "equaliser" for e in self.chain.order]).to(mask)
         x = self.unit_parameters.play(x, unit, mask * first)
         loudness = torch.tensor([integrated_loudness(c.double().cpu().numpy(), SAMPLE_RATE) for c in x])

@@ -66,7 +66,7 @@ def _other_effects(condition: Condition, recordings: Sequence[Recording], index:
     chain = chains.draw(
         stream("laws", index, seed), effects_of(condition.effect_set) if condition.intensity > 0 else (), 1.0
     )
-    about = "; ".join(law.kind for law in chain.laws.values()) or "nothing"
+    about = "; ".join(other.kind for other in chain.others.values()) or "nothing"
     return played(condition, recordings, index, seed, lambda x, rate: chain.play(x, rate).audio, about)
 
 

@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ...presets.atomic_write import atomic_write
+from ...files.atomic_write import atomic_write
 from ..pairs.condition import Condition
 
 Row = dict[str, Any]

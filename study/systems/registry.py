@@ -126,12 +126,11 @@ def _matcher(models: Path, allowed: Allowed) -> System:
 @cache
 def mean_settings(effects: tuple[str, ...] = CANONICAL, draws: int = 1000) -> ChainSettings:
     """Return the mean of the settings that models are trained on, each parameter on its own scale, all enabled."""
-    from ...training.pairs import vector
     from ...training.priors import draw
 
     chain, rng = ChainParameters(CANONICAL), np.random.default_rng(0)
     params = [p for _, p in chain.params]
-    drawn = [vector(chain, draw(rng, CANONICAL)) for _ in range(draws)]
+    drawn = [chain.vector(draw(rng, CANONICAL)) for _ in range(draws)]
     unit = np.mean([[p.unit(v) for p, v in zip(params, row, strict=True)] for row in drawn], 0)
     values = np.array([p.value(u) for p, u in zip(params, unit, strict=True)])
     return chain.settings(values, [e in effects for e in CANONICAL])

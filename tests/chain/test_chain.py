@@ -154,6 +154,7 @@ def test_items_that_are_off_get_no_gradient_from_their_values():
     assert (x.grad.abs().sum(dim=(1, 2)) > 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("moving", [False, True], ids=["static", "moving"])
 def test_gradient_of_a_chain_is_right(moving):

@@ -113,6 +113,7 @@ def cold(copy):
     return copy.play()
 
 
+@pytest.mark.slow
 def test_a_new_file_is_a_new_effect(cold):
     assert cold["names"] == ["gain", "tone"]
     assert cold["compiled"] > 0
@@ -120,6 +121,7 @@ def test_a_new_file_is_a_new_effect(cold):
     assert cold["first"] == [True, False]
 
 
+@pytest.mark.slow
 def test_warm_start_compiles_nothing_in_any_order(copy, cold):
     before = copy.kept()
     assert before
@@ -137,6 +139,7 @@ def test_compiled_code_lies_in_the_users_cache_folder(copy, cold):
     assert not list(copy.home.rglob("*.nb[ci]"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
@@ -164,10 +167,12 @@ def test_an_edit_is_heard(copy, cold, name, old, new):
         assert edited["y"] == [8.0 * v for v in cold["y"]]  # the effect, and the chain's gains before and after
 
 
+@pytest.mark.slow
 def test_the_original_plays_as_before_after_edits(copy, cold):
     assert copy.play()["y"] == cold["y"]
 
 
+@pytest.mark.slow
 def test_without_a_cache_folder_it_compiles_in_memory_and_plays(copy, cold, tmp_path, monkeypatch):
     # As root one may write anywhere: a file where the folder should be is what nobody can write into.
     blocked = tmp_path / "file"

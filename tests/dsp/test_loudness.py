@@ -45,6 +45,7 @@ def test_full_scale_sine(sample_rate):
         assert integrated_loudness(sine(sample_rate), sample_rate) == pytest.approx(-3.01, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sample_rate", [16000, 24000, 44100, 48000, 96000])
 @pytest.mark.parametrize("kind", ["noise", "speech", "low tone", "high tone"])
 def test_pyloudnorm_agrees(kind, sample_rate):

@@ -37,6 +37,7 @@ def test_values_that_move_are_those_of_a_ramp(name):
     np.testing.assert_allclose(z[0].T.numpy(), y, atol=1e-9)
 
 
+@pytest.mark.slow
 @EACH
 def test_tensors_of_any_broadcastable_shape_are_the_same(name):
     effect, batch = load(name), 3

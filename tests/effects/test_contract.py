@@ -225,7 +225,7 @@ def units(effect, count=None, seed=0):
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("rate", [2000.0, 48000.0])
-@pytest.mark.parametrize("moving", [False, True], ids=["static", "moving"])
+@pytest.mark.parametrize("moving", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["static", "moving"])
 def test_every_gradient_is_right(name, channels, rate, moving):
     effect, frames = load(name), 140
     x = tensor(away_from_zero(frames, channels, seed=3)).requires_grad_()
@@ -243,6 +243,7 @@ def test_no_gradient_is_zero(name):
     assert all(g.abs().max() > 1e-6 for g in grads), [float(g.abs().max()) for g in grads]
 
 
+@pytest.mark.slow
 @EACH
 @pytest.mark.parametrize("moving", [False, True], ids=["static", "moving"])
 def test_gradient_of_a_long_sound_is_right(name, moving):

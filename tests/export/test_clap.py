@@ -338,6 +338,7 @@ def test_a_rate_that_it_cannot_play_is_refused(plugin, rate):
 # --- from a match ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_match_becomes_a_plug_in(tmp_path, model):
     export(["plugin", str(clip("guitar")), "-r", str(clip("guitar_reference")), "-o", str(tmp_path / "mine.clap")])
     found = match_clip(read_clip(clip("guitar")), model, [read_reference(clip("guitar_reference"), model)])

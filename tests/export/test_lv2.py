@@ -72,6 +72,7 @@ def controls(settings):
 LV2APPLY = ["lv2apply", "-i", "IN", "-o", "OUT"]
 
 
+@pytest.mark.slow
 @host("lv2apply")
 @pytest.mark.parametrize("name", presets.names())
 def test_lv2apply_plays_what_afx_live_renders(sound, tmp_path, name):
@@ -93,6 +94,7 @@ def test_lv2apply_plays_what_afx_live_renders(sound, tmp_path, name):
 
 
 @host("lv2apply")
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [22050, 44100, 96000, 192000])
 def test_at_any_rate_mono_and_stereo(sound, lo_fi, folder, rate):
     for channels in (1, 2):

@@ -30,6 +30,7 @@ def is_all(x, name):
     )
 
 
+@pytest.mark.slow
 @EACH
 def test_whole(tmp_path, name):
     reader, x = heard(tmp_path, name, written(name))
@@ -38,6 +39,7 @@ def test_whole(tmp_path, name):
     assert reader.sample_rate == RATE
 
 
+@pytest.mark.slow
 @EACH
 def test_cut_off_at_ten_places(tmp_path, name):
     data = written(name)
@@ -163,6 +165,7 @@ def test_what_is_no_sound_is_refused(tmp_path):
                 AudioReader(path)
 
 
+@pytest.mark.slow
 def test_damaged_headers_never_end_in_anything_else(tmp_path):
     rng = np.random.default_rng(1)
     for name in FORMATS:

@@ -23,6 +23,7 @@ def table():
     return {(row[0], state): word for row in rows for state, word in zip(head[1:], row[1:], strict=True)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS)
 def test_the_table_is_what_is_heard(table, row, tmp_path):
     for state in STATES:
@@ -43,6 +44,7 @@ def test_what_is_odd_is_said_and_nothing_else(table):
         assert word in wanted, (row, state, word)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS)
 def test_the_page_reads_what_clips_read(row, tmp_path):
     for state in ("whole", "DC of 0.2", "opposite sides"):

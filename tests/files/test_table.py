@@ -53,6 +53,7 @@ def line(cells):
     return f"| {' | '.join(cells)} |\n"
 
 
+@pytest.mark.slow
 def test_the_table_is_what_happens(tmp_path):
     rows = [row(name, tmp_path) for name in FORMATS]
     table = "".join([line(HEAD), line(["---"] * len(HEAD)), *map(line, rows)])
@@ -64,6 +65,7 @@ def test_the_table_is_what_happens(tmp_path):
     assert page == wanted, "run: AFX_WRITE_TABLES=1 pytest tests/files/test_table.py, and look at what has changed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_nothing_is_lost_in_silence(tmp_path, name):
     """Whatever is less than all is said, or refused."""

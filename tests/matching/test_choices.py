@@ -101,6 +101,7 @@ def test_what_cannot_be_asked_is_refused_in_words(choices, text):
         Choices.of(CANONICAL, **choices)
 
 
+@pytest.mark.slow
 def test_what_is_locked_stays_to_the_digit(model):
     playing = (
         ChainSettings.default().with_effect("reverb", True, mix=0.33).with_effect("equaliser", None, peak_1_db=5.0)
@@ -120,6 +121,7 @@ def test_only_one_effect_is_used_if_only_one_is_in_question(model):
 # --- boldness
 
 
+@pytest.mark.slow
 def test_at_the_greatest_boldness_the_tone_is_the_references(model):
     """Within 2.5 dB in the mean from 100 Hz to 10 kHz, as a match equaliser's."""
     pairs = [("voice", "voice_reference"), ("guitar", "voice_reference"), ("voice", "guitar"), ("drums", "guitar")]
@@ -146,6 +148,7 @@ def test_bolder_is_never_less(model):
 # --- explanation
 
 
+@pytest.mark.slow
 def test_every_effect_is_explained_once_and_nothing_contradicts(model):
     for boldness in (0.0, None, 1.0):
         result, x = found(model, "guitar", "guitar_reference", boldness=boldness)

@@ -23,6 +23,7 @@ def test_a_reference_has_any_rate_and_channel_count(tmp_path, model, rate, chann
     assert np.isfinite(found.features.embedding).all()
 
 
+@pytest.mark.slow
 def test_a_long_reference_is_heard_where_it_is_loud(tmp_path):
     voice = sound(16000, 1, 6.0)
     quiet = 1e-4 * np.random.default_rng(0).standard_normal((16000 * 60, 1))

@@ -9,6 +9,7 @@ from afx_live.matching.equaliser_fit import fit_curve
 from support.clips import RATE
 
 
+@pytest.mark.slow
 def test_the_fit_reaches_random_curves_within_1_db(model):
     equaliser, rng = load("equaliser"), np.random.default_rng(3)
     hz, weights = model.bands_hz, model.band_weights

@@ -116,6 +116,7 @@ def test_a_graph_that_answers_with_nonsense_says_so_when_it_is_heard(tmp_path):
         model.analyse(NOISE, 48000)
 
 
+@pytest.mark.slow
 def test_a_graph_that_kills_its_process_kills_only_a_child(tmp_path, monkeypatch):
     folder = put_graph(tmp_path / "model", (SHIPPED_MODEL / "encoder.onnx").read_bytes())
     MatchModel(folder)  # the copy is fine

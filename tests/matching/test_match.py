@@ -71,6 +71,7 @@ def test_amount_1_reaches_the_references_loudness(model, pair: tuple[str, str]):
     assert integrated_loudness(played(found.settings, x), RATE) == pytest.approx(ref.lufs, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_more_amount_is_more_change(model):
     source, wanted = "guitar", "voice_reference"
     loudness, change = [], []
@@ -108,6 +109,7 @@ def test_a_guitar_amplifier_is_heard(model):
     assert found.settings.effect("distortion").enabled
 
 
+@pytest.mark.slow
 def test_a_reference_out_of_reach_is_said_to_be_so(model):
     """A tremolo of eight times a second is nothing that the chain can make; its own other half is near."""
     x = bundled("guitar")

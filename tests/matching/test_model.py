@@ -118,6 +118,7 @@ def test_an_amount_is_how_far_an_effect_goes(model):
         assert mine.enabled
 
 
+@pytest.mark.slow
 def test_what_is_not_allowed_is_not_used(small_model):
     newest = MatchModel(small_model)
     mine, reference = features(newest, "voice"), features(newest, "guitar_reference")
@@ -158,6 +159,7 @@ def test_a_calibration_changes_nothing_else(small_model, tmp_path):
     assert after.description.data == expected
 
 
+@pytest.mark.slow
 def test_a_model_without_calibration_is_used_as_it_is(copy):
     edit(copy, lambda spec: [spec.pop(key) for key in ("reach", "calibration")])
     assert MatchModel(copy).description.max_distance == (model_format.MAX_DISTANCE,) * 2

@@ -34,6 +34,7 @@ def noise():
 # --- samples --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @EACH_CASE
 def test_it_plays_what_the_engine_plays(library, case):
     # Other instruction sets may round otherwise; a compressor that turns things up by 24 dB keeps that small, too.
@@ -54,6 +55,7 @@ def test_on_the_same_instruction_set_it_is_the_engine_to_the_bit(library, level,
             assert np.array_equal(ours, engine[f"arr_{case}"]), CASES[case]
 
 
+@pytest.mark.slow
 @EACH_CASE
 def test_levels_agree(library, case):
     runs = [level for i, level in enumerate(library.levels()) if library.level_runs(i)]

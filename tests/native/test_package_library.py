@@ -43,11 +43,13 @@ def homes(folder: Path) -> dict[str, str]:
     return dict.fromkeys(kinds, str(folder))
 
 
+@pytest.mark.slow
 def test_it_is_there_for_the_best_level_that_runs(package):
     assert json.loads(package.run("-c", SAID)) in build.levels()
     assert json.loads(package.run("-c", SAID, AFX_LIVE_LIBRARY="off")) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sound", [("--preset", "lo-fi"), ("--reference", str(clip("guitar_reference")))], ids=str)
 def test_render_neither_loads_nor_needs_a_compiler(package, tmp_path, sound):
     words = ["render", str(clip("guitar")), *sound, "-o", str(tmp_path / "out.wav")]
@@ -58,6 +60,7 @@ def test_render_neither_loads_nor_needs_a_compiler(package, tmp_path, sound):
     assert (tmp_path / "out.wav").stat().st_size > 100_000
 
 
+@pytest.mark.slow
 def test_the_library_for_python_loads_no_compiler_either(package):
     code = """
 import sys
@@ -128,6 +131,7 @@ def test_it_plays_what_numba_compiles_to_the_bit(package, tmp_path):
             assert np.array_equal(ours[name], theirs[name]), name
 
 
+@pytest.mark.slow
 def test_an_effect_from_outside_plays_beside_it(package):
     code = """
 import sys
@@ -150,6 +154,7 @@ print(float(np.abs(play("equaliser", "twice") - 2.0 * play("equaliser")).max()))
     assert float(package.run("-c", code)) == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["dsp/biquad.py", "chain/player.py", "effects/reverb.py", "realtime/audio/safety.py"])
 def test_a_stale_library_never_plays(package, tmp_path, file):
     shutil.copytree(package.place, tmp_path / "afx_live", copy_function=os.link)

@@ -61,6 +61,7 @@ def choice(plugin, symbol, label):
     return int(next(value for name, value in points if name == label))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_the_filters_that_easyeffects_runs_are_ours(seed, tmp_path):
     rng, plugin = np.random.default_rng(seed), "para_equalizer_x16_stereo"
@@ -136,6 +137,7 @@ def _by_coefficients(effect, kind):
     return 20 * np.log10(np.abs(frequency_response(_coefficients(effect, kind), FREQUENCIES, RATE)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "values",
     [

@@ -44,6 +44,7 @@ def rendered(path, settings, out, target=None, **more):
 # --- what is rendered -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 96000])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_output_has_the_inputs_length_rate_and_channels(tmp_path, rate, channels):
@@ -120,6 +121,7 @@ LOUD = ChainSettings(
 )  # between its effects far over what is let in
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize(("settings", "takes"), [(ChainSettings(), 1), (WORK, 1), (LOUD, 2)])
 def test_a_chain_in_two_parts_plays_the_bits_of_the_whole(tmp_path, monkeypatch, channels, settings, takes):
@@ -141,6 +143,7 @@ def test_a_chain_in_two_parts_plays_the_bits_of_the_whole(tmp_path, monkeypatch,
     assert len(played) == takes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clip", ["voice", "drums", "guitar"])
 @pytest.mark.parametrize("target", [-35.0, -23.0, -16.0, -11.0])
 def test_loudness_is_what_was_asked_even_where_the_ceiling_works(tmp_path, clip, target):
@@ -221,6 +224,7 @@ def test_progress_counts_the_frames_of_every_take(tmp_path):
     assert lufs == pytest.approx(-28.0, abs=0.2)
 
 
+@pytest.mark.slow
 def test_a_matched_file_reaches_the_references_loudness(tmp_path, model):
     path = put(tmp_path / "in.wav", sound(44100, 2, 6.0, "guitar"), 44100)
     heard, wanted = read_clip(path), read_reference(presets.clip("guitar_reference"), model)

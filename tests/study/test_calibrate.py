@@ -13,6 +13,7 @@ from afx_live.training.recordings import find
 PLAIN = Decision(np.zeros((3, 2)), np.ones(3), 0.5, 3.0, 0.08)
 
 
+@pytest.mark.slow
 def test_effects_are_used_where_it_pays():
     """Effect 0 helps only when its log-odds are over 1, effect 1 always harms, effect 2 always helps."""
     rng = np.random.default_rng(0)

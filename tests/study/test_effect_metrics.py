@@ -204,6 +204,7 @@ def librosa(monkeypatch):
     monkeypatch.setitem(sys.modules, "librosa.filters", filters)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rate", "frames"), [(24000, 131072), (44100, 131072), (48000, 100001)])
 def test_mel_distance_is_auralosses(librosa, rate, frames):
     x, y = noise(3.0)[:frames], 0.5 * filtered(noise(3.0, 1), [100, 8000], [6, -6])[:frames]

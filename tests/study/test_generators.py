@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.signal
 import soundfile
 
 from afx_live.chain import CANONICAL, ChainSettings, EffectSettings, play_clip
@@ -249,8 +250,8 @@ def test_what_the_paper_draws_stays_in_its_ranges():
     looks = [deepafx_pairs.draw_side(rng, 24000, target=True) for _ in range(2000)]
     assert np.mean([bool(one.equaliser) for one in looks]) == pytest.approx(0.75, abs=0.04)
     assert np.mean([bool(one.dynamics) for one in looks]) == pytest.approx(0.75, abs=0.04)
-    spoilt = [deepafx_pairs.draw_side(rng, 24000, target=False) for _ in range(2000)]
-    assert np.mean([bool(one.dynamics) for one in spoilt]) == pytest.approx(0.10, abs=0.03)
+    corruptions = [deepafx_pairs.draw_side(rng, 24000, target=False) for _ in range(2000)]
+    assert np.mean([bool(one.dynamics) for one in corruptions]) == pytest.approx(0.10, abs=0.03)
     gains, curves = [], []
     for look in looks:
         words = list(look.equaliser)
@@ -387,10 +388,8 @@ def test_soxs_effects_change_the_sound_and_do_not_delay_it(recordings, foreign, 
     pair = draw_pair(condition, recordings, 0, 7)
     assert same(pair, draw_pair(condition, recordings, 0, 7))
     assert matched_stft_error(pair.input, pair.answer, 48000) > 0.1
-    size = 1 << 20
-    likeness = np.fft.irfft(np.fft.rfft(pair.answer, size) * np.fft.rfft(pair.input, size).conj(), size)
-    lag = int(np.argmax(np.abs(likeness)))
-    assert min(lag, size - lag) <= 24  # half a millisecond: an equaliser's own phase
+    likeness = np.abs(scipy.signal.correlate(pair.answer, pair.input, method="fft"))
+    assert abs(likeness.argmax() - (len(pair.input) - 1)) <= 24  # half a millisecond: an equaliser's own phase
     nothing = draw_pair(replace(condition, intensity=0.0), recordings, 0, 7)
     assert matched_stft_error(nothing.input, nothing.answer, 48000) < 1e-6
 

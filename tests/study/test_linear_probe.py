@@ -9,6 +9,7 @@ from afx_live.study.run import linear_probe
 from afx_live.training.recordings import find
 
 
+@pytest.mark.slow
 def test_a_probe_finds_what_is_there_and_nothing_in_noise():
     rng = np.random.default_rng(0)
     style, truth = np.arange(140) % 7, np.arange(70) % 7

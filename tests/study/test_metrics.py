@@ -44,12 +44,14 @@ def auralosses(x, y):
     return float(loss(torch.tensor(x)[None, None], torch.tensor(y)[None, None]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [16385, 50000, 2 * RATE + 17])
 def test_stft_error_is_auralosses(frames):
     x, y = sine(440.0, 3)[:frames], noise(3)[:frames]
     assert audio.stft_error(x, y, RATE) == pytest.approx(auralosses(x, y), abs=1e-4, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_stft_error_holds_quiet_bins_as_auraloss_does():
     x, y = 1e-5 * noise(), np.zeros(2 * RATE)
     y[:RATE] = tilted(noise())[:RATE]
@@ -199,6 +201,7 @@ def test_minimum_phase_keeps_the_curve():
     np.testing.assert_allclose(spectrum.minimum_phase_fir(hz, 0 * db, RATE), np.eye(1, spectrum.TAPS)[0], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_baselines_rank_as_they_should(pair):
     a, reference, truth = pair
     systems = [baselines.do_nothing, baselines.match_eq(0.5), baselines.match_eq(1.0)]

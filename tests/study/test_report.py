@@ -132,6 +132,7 @@ def test_gains_are_taken_pair_by_pair():
     assert gain.mean == pytest.approx((0.5 * 2 - 5.0) / 5.0)
 
 
+@pytest.mark.slow
 def test_examples_are_of_our_own_clips(tmp_path):
     first = examples.render(tmp_path, tmp_path / "examples", ["loudness", "ad"]).parent
     listed = json.loads((first / "examples.json").read_text())

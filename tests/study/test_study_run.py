@@ -39,6 +39,7 @@ def baseline_error(found):
     return cells.number(row["scores"]["matched_stft"])
 
 
+@pytest.mark.slow
 def test_a_run_scores_every_cell_and_says_where_it_comes_from(study):
     found = run(study)
     assert len(found) == plan.size(SMALL) == 4
@@ -58,6 +59,7 @@ def test_a_run_scores_every_cell_and_says_where_it_comes_from(study):
     assert f"| equaliser | same | 1 | {baseline_error(found)} [" in twin.read_text()
 
 
+@pytest.mark.slow
 def test_a_run_leaves_the_process_as_it_was(study):
     def state():
         log, term = logging.getLogger("lightning.pytorch").level, signal.getsignal(signal.SIGTERM)
@@ -68,6 +70,7 @@ def test_a_run_leaves_the_process_as_it_was(study):
     assert state() == before
 
 
+@pytest.mark.slow
 def test_a_cut_off_run_computes_only_what_is_missing(study, monkeypatch):
     whole = run(study)
     lines = (study.out / rows.ROWS).read_text().splitlines(keepends=True)
@@ -91,6 +94,7 @@ def test_a_cut_off_run_computes_only_what_is_missing(study, monkeypatch):
     assert len(asked) == 1
 
 
+@pytest.mark.slow
 def test_a_system_that_fails_is_a_row_and_stops_nothing(study, monkeypatch):
     from afx_live.study.systems import registry
 
@@ -114,6 +118,7 @@ def test_a_system_that_fails_is_a_row_and_stops_nothing(study, monkeypatch):
     assert not any(row["failed"] for row in run(study).values())  # ... unless asked again
 
 
+@pytest.mark.slow
 def test_rows_of_a_model_that_was_trained_anew_are_made_anew(study, monkeypatch):
     hashes = {"match_eq": "first"}
     monkeypatch.setattr(evaluate, "model_hash", lambda name, models: hashes.get(name))

@@ -45,6 +45,7 @@ def error(result, asked):
     return matched_stft_error(result.audio, asked.answer, asked.sample_rate)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
 def test_length_loudness_and_silence(name):
     play = registry.system(name, NOWHERE)
@@ -86,6 +87,7 @@ def test_the_oracle_gives_the_answer_and_says_where_it_cannot():
         registry.system("oracle", NOWHERE)(replace(asked, settings=None))
 
 
+@pytest.mark.slow
 def test_constraints_are_kept():
     asked = pair()
     for name in ("matcher", "prior_mean", "ours"):
@@ -101,6 +103,7 @@ def test_constraints_are_kept():
 # --- rules ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_rules_bring_a_tone_nearer_and_alignment_takes_the_delay_off():
     asked = pair()
     nothing = matched_stft_error(asked.input, asked.answer, asked.sample_rate)
@@ -135,6 +138,7 @@ def test_the_baselines_compressor_is_the_textbooks_or_the_published_one():
     assert loud + 0.2 < louder < loud + 1.0
 
 
+@pytest.mark.slow
 def test_the_matcher_leaves_alone_what_needs_nothing_and_finds_what_does():
     x = sound(48000, 4.0)
     quiet = rule_matcher.rule_settings(x, 0.5 * x, 48000)

@@ -189,6 +189,7 @@ def test_masks_hold_what_f_uses_unless_they_are_of_another_kind():
 # --- renders ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_renders_hold_f_of_either_side(folder, cache):
     module = data(folder, cache)
     module.setup()
@@ -256,6 +257,7 @@ def proxies(folder, cache, tmp_path_factory) -> dict[str, str]:
     return paths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["ad", "spsa", "np", "np_fh", "ctcn1", "ctcn2", "response"])
 def test_every_method_takes_steps_and_plays(method, folder, cache, proxies, tmp_path):
     effects = PAIR if method.startswith("np") else ["equaliser", "compressor", "distortion"]
@@ -334,6 +336,7 @@ def test_a_budget_ends_a_training_and_is_kept_when_it_goes_on(folder, cache, tmp
     assert torch.get_num_threads() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
     ["ad", "spsa", "np", "np_fh", "ctcn1", "ctcn2", "response", "proxy_equaliser", "proxy_compressor"],

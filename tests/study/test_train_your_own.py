@@ -14,6 +14,7 @@ from afx_live.export.cli import parser as export_parser
 from afx_live.presets import clip
 from afx_live.realtime.cli.parser import parser as live_parser
 from afx_live.study.cli import parser as study_parser
+from afx_live.training import tuning
 from afx_live.training.cli import main as train
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "train_your_own.md").read_text(encoding="utf-8")
@@ -34,12 +35,16 @@ def test_a_command_parses(command):
     parsers[program]().parse_args(words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("afx-train")])
 def test_a_training_command_parses(command, capsys):
     words = command.split()[1:]
     if words[0] == "gather":
         gather = pytest.importorskip("afx_live.training.recordings.gather.gather", reason="afx-train gather")
         gather.parser().parse_args(words[1:])
+        return
+    if words[0] == "tune":
+        tuning.parser().parse_args(words[1:])
         return
     with pytest.raises(SystemExit) as ended:
         train([*words, "--print_config"])
@@ -99,7 +104,10 @@ def test_the_commands_train_a_model_that_plays(run, tmp_path):
     small = " ".join(f"--data.{k} {v}" for k, v in SMALL.items())
     few = f"{small} --data.cache {tmp_path} --trainer.max_steps 2 --trainer.val_check_interval 2"
     run(f"{command('afx-train fit')} {few}")
-    run(command("afx-export --checkpoint"))
+    takes = max((p for p in tmp_path.glob("*") if [*p.glob("*/rows.npz")]), key=lambda p: len([*p.iterdir()]))
+    tune = re.sub(r"--takes \S+", f"--takes {takes} --steps 1", command("afx-train tune"))
+    assert "tuned.ckpt" in run(tune)
+    run(in_short(command("afx-export --checkpoint"), ("runs/afx/version_0/checkpoints/best.ckpt", "tuned.ckpt")))
     assert "proof clips agree" in run(command("afx-export --check my-model"))
     run(command("afx-live render"))
     assert plays(tmp_path)

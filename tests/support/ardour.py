@@ -21,6 +21,7 @@ local t = s:new_audio_track(2, 2, nil, 1, "take", at, ARDOUR.TrackMode.Normal, t
 local p = ARDOUR.LuaAPI.new_plugin(s, "{uri}", ARDOUR.PluginType.LV2, "{preset}")
 assert(not p:isnil(), "Ardour does not find the plug-in")
 assert(t:add_processor_by_index(p, 0, nil, true) == 0, "Ardour does not take the plug-in")
+{more}
 s:save_state("")
 close_session()
 quit()
@@ -43,16 +44,28 @@ def programs() -> list[str]:
 
 def play(x: np.ndarray, uri: str, lv2_path: str, folder: Path, preset: str = "") -> np.ndarray:
     """Export a sound (frames, 2) through the plug-in of a URI, at a preset of that label; float32, a second longer."""
-    lua, export = programs()
-    env = {**os.environ, "LV2_PATH": lv2_path, "HOME": str(folder)}
-    session = folder / "s"
-    (folder / "make.lua").write_text(MAKE.format(folder=session, rate=RATE, uri=uri, preset=preset))
-    _run([lua, str(folder / "make.lua")], env)
+    env, session = _make(uri, lv2_path, folder, preset), folder / "s"
     soundfile.write(session / "interchange" / "s" / "audiofiles" / "take.wav", x, RATE, subtype="FLOAT")
     file = session / "s.ardour"
     file.write_text(_with_region(file.read_text(), len(x)))
-    _run([export, "-b", "float", "-o", str(folder / "out.wav"), str(session), "s"], env)
+    _run([programs()[1], "-b", "float", "-o", str(folder / "out.wav"), str(session), "s"], env)
     return soundfile.read(folder / "out.wav", dtype="float32", always_2d=True)[0]
+
+
+def save_preset(uri: str, lv2_path: str, folder: Path, preset: str, label: str) -> Path:
+    """Have Ardour load a preset, and save what it then has as another; the bundle that it writes."""
+    more = f'assert(p:to_insert():plugin(0):save_preset("{label}").valid, "Ardour saves no preset")'
+    _make(uri, lv2_path, folder, preset, more)
+    return next((folder / ".lv2").glob("*.lv2"))
+
+
+def _make(uri: str, lv2_path: str, folder: Path, preset: str, more: str = "") -> dict[str, str]:
+    """Make the session, and give the environment that its programs need."""
+    env = {**os.environ, "LV2_PATH": lv2_path, "HOME": str(folder)}
+    text = MAKE.format(folder=folder / "s", rate=RATE, uri=uri, preset=preset, more=more)
+    (folder / "make.lua").write_text(text)
+    _run([programs()[0], str(folder / "make.lua")], env)
+    return env
 
 
 def _run(words: list[str], env: dict[str, str]) -> None:

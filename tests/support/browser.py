@@ -55,6 +55,7 @@ class View:
     """A page in a browser of its own, and what it has complained about."""
 
     def __init__(self, browser, link, size=DESK, **options):
+        self.link = link
         self.context = browser.new_context(viewport=size, **{"color_scheme": "dark", **options})
         self.page = self.context.new_page()
         self.complaints, self.asked = [], []

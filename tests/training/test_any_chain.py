@@ -47,9 +47,10 @@ def voice() -> torch.Tensor:
     return torch.from_numpy(pairs.level(signal.resample_poly(x, SAMPLE_RATE, rate))[None, :SEGMENT]).float()
 
 
+@pytest.mark.slow
 def test_takes_are_labelled_in_the_chains_order(takes):
     chain, columns = ChainParameters(CHAIN), takes.rows
-    assert columns["values"].shape == columns["trust"].shape == (3 * STYLES, len(chain.params))
+    assert columns["values"].shape == columns["confidence"].shape == (3 * STYLES, len(chain.params))
     assert columns["on"].shape == (3 * STYLES, 3)
     assert 0 < columns["on"][:, 0].sum() < 3 * STYLES
     batch = shards.Pairs(takes, 1).batch(np.arange(len(takes)), True)
@@ -57,14 +58,14 @@ def test_takes_are_labelled_in_the_chains_order(takes):
         assert p.low - 1e-4 <= batch.values[:, i].min()
         assert batch.values[:, i].max() <= p.high + 1e-4
     # what was heard of an input before it came to us is undone by the equaliser, wherever that is
-    spoilt = torch.from_numpy(np.abs(columns["spoilt"]).max(1) > 0.0)
-    assert (batch.on[spoilt, 2] == 1.0).all()
+    corruption_db = torch.from_numpy(np.abs(columns["corruption_db"]).max(1) > 0.0)
+    assert (batch.on[corruption_db, 2] == 1.0).all()
 
 
 def test_level_of_what_is_in_front_is_taken_off_a_threshold():
     chain, rng = ChainParameters(CHAIN), np.random.default_rng(2)
     values = np.stack([chain.vector(draw(rng, order=CHAIN)) for _ in range(3)])
-    moved = shards.settled(chain, values, np.array([0.0, 3.0, -2.0])) - values
+    moved = shards.level_normalised(chain, values, np.array([0.0, 3.0, -2.0])) - values
     threshold = chain.columns("compressor").start
     np.testing.assert_allclose(moved[:, threshold], [0.0, -3.0, 2.0])
     assert not np.delete(moved, threshold, 1).any()
@@ -110,6 +111,7 @@ def test_knobs_of_an_effect_without_a_response_of_its_own_are_judged_evenly_to_t
     assert served == [1.0, 1.0, 0.0]
 
 
+@pytest.mark.slow
 def test_chain_is_learned_from_a_handful_of_takes(takes):
     torch.manual_seed(0)
     system = SettingsSystem(dropout=0.0, noise=0.0, chain=CHAIN)
@@ -126,13 +128,14 @@ def test_chain_is_learned_from_a_handful_of_takes(takes):
         assert history[-1][name] < 0.6 * history[0][name], name
 
 
+@pytest.mark.slow
 def test_chain_without_an_equaliser_is_predicted_and_judged(takes):
     system = SettingsSystem(chain=CHAIN[:2])
     full = shards.Pairs(takes, 1).batch(np.arange(4), True)
     count = len(system.chain.params)
     batch = full._replace(
-        allowed=full.allowed[:, :2], values=full.values[:, :count], trust=full.trust[:, :count],
-        on=full.on[:, :2], sure=full.sure[:, :2],
+        allowed=full.allowed[:, :2], values=full.values[:, :count], confidence=full.confidence[:, :count],
+        on=full.on[:, :2], on_certain=full.on_certain[:, :2],
     )  # fmt: skip
     answer = system._answer(batch)
     assert answer.unit.shape == (4, count)

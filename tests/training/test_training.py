@@ -18,7 +18,7 @@ from afx_live.chain import CANONICAL, ChainParameters, ChainPlayer, ChainSetting
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.effects import load
 from afx_live.presets import clip
-from afx_live.training import pairs, response_losses, shards, sound_loss, tuning
+from afx_live.training import cli, pairs, response_losses, shards, sound_loss, tuning
 from afx_live.training.cli import main as train
 from afx_live.training.features import BANDS, LUFS, SAMPLE_RATE, WINDOW, FeatureExtractor, band_centres
 from afx_live.training.network import SettingsNetwork, amounts
@@ -102,7 +102,7 @@ def test_curves_match_their_closed_forms():
 def test_losses_are_zero_at_the_truth_and_differentiable():
     chain = ChainParameters(CANONICAL)
     rng = np.random.default_rng(3)
-    true = torch.from_numpy(np.stack([pairs.vector(chain, draw(rng, CANONICAL)) for _ in range(4)])).float()
+    true = torch.from_numpy(np.stack([chain.vector(draw(rng, CANONICAL)) for _ in range(4)])).float()
     assert float(response_losses.errors(chain, true, true).abs().max()) < 1e-5
     moved = (true * 1.05).requires_grad_()
     response_losses.errors(chain, moved, true).sum().backward()
@@ -112,6 +112,7 @@ def test_losses_are_zero_at_the_truth_and_differentiable():
     assert (moved.grad[:, learned].abs().sum(0) > 0).all()
 
 
+@pytest.mark.slow
 def test_the_front_end_hears_level_free_numbers_of_silence_and_noise():
     front_end = FeatureExtractor()
     x = torch.stack([torch.zeros(WINDOW), 0.1 * torch.randn(WINDOW, generator=torch.manual_seed(0))])
@@ -151,6 +152,7 @@ def test_a_manifest_says_which_recordings_belong_together(folder, tmp_path):
     assert [(r.group, r.kind) for r in playing(str(tmp_path))] == [("one", "speech")] * 2
 
 
+@pytest.mark.slow
 def test_takes_are_reproducible_whole_or_not_there(rendered, folder, tmp_path):
     again = Renderer(decoded(playing(str(folder)), tmp_path), [3, 1]).shard(2)
     np.testing.assert_array_equal(np.load(rendered / "01" / "clips.npy"), np.array(again.clips, np.float32))
@@ -160,12 +162,12 @@ def test_takes_are_reproducible_whole_or_not_there(rendered, folder, tmp_path):
 def test_a_row_is_a_chain_and_two_inputs_that_its_answers_belong_to(takes):
     """Where f is nothing, input and answer are the same sound."""
     assert len(takes) == 4 * STYLES
-    on, spoilt = takes.rows["on"], np.abs(takes.rows["spoilt"]).max(1) > 0.0
-    for row in np.flatnonzero(~spoilt):
+    on, corruption_db = takes.rows["on"], np.abs(takes.rows["corruption_db"]).max(1) > 0.0
+    for row in np.flatnonzero(~corruption_db):
         for name in ("same", "other"):
             given, answer = (takes.segment(row, takes.rows[f"{name}_{k}"][row]) for k in ("input", "answer"))
             assert given.shape == answer.shape == (SEGMENT,)
-            if not on[row].any() and takes.rows["sure"][row].all():
+            if not on[row].any() and takes.rows["on_certain"][row].all():
                 np.testing.assert_allclose(given, answer, atol=2e-4)
 
 
@@ -188,7 +190,7 @@ def test_colouring_numbers_is_filtering_sound():
     x, rate = soundfile.read(clip("guitar"))
     x = np.resize(x, WINDOW) if rate == SAMPLE_RATE else pairs.window(signal.resample_poly(x, SAMPLE_RATE, rate))
     tone = ChainSettings((EffectSettings("equaliser", {"low_shelf_db": 5.0, "peak_3_db": -6.0, "high_shelf_db": 3.0}),))
-    values = pairs.vector(ChainParameters(("equaliser",)), tone)
+    values = ChainParameters(("equaliser",)).vector(tone)
     curve = response_losses.equaliser_curve(torch.from_numpy(values[None])).numpy()
     y = ChainPlayer(tone, SAMPLE_RATE, 1).play(x[:, None])[:, 0]
     before, after = FeatureExtractor()(torch.from_numpy(np.stack([x, y]).astype(np.float32))).numpy()
@@ -216,7 +218,7 @@ def test_what_is_trained_plays_what_the_live_code_plays():
     """Compressor, distortion and reverb at an amount, through torch and through the player: the same samples."""
     rng, chain, x = np.random.default_rng(1), ChainParameters(CANONICAL), voice()
     settings, amount = draw(rng, ("compressor", "distortion", "reverb")), 0.6
-    values = torch.from_numpy(pairs.vector(chain, settings)[None]).float()
+    values = torch.from_numpy(chain.vector(settings)[None]).float()
     how = torch.tensor([[0.0, amount, amount, amount]])
     y = sound_loss.played(chain, x, torch.zeros(1, BANDS), torch.zeros(1, BANDS), values, how)
     z = ChainPlayer(settings.scaled(amount), SAMPLE_RATE, 1).play(x.double().numpy().T)[:, 0]
@@ -263,6 +265,7 @@ def test_gradients_of_the_sound_reach_all_that_is_predicted_and_are_held(takes):
     assert set(figures) >= {"share", "error", "nothing"}
 
 
+@pytest.mark.slow
 def test_tuning_moves_what_it_may_towards_the_sound_and_nothing_else(takes):
     system = SettingsSystem(dropout=0.0, noise=0.0)
     system.predictor.encoder.normalise_by(torch.from_numpy(takes.clips))
@@ -282,6 +285,7 @@ def test_tuning_moves_what_it_may_towards_the_sound_and_nothing_else(takes):
         tuning.tune(system, takes, ["equaliser"], steps=1)
 
 
+@pytest.mark.slow
 def test_a_batch_in_which_every_amount_is_none_does_no_harm(takes, monkeypatch):
     monkeypatch.setattr(sound_loss, "EXPLORED", 0.0)
     system = SettingsSystem(dropout=0.0, noise=0.0)
@@ -300,6 +304,7 @@ def test_gradients_that_are_not_finite_count_as_none():
     assert norm[0] == 5.0
 
 
+@pytest.mark.slow
 def test_a_small_batch_is_learned_by_heart(takes):
     torch.manual_seed(0)
     system = SettingsSystem(dropout=0.0, noise=0.0)
@@ -317,6 +322,13 @@ def test_a_small_batch_is_learned_by_heart(takes):
 
 
 # --- the command line -----------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_to_tune_that_is_not_there_ends_with_code_4(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["tune", "none.ckpt", "--takes", ".", "-o", "new.ckpt"])
+    assert ended.value.code == 4
+    assert "none.ckpt is not there" in capsys.readouterr().err
 
 
 def _fit(folder: Path, cache: Path, home: Path, *more: str) -> subprocess.CompletedProcess:

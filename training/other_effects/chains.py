@@ -1,4 +1,4 @@
-"""Chains in which some effects are played by laws of another kind than ours; see `outcome`.
+"""Chains in which some effects are not ours but of another kind; see `outcome`.
 
 What is to be learned from such a chain is how our own must be set to sound most like it. That
 depends on the clip, so it is known once the clip has been played.
@@ -21,8 +21,8 @@ from ..response_losses import equaliser_curve
 from . import compressors, distortions, filters, reverbs
 from .outcome import OtherEffect
 
-STRANGE = 0.75
-"""How often an effect of a variant chain is played by another law than its own."""
+OTHER_KIND = 0.75
+"""How often an effect of a mixed chain is of another kind than ours."""
 BOLD = 0.15
 """How often an equaliser of another kind is as bold as DeepAFx-ST's."""
 OTHER_KINDS = ("equaliser", "compressor", "distortion", "reverb")
@@ -48,10 +48,9 @@ class Played:
 
     again: plays another clip through the very same chain, with what its effects measured on this one.
     values (params,) in our chain's order and units; on (effects,); curve_db (bands,): what the
-    equaliser did, zeros if it is off. trust (params,): 0 to 1, how far a value may be believed; an
-    equaliser's bands are believed as its curve is, and stand at their defaults where the curve is a
-    law's. sure (effects,): 0 where even on or off is in doubt. front_db: how much louder the linear effects in front
-    made the clip.
+    equaliser did, zeros if it is off. confidence (params,): the confidence in each value, 0 to 1; an equaliser's
+    bands stand at their defaults where the curve is of an equaliser that is not ours. on_certain (effects,): 0 where
+    even on or off is in doubt. front_db: how much louder the linear effects in front made the clip.
     """
 
     audio: np.ndarray
@@ -59,17 +58,17 @@ class Played:
     values: np.ndarray
     on: np.ndarray
     curve_db: np.ndarray
-    trust: np.ndarray
-    sure: np.ndarray
+    confidence: np.ndarray
+    on_certain: np.ndarray
     front_db: float
 
 
 @dataclass(frozen=True)
 class MixedChain:
-    """ChainSettings of our chain, the effects that a law plays instead of ours, and effects too faint to be sure of."""
+    """Settings of our chain, which effects others play instead of ours, and which are too faint to be called on."""
 
     settings: ChainSettings
-    laws: Mapping[str, OtherEffect]
+    others: Mapping[str, OtherEffect]
     faint: frozenset[str] = field(default=frozenset())
 
     def play(self, x: np.ndarray, rate: float) -> Played:
@@ -77,31 +76,32 @@ class MixedChain:
         order = [step.effect for step in self.settings.effects]
         chain = ChainParameters(tuple(order))
         values = {(e, p.name): self.settings.effect(e).values[p.name] for e, p in chain.params}
-        trust, on, sure = dict.fromkeys(values, 1.0), [s.enabled for s in self.settings.effects], np.ones(len(order))
+        confidence, on_certain = dict.fromkeys(values, 1.0), np.ones(len(order))
+        on = [s.enabled for s in self.settings.effects]
         curve, stages, front = np.zeros(BANDS), [], len(self.settings.linear_front)
         before, front_db = integrated_loudness(x, rate), 0.0
         for i, step in enumerate(self.settings.effects):
-            if step.enabled and step.effect not in self.laws:
+            if step.enabled and step.effect not in self.others:
                 stages.append(partial(_own, step, rate))
                 x = stages[-1](x)
                 curve = own_curve(step.values) if step.effect == "equaliser" else curve
-                sure[i] = 0.0 if step.effect in self.faint else 1.0
+                on_certain[i] = 0.0 if step.effect in self.faint else 1.0
             elif step.enabled:
-                heard = self.laws[step.effect].play(x, rate)
+                heard = self.others[step.effect].play(x, rate)
                 stages.append(heard.again)
-                x, on[i], sure[i] = heard.audio, heard.on, float(heard.sure)
+                x, on[i], on_certain[i] = heard.audio, heard.on, float(heard.on_certain)
                 curve = curve if heard.curve_db is None else heard.curve_db
                 defaults = load(step.effect).defaults
                 for p in load(step.effect).params:
                     value = heard.values.get(p.name, defaults[p.name])
                     values[step.effect, p.name] = p.clip(value)
-                    trust[step.effect, p.name] = heard.trust.get(p.name, 1.0)
+                    confidence[step.effect, p.name] = heard.confidence.get(p.name, 1.0)
                 if heard.colours and "equaliser" in order:
-                    sure[order.index("equaliser")] = 0.0
-                    trust.update({key: 0.0 for key in trust if key[0] == "equaliser"})
+                    on_certain[order.index("equaliser")] = 0.0
+                    confidence.update({key: 0.0 for key in confidence if key[0] == "equaliser"})
             if step.enabled and i < front:
                 front_db = integrated_loudness(x, rate) - before
-        rows = (np.array(list(row)) for row in (values.values(), on, curve, trust.values(), sure))
+        rows = (np.array(list(row)) for row in (values.values(), on, curve, confidence.values(), on_certain))
 
         def again(other: np.ndarray) -> np.ndarray:
             return reduce(lambda sound, stage: stage(sound), stages, other)
@@ -122,21 +122,21 @@ def own_curve(values: Mapping[str, float]) -> np.ndarray:
 def draw(
     rng: np.random.Generator,
     effects: tuple[str, ...] | None = None,
-    strange: float = STRANGE,
+    other_kind: float = OTHER_KIND,
     order: tuple[str, ...] = CANONICAL,
     strength: float = 1.0,
     impulses: Impulses = NO_IMPULSES,
 ) -> MixedChain:
-    """Draw a chain as `priors.draw` does, each effect of other kinds by another law with a chance of `strange`.
+    """Draw a chain as `priors.draw` does, each effect of another kind than ours with a chance of `other_kind`.
 
     strength: how much of what is drawn each effect does, from hardly audible (0.1) to bold (over 1).
     """
     settings = priors.draw(rng, effects, order)
     settings = replace(settings, effects=tuple(_with_strength(step, strength) for step in settings.effects))
-    other = [s.effect for s in settings.effects if s.enabled and s.effect in OTHER_KINDS and rng.random() < strange]
-    laws = {effect: _law(rng, effect, strength, impulses) for effect in other}
-    faint = frozenset(s.effect for s in settings.effects if s.enabled and strength < FAINT and s.effect not in laws)
-    return MixedChain(settings, laws, faint)
+    other = [s.effect for s in settings.effects if s.enabled and s.effect in OTHER_KINDS and rng.random() < other_kind]
+    others = {effect: _other(rng, effect, strength, impulses) for effect in other}
+    faint = frozenset(s.effect for s in settings.effects if s.enabled and strength < FAINT and s.effect not in others)
+    return MixedChain(settings, others, faint)
 
 
 def draw_strength(rng: np.random.Generator) -> float:
@@ -154,7 +154,7 @@ def _with_strength(step: EffectSettings, strength: float) -> EffectSettings:
     return replace(step, values={**step.values, "drive_db": drive.clip(strength * step.values["drive_db"])})
 
 
-def _law(rng: np.random.Generator, effect: str, strength: float, impulses: Impulses) -> OtherEffect:
+def _other(rng: np.random.Generator, effect: str, strength: float, impulses: Impulses) -> OtherEffect:
     if effect == "equaliser":
         return filters.draw_bold(rng) if rng.random() < BOLD else filters.draw(rng, strength)
     if effect == "compressor":

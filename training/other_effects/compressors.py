@@ -1,8 +1,8 @@
 """Compressors of other kinds, for training data: detectors, topologies and ballistics that ours is not.
 
-A law is a side chain of several stages, each of which may be left out or done in another domain. What
-our own compressor must be set to is fitted to the gain that the law made on the very clip, from its
-own threshold, ratio and times as a start: so a feed-back or optical one gets a label that holds for it.
+Each is a side chain of several stages, any of which may be left out or done in another domain. What our own
+compressor must be set to is fitted to the gain that it made on the very clip, from its own threshold, ratio
+and times as a start: so a feed-back or optical one gets a label that holds for it.
 """
 
 import math
@@ -18,7 +18,7 @@ from .outcome import OtherEffect, RenderedLabel, chosen, log_uniform, loudest_pa
 SMOOTH = {"level": 0, "power": 1, "level_db": 2, "gain_db": 3, "gain": 4, "decoupled_db": 5}
 """What attack and release are applied to."""
 STATIC = {"down": 0, "up": 1, "expand": 2}
-LEAST_DB = 0.25
+MIN_CHANGE_DB = 0.25
 """A gain that moves by less than this is not heard as compression."""
 NAMES: tuple[str, ...] = ("threshold_db", "ratio", "attack_ms", "release_ms", "knee_db")
 
@@ -131,7 +131,7 @@ def _normal(level, target, weight, every, threshold, slope, attack, release, kne
 def fit(x: np.ndarray, gain_db: np.ndarray, rate: float, start: dict[str, float], rounds: int = 14) -> tuple:
     """Set our compressor so that it gives nearly this gain on this clip.
 
-    Returns its values by name, the trust in each, the offset in dB between the two gains, and the
+    Returns its values by name, the confidence in each, the offset in dB between the two gains, and the
     standard deviations in dB, where the clip is heard, of the wanted gain and of what is left.
     Levenberg-Marquardt, with a weak pull to the start for what the clip says nothing of.
     """
@@ -171,14 +171,14 @@ def fit(x: np.ndarray, gain_db: np.ndarray, rate: float, start: dict[str, float]
     felt = np.sqrt(np.maximum(np.diag(state[3]), 0.0) / count)  # dB for one unit of each: dB, slope, e-fold, e-fold, dB
     slope = at[1]
     values = dict(zip(NAMES, (at[0], 1.0 / (1.0 + slope), math.exp(at[2]), math.exp(at[3]), at[4]), strict=True))
-    trust = {
+    confidence = {
         "threshold_db": 1.0,
         "ratio": 1.0,
         "knee_db": 1.0,
         "attack_ms": float(felt[2] > 0.1),
         "release_ms": float(felt[3] > 0.1),
     }
-    return values, trust, -float(state[4]), wanted, left
+    return values, confidence, -float(state[4]), wanted, left
 
 
 def _coded(values: dict[str, float]) -> np.ndarray:
@@ -291,7 +291,7 @@ def compressor(
     back: bool = False,
     **more: Any,
 ) -> OtherEffect:
-    """Make a law; times are 63 % ones, opto is a slow release in s and its share, 0 leaves a stage out."""
+    """Make a compressor; times are 63 % ones, opto is a slow release in s and its share, 0 leaves a stage out."""
     told = {
         "static": static,
         "smooth": smooth,
@@ -307,16 +307,18 @@ def compressor(
     def play(x: np.ndarray, rate: float) -> RenderedLabel:
         gain = gains(np.ascontiguousarray(x, np.float64), *arguments(rate, **told))
         start = dict(zip(NAMES, (threshold_db, max(1.05, ratio), *times_ms, knee_db), strict=True))
-        values, trust, offset, wanted, left = fit(x, gain, rate, start)
-        on = wanted > LEAST_DB and left < 0.9 * wanted and not (static == "expand" and left > 0.5 * wanted)
-        sure = wanted <= LEAST_DB or left < 0.6 * wanted or static == "expand"
+        values, confidence, offset, wanted, left = fit(x, gain, rate, start)
+        on = wanted > MIN_CHANGE_DB and left < 0.9 * wanted and not (static == "expand" and left > 0.5 * wanted)
+        on_certain = wanted <= MIN_CHANGE_DB or left < 0.6 * wanted or static == "expand"
 
         def again(other: np.ndarray) -> np.ndarray:
             moved = gains(np.ascontiguousarray(other, np.float64), *arguments(rate, **told))
             return other * np.exp((moved - offset) / DB)
 
         audio = x * np.exp((gain - offset) / DB)  # as loud as ours, which has no make-up here
-        return RenderedLabel(audio, again, values, trust if sure else dict.fromkeys(NAMES, 0.0), bool(on), bool(sure))
+        return RenderedLabel(
+            audio, again, values, confidence if on_certain else dict.fromkeys(NAMES, 0.0), bool(on), bool(on_certain)
+        )
 
     return OtherEffect(
         f"compressor: {static}, {smooth}{', feed-back' if back else ''}{', rms' if rms_ms else ''}", play

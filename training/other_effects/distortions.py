@@ -1,7 +1,7 @@
 """Distortions of other kinds, for training data: other curves than our tanh, with filters around and memory.
 
-A law is filter, gain, bias that may follow the signal, curve, filter, mix. Our drive, bias and mix are
-those whose curve is nearest to what the law did to this clip's own samples: the mean of its output at
+One is filter, gain, bias that may follow the signal, curve, filter, mix. Our drive, bias and mix are
+those whose curve is nearest to what it did to this clip's own samples: the mean of its output at
 each level of its input, weighed by how often that level comes.
 """
 
@@ -18,7 +18,7 @@ from ...effects import load
 from .filters import TAPS, Piece, butterworth, filtered, measured, peak, response, shelf
 from .outcome import OtherEffect, RenderedLabel, chosen, log_uniform
 
-LEAST_DB = -42.0
+MIN_AUDIBLE_DB = -42.0
 """Less distortion than this, under the signal, is not heard as one."""
 HEARD_HZ = np.geomspace(300.0, 14000.0, 40)
 AMPLITUDES = np.geomspace(3e-4, 4.0, 72)
@@ -165,7 +165,7 @@ def distortion(
     after: tuple[Piece, ...] = (),
     oversample: int = 1,
 ) -> OtherEffect:
-    """Make a law; shape bends the curve, follow is how far the bias sinks, before and after are filters."""
+    """Make a distortion; shape bends the curve, follow is how far the bias sinks, before and after are filters."""
     drive = 10 ** (drive_db / 20)
 
     how = CURVES[kind], shape, drive, bias, follow
@@ -195,14 +195,14 @@ def distortion(
             wet = filtered(wet, post)
         curve = 20.0 * np.log10(np.abs(_at(after, rate)) + 1e-6)
         values["tone_hz"], rest = tone_of(curve)
-        bent = bent_db > LEAST_DB
+        bent = bent_db > MIN_AUDIBLE_DB
         rest = (rest if bent else curve) + 20.0 * np.log10(np.abs(_at(before, rate)) + 1e-6)
         colours = bool(np.abs(rest - rest.mean()).mean() > 1.0)
-        sure = kind != "steps" and hold == 1.0 and (left < 0.8 or not bent)
-        close = sure and left < 0.5
-        trust = dict.fromkeys(NAMES, float(close))
-        trust["tone_hz"] = float(close and np.abs(rest - rest.mean()).mean() < 3.0)
-        return RenderedLabel((1.0 - mix) * x + mix * wet, again, values, trust, bent, sure, colours=colours)
+        on_certain = kind != "steps" and hold == 1.0 and (left < 0.8 or not bent)
+        close = on_certain and left < 0.5
+        confidence = dict.fromkeys(NAMES, float(close))
+        confidence["tone_hz"] = float(close and np.abs(rest - rest.mean()).mean() < 3.0)
+        return RenderedLabel((1.0 - mix) * x + mix * wet, again, values, confidence, bent, on_certain, colours=colours)
 
     return OtherEffect(f"distortion: {kind}{', amplifier' if before or after else ''}", play)
 

@@ -18,7 +18,7 @@ from .outcome import OtherEffect, RenderedLabel, chosen, log_uniform
 TAPS = 16384
 DEEPEST_DB, HIGHEST_DB = -36.0, 24.0
 """Our equaliser reaches no further; a target beyond would only outweigh the rest of a curve."""
-LEAST_DB = 0.3
+MIN_AUDIBLE_DB = 0.3
 """A curve that is flatter than this, on average over the bands, is not heard as an equaliser."""
 
 Piece = Callable[[np.ndarray], np.ndarray]
@@ -157,7 +157,7 @@ def curve_at_bands(pieces: list[Piece], rate: float, bilinear: bool = False) -> 
 
 def is_heard(curve_db: np.ndarray) -> bool:
     """Tell whether a curve is heard as an equaliser."""
-    return float(np.abs(curve_db - np.median(curve_db)).mean()) > LEAST_DB
+    return float(np.abs(curve_db - np.median(curve_db)).mean()) > MIN_AUDIBLE_DB
 
 
 def scaled(h: np.ndarray, strength: float) -> np.ndarray:
@@ -168,7 +168,7 @@ def scaled(h: np.ndarray, strength: float) -> np.ndarray:
 def equaliser(
     kind: str, pieces: list[Piece], phase: str = "own", bilinear: bool = False, strength: float = 1.0
 ) -> OtherEffect:
-    """Make a law of pieces; see `whole_response`. Its curve in dB is scaled by `strength`."""
+    """Make an equaliser of pieces; see `whole_response`. Its curve in dB is scaled by `strength`."""
 
     def play(x: np.ndarray, rate: float) -> RenderedLabel:
         curve = strength * curve_at_bands(pieces, rate, bilinear)

@@ -1,10 +1,10 @@
-"""What a law of another kind than our own effects' gives: a sound, and the settings of ours that come nearest.
+"""What an effect that is not ours gives: a sound, and the settings of our own that come nearest.
 
 A model that has heard only our own compressor, distortion and reverb learns their peculiarities, and
-a reference was made by somebody else's. So part of the training data is made by laws of many kinds,
-for data only: `law_filters`, `law_compressors`, `law_clippers` and `law_rooms` draw them, `variants`
-puts them in a row. Every law measures on the clip that it plays what our effect would have to be set
-to, and says which of that is to be believed. None copies the constants of a known product.
+a reference was made with somebody else's. So part of the training data is made with effects of many other
+designs, which exist for this only: `filters`, `compressors`, `distortions` and `reverbs` draw them, `chains`
+puts them in series. Each measures, on the clip that it plays, what our own effect would have to be set to,
+and how reliable each of these labels is. None copies the constants of a known product.
 """
 
 import math
@@ -16,28 +16,28 @@ import numpy as np
 
 @dataclass(frozen=True)
 class RenderedLabel:
-    """A clip after a law: mono float64, and how our own effect does nearly the same.
+    """A clip after another effect: mono float64, and how our own effect does nearly the same.
 
-    again: plays another clip exactly so, with what was measured on the first one.
-    values: our effect's parameters that are known; trust: how far each may be believed, 0 to 1 (1
-    if not named). on: whether the law did anything that can be heard; sure: whether that, as an
-    answer to learn, is beyond doubt. curve_db: a filter's magnitude at the model's bands. colours:
-    the law filters on the side, so that nothing is to be learned of an equaliser from this clip.
+    again: plays another clip in exactly the same way, with what was measured on the first one.
+    values: our effect's parameters, where they are known; confidence: 0 to 1 for each of them (1 if not
+    named). on: whether the effect did anything audible; on_certain: whether that is reliable enough to be a
+    label. curve_db: a filter's magnitude at the model's bands. colours: the effect also changes the spectrum,
+    so that this clip has no label for an equaliser.
     """
 
     audio: np.ndarray
     again: Callable[[np.ndarray], np.ndarray]
     values: Mapping[str, float] = field(default_factory=dict)
-    trust: Mapping[str, float] = field(default_factory=dict)
+    confidence: Mapping[str, float] = field(default_factory=dict)
     on: bool = True
-    sure: bool = True
+    on_certain: bool = True
     curve_db: np.ndarray | None = None
     colours: bool = False
 
 
 @dataclass(frozen=True)
 class OtherEffect:
-    """A drawn law: its kind in words, and how it plays a clip (frames,) at a sample rate."""
+    """An effect as drawn: its kind in words, and how it plays a clip (frames,) at a sample rate."""
 
     kind: str
     play: Callable[[np.ndarray, float], RenderedLabel]

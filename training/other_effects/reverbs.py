@@ -20,7 +20,7 @@ from .outcome import OtherEffect, RenderedLabel, chosen, log_uniform
 
 LOW_HZ, HIGH_HZ = (200.0, 1000.0), (4000.0, 10000.0)
 """Bands in which decay is measured; our settings are those that decay alike in both."""
-LONGEST_S = 4.5
+MAX_S = 4.5
 FIRST_TAP_MS = 110 / 48.0
 """Our own reverb's first reflection comes so much after its pre-delay, in whole frames: halves of one cost treble."""
 LINE = 1920.0
@@ -194,7 +194,7 @@ def _mirrors(size, rate, box, source, ear, wall, order):
 
 def noise(rng: np.random.Generator, rate: float, low_s: float, high_s: float, density: float = 0.0) -> np.ndarray:
     """Make noise that decays in `low_s` at lows and `high_s` at highs, smoothly between; density: pulses a second."""
-    size = int(rate * min(LONGEST_S, 1.3 * max(low_s, high_s) + 0.05))
+    size = int(rate * min(MAX_S, 1.3 * max(low_s, high_s) + 0.05))
     if density:
         x = np.zeros(size)
         gap = rate / density
@@ -218,7 +218,7 @@ def noise(rng: np.random.Generator, rate: float, low_s: float, high_s: float, de
 
 
 def _schroeder(rng: np.random.Generator, rate: float, low_s: float, high_s: float) -> np.ndarray:
-    size = int(rate * min(LONGEST_S, 1.3 * low_s + 0.1))
+    size = int(rate * min(MAX_S, 1.3 * low_s + 0.1))
     lengths = _lengths(rng, rate, int(rng.integers(4, 13)), rng.uniform(18.0, 32.0), rng.uniform(40.0, 70.0))
     x, out = np.zeros(size), np.zeros(size)
     x[0] = 1.0
@@ -238,11 +238,11 @@ def _feedback(rng: np.random.Generator, rate: float, low_s: float, high_s: float
     # At half the rate a one-pole low-pass leaves (1 - p) / (1 + p).
     left = 10 ** (-3.0 * lengths / rate * (1.0 / high_s - 1.0 / low_s))
     damps = np.clip((1.0 - left) / (1.0 + left), 0.0, 0.95)
-    return _network(int(rate * min(LONGEST_S, 1.3 * low_s + 0.15)), lengths, gains, damps, matrix)
+    return _network(int(rate * min(MAX_S, 1.3 * low_s + 0.15)), lengths, gains, damps, matrix)
 
 
 def _plates(rng: np.random.Generator, rate: float, low_s: float, high_s: float) -> np.ndarray:
-    x = np.zeros(int(rate * min(LONGEST_S, 1.3 * low_s + 0.2)))
+    x = np.zeros(int(rate * min(MAX_S, 1.3 * low_s + 0.2)))
     x[0] = 1.0
     for length in _lengths(rng, rate, 4, 2.0, 11.0):
         _all_pass(x, length, rng.uniform(0.5, 0.75))
@@ -284,9 +284,9 @@ def _lengths(rng: np.random.Generator, rate: float, count: int, low_ms: float, h
 
 
 def stretched(ir: np.ndarray, speed: float) -> np.ndarray:
-    """Play a response faster or slower, as in a smaller or larger room; at most LONGEST_S."""
+    """Play a response faster or slower, as in a smaller or larger room; at most MAX_S."""
     out = np.interp(np.arange(0.0, len(ir) - 1.0, speed), np.arange(len(ir)), ir)
-    return out[: int(48000 * LONGEST_S)]
+    return out[: int(48000 * MAX_S)]
 
 
 KINDS: dict[str, Callable[[np.random.Generator, float, float, float], np.ndarray]] = {
@@ -299,7 +299,7 @@ KINDS: dict[str, Callable[[np.random.Generator, float, float, float], np.ndarray
 }
 
 
-# --- laws ------------------------------------------------------------------------------------------
+# --- reverbs ---------------------------------------------------------------------------------------
 
 
 def _own_gain(x: np.ndarray, rate: float, values: dict[str, float]) -> float:
@@ -312,7 +312,7 @@ def _own_gain(x: np.ndarray, rate: float, values: dict[str, float]) -> float:
 def reverb(
     ir: np.ndarray, kind: str, mix: float, predelay_ms: float = 0.0, low_cut_hz: float = 20.0, gated: bool = False
 ) -> OtherEffect:
-    """Make a law of a wet response (frames,) at 48 kHz, from which `low_cut_hz` has been cut.
+    """Make a reverb of a wet response (frames,) at 48 kHz, from which `low_cut_hz` has been cut.
 
     At a mix of 0.5 the wet sound is as loud as the dry one.
     """
@@ -328,14 +328,14 @@ def reverb(
         onset = 1e3 * delay / rate + onset_ms(ir, rate) - FIRST_TAP_MS
         values = {"rt60_s": rt60, "hf_ratio": hf_ratio, "predelay_ms": max(onset, 0.0), "low_cut_hz": low_cut_hz}
         values["mix"] = mix / (mix + (1.0 - mix) * _own_gain(x, rate, values))
-        trust = {"rt60_s": float(known), "hf_ratio": float(known)}
+        confidence = {"rt60_s": float(known), "hf_ratio": float(known)}
 
         def again(other: np.ndarray) -> np.ndarray:
             late = np.zeros(len(other))
             late[delay:] = oaconvolve(other, ir)[: max(0, len(other) - delay)]
             return (1.0 - mix) * other + part * late
 
-        return RenderedLabel((1.0 - mix) * x + part * wet, again, values, trust)
+        return RenderedLabel((1.0 - mix) * x + part * wet, again, values, confidence)
 
     return OtherEffect(f"reverb: {kind}", play)
 

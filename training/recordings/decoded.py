@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import soxr
 
+from ...files.atomic_write import atomic_path
 from ..features import SAMPLE_RATE
 from .layouts import find
 from .reading import read, read_mono, usable_for_pairs
@@ -141,7 +142,7 @@ def _decode(recordings: Sequence[Recording], home: Path) -> None:
     lengths: list[int] = []
     scales: list[float] = []
     powers: list[float] = []
-    with open(home / "samples.part", "wb") as file:
+    with atomic_path(home / "samples.int16", durable=False) as partial, open(partial, "wb") as file:
         for recording in recordings:
             x = read_mono(recording, 0.0, recording.seconds, SAMPLE_RATE).astype(np.float32)
             scale = max(float(np.abs(x).max()), 1e-6) / 32767.0
@@ -150,6 +151,6 @@ def _decode(recordings: Sequence[Recording], home: Path) -> None:
             lengths.append(len(x))
             scales.append(scale)
             powers += [float(block.mean()) for block in blocks]
-    (home / "samples.part").replace(home / "samples.int16")
     begin = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    np.savez(home / "places.npz", begin=begin, length=lengths, scale=scales, power=powers)
+    with atomic_path(home / "places.npz", durable=False) as partial, open(partial, "wb") as file:  # says both are whole
+        np.savez(file, begin=begin, length=lengths, scale=scales, power=powers)

@@ -4,8 +4,7 @@
 // chain has changed: the first piece that comes takes over from the old ones within 20 ms.
 
 const AHEAD_S = 1.2;
-const FIRST_S = 0.6;
-const PIECE_S = 2;
+const PIECE_S = { before: 2, after: 0.6, reference: 2 }; // what is turned waits for a piece of after that is under way
 const FADE_S = 0.02;
 const TICK_MS = 100;
 const MOST_FAILURES = 5;
@@ -48,7 +47,7 @@ class Lane {
     const stamp = deck.stamp;
     const clock = anew ? Math.round(deck.clock) : this.take.until;
     const [from, most] = deck.place(clock, this.which);
-    const frames = Math.min(Math.round((anew ? FIRST_S : PIECE_S) * deck.rate), most);
+    const frames = Math.min(Math.round(PIECE_S[this.which] * deck.rate), most);
     this.wanted = false;
     let piece;
     try {

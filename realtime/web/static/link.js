@@ -14,6 +14,7 @@ let socket = null;
 let token = takeToken();
 let tries = 0;
 let pending = null;
+let resting = true; // nothing was said in this frame yet
 
 function takeToken() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
@@ -125,7 +126,7 @@ export function measured(values, spectrum) {
 
 // --- saying -----------------------------------------------------------------------------------------
 
-/** Set controls by name; at most once a frame, all that have moved in one message. */
+/** Set controls by name: at once, and from then on once a frame, all that have moved in one message. */
 export function set(values) {
   const until = performance.now() + HOLD_MS;
   for (const [name, value] of Object.entries(values)) {
@@ -134,7 +135,7 @@ export function set(values) {
       state.session.values[name] = value;
     }
   }
-  if (!pending) requestAnimationFrame(flush);
+  if (!pending) (resting ? queueMicrotask : requestAnimationFrame)(flush);
   pending = { ...pending, ...values };
   tell(["session"]);
 }
@@ -142,6 +143,8 @@ export function set(values) {
 function flush() {
   say({ send: pending });
   pending = null;
+  resting = false;
+  requestAnimationFrame(() => (resting = true));
 }
 
 /** Pull a trigger, such as undo: what it changes comes back as state. */

@@ -238,6 +238,7 @@ def disk(request, tmp_path):
         subprocess.run(["umount", folder], check=True)
 
 
+@pytest.mark.slow
 def test_a_disk_that_takes_nothing_has_its_message_and_exit_code(disk, tmp_path, capfd):
     from afx_live.realtime.cli.main import main
 

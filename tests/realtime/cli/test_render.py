@@ -16,6 +16,7 @@ from support.programs import PROGRAM
 from support.sounds import GUITAR, GUITAR_REFERENCE, VOICE
 
 
+@pytest.mark.slow
 def test_render_tells_what_it_did_in_json_and_writes_a_preset(afx, place):
     words = (
         "render",
@@ -58,6 +59,7 @@ def test_json_is_json_even_for_the_shortest_sound(afx, place):
     json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
 
 
+@pytest.mark.slow
 def test_render_for_people_says_what_was_chosen(afx):
     code, out, err = afx("render", GUITAR, "--reference", GUITAR_REFERENCE, "-o", "out.wav")
     assert (code, err) == (0, "")  # no terminal, no bar
@@ -66,6 +68,7 @@ def test_render_for_people_says_what_was_chosen(afx):
     assert re.search(r"distortion +drive [\d.]+ dB, mix \d+%, tone", out)
 
 
+@pytest.mark.slow
 def test_references_are_blended(afx):
     code, out, _ = afx("render", VOICE, "-r", VOICE, "-r", GUITAR_REFERENCE, "-o", "out.wav", "--json")
     assert code == 0

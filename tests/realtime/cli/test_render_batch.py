@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from afx_live.dsp.loudness import integrated_loudness
+from afx_live.realtime.batch.manifest import Manifest, ManifestError
 from support.audio_files import BEXT, CUE, riff
 from support.programs import PROGRAM
 from support.sounds import GUITAR_REFERENCE, VOICE, noise
@@ -74,6 +75,7 @@ def test_one_file_into_a_folder_that_is_made(afx, talks):
     assert tree("new") == ["folder/a.wav"]
 
 
+@pytest.mark.slow
 def test_resume_does_what_is_left(afx, talks):
     words = ["render", "talks", "--preset", "telephone", "-o", "done", "--resume", "--json"]
     assert afx(*words)[0] == 4
@@ -87,13 +89,32 @@ def test_resume_does_what_is_left(afx, talks):
     assert [row["status"] for row in rows] == ["done", "left alone", "left alone", "done"]
     assert "manifest" in rows[1]["why"]
     assert soundfile.info("done/day1/a.wav").frames == 1.5 * RATE
-    words[words.index("telephone")] = "warm"  # other settings: nothing is done, and nothing is replaced unasked
+    words[words.index("telephone")] = "warm"  # other settings: what was made is made anew, but for what was changed
+    talk(talks / "done/day1/b.flac", seed=7)
+    mine = (talks / "done/day1/b.flac").read_bytes()
     code, out, _ = afx(*words)
     assert code == 0
-    assert {row["status"] for row in json.loads(out)} == {"left alone"}
-    assert "--force" in json.loads(out)[0]["why"]
+    assert [row["status"] for row in json.loads(out)] == ["done", "left alone", "done", "done"]
+    assert "--force" in json.loads(out)[1]["why"]
+    assert (talks / "done/day1/b.flac").read_bytes() == mine
     code, out, _ = afx(*words, "--force")
-    assert {row["status"] for row in json.loads(out)} == {"done"}
+    assert [row["status"] for row in json.loads(out)] == ["left alone", "done", "left alone", "left alone"]
+
+
+def test_a_list_that_cannot_be_kept_is_told_before_the_work_and_as_one_object(afx, talks, monkeypatch):
+    (talks / "list").mkdir()
+    words = ["render", "talks", "--preset", "warm", "-o", "done", "--json", "--manifest"]
+    assert json.loads(afx(*words, "list")[1])["code"] == 5
+    assert tree("done") == []
+
+    def full(book, item, row):
+        raise ManifestError("the disk is full")
+
+    monkeypatch.setattr(Manifest, "add", full)
+    code, out, _ = afx(*words, "list.jsonl")
+    told = json.loads(out)
+    assert (code, told["code"], told["message"]) == (5, 5, "the disk is full")
+    assert [row["status"] for row in told["files"]] == ["done"]
 
 
 def test_shards_together_are_the_whole(afx, talks):
@@ -118,6 +139,7 @@ def test_nothing_of_a_command_is_written_over_another_of_its_files(afx, talks):
     assert afx("render", a, b, "--preset", "warm", "-o", "out", "--resume", "--manifest", VOICE)[0] == 5
 
 
+@pytest.mark.slow
 def test_a_loudness_is_reached_or_said_to_be_out_of_reach(afx, place):
     for words in (["--preset", "telephone"], ["--reference", GUITAR_REFERENCE]):
         code, out, _ = afx("render", VOICE, *words, "--lufs", "-20", "-o", "out.wav", "--json", "--force")
@@ -151,6 +173,7 @@ def test_channels_are_chosen(afx, place):
     assert (code, "no channel 7: it has 6" in err) == (4, True)
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_said(afx, place):
     x = noise(4.0, 0.05, 1)[:, 0]
     data = riff(x)
@@ -185,6 +208,7 @@ def test_time_code_markers_and_bits_are_kept_or_said_to_be_lost(afx, place):
     assert (code, "it can hold 16, 24" in err) == (4, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["aif", "aifc", "oga", "opus", "w64", "caf"])
 def test_what_can_be_read_can_be_written(afx, place, suffix):
     talk(place / "in.wav")
@@ -200,6 +224,7 @@ def test_advice_fits_the_fault(afx, place):
     assert (code, "shorter name" in err) == (4, True)
 
 
+@pytest.mark.slow
 def test_links_stay_links_and_devices_devices(afx, place):
     (place / "disk").mkdir()
     (place / "disk" / "old.wav").write_text("old")

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,6 +108,7 @@ def test_what_cannot_be_piped_is_said(place):
 
 FEEDER = """
 import sys
+from pathlib import Path
 import numpy as np
 x = (2000 * np.random.default_rng(0).standard_normal((16000, 2))).astype("<i2").tobytes()
 for _ in range(int(sys.argv[1])):
@@ -131,3 +133,15 @@ def test_memory_does_not_grow_with_the_pipe(place):
         return used.ru_maxrss / 1024
 
     assert most_mb(900) - most_mb(60) < 16.0  # the sound itself is 103 MiB longer in float32
+
+
+def test_a_reference_comes_through_a_pipe_too(place):
+    words = [*PROGRAM, "render", VOICE, "-r", "-", "-o", "out.wav", "--json"]
+    done = subprocess.run(words, input=Path(GUITAR_REFERENCE).read_bytes(), capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)[0]["lufs_after"] is not None
+    done = subprocess.run([*words, "--force"], input=b"", capture_output=True)
+    assert (done.returncode, json.loads(done.stdout)["message"][:26]) == (4, "standard input is empty (0")
+    done = subprocess.run([*PROGRAM, "render", "-", "-r", "-", "-o", "b.wav"], input=b"", capture_output=True)
+    assert done.returncode == 2
+    assert b"standard input can be read once" in done.stderr

@@ -48,6 +48,7 @@ def test_run_ends_with_a_signal_a_saved_preset_and_exit_code_0(afx, fake, place,
     assert signal.getsignal(number) == before
 
 
+@pytest.mark.slow
 def test_run_saves_where_it_is_told_and_tells_in_json(afx, fake, place):
     interrupt_when(lambda: fake.read > 20)
     code, out, err = afx("--reference", GUITAR_REFERENCE, "--osc", "off", "--save-preset", "mine.json", "--json", "-q")

@@ -69,6 +69,7 @@ def piped(folder, *words):
     return child.returncode, out, errors
 
 
+@pytest.mark.slow
 def test_watch_finds_what_runs(player, publisher, tmp_path):
     again(publisher)
     code, out, errors = piped(tmp_path)

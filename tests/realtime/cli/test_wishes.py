@@ -31,6 +31,7 @@ def test_a_dry_run_says_what_would_be_set_and_writes_nothing(afx, place):
     assert [p.name for p in place.iterdir()] == ["p.json"]
 
 
+@pytest.mark.slow
 def test_what_is_named_is_used_alone_and_the_preset_says_so(afx, place):
     words = ("--only", "compressor, reverb", "--without", "reverb", "--boldness", "0.2", "--save-preset", "p.json")
     code, out, _ = afx("render", GUITAR, "--reference", GUITAR_REFERENCE, "--dry-run", "--json", *words)
@@ -41,6 +42,7 @@ def test_what_is_named_is_used_alone_and_the_preset_says_so(afx, place):
     assert choices == {"boldness": 0.2, "only": ["compressor", "reverb"], "without": ["reverb"]}
 
 
+@pytest.mark.slow
 def test_what_is_locked_stays_as_in_the_preset(afx):
     words = ("--preset", "vocal-plate", "--lock", "reverb,equaliser/peak_1_db")
     code, out, err = afx("render", GUITAR, "--reference", GUITAR_REFERENCE, "--dry-run", "--json", *words)
@@ -52,6 +54,7 @@ def test_what_is_locked_stays_as_in_the_preset(afx):
     assert next(e["why"] for e in row["explanation"]["effects"] if e["effect"] == "reverb") == "locked"
 
 
+@pytest.mark.slow
 def test_the_report_names_each_effect_once_and_what_would_bring_the_rest(afx):
     code, out, _ = afx("render", GUITAR, "--reference", GUITAR_REFERENCE, "--dry-run", "--boldness", "0")
     assert code == 0

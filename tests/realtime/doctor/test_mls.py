@@ -28,6 +28,7 @@ def test_the_noise_is_like_nothing_but_itself(played):
     assert alike[0] == pytest.approx(PERIOD)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delay", [0, 1, 63, 128, 12345, 40000])
 @pytest.mark.parametrize("gain", [1.0, -0.5, 0.01])
 def test_a_delay_is_found_under_noise_and_hum(played, delay, gain):
@@ -48,6 +49,7 @@ def test_a_converters_filter_does_not_hide_the_delay(played):
     assert (echo.frames, echo.other) == (700, None)
 
 
+@pytest.mark.slow
 def test_no_loop_is_told_from_one(played):
     rng = np.random.default_rng(3)
     t = np.arange(len(played)) / RATE

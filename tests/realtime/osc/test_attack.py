@@ -209,6 +209,7 @@ def test_no_reply_is_larger_than_twice_its_question_and_64_bytes(live):
     assert answered > 100
 
 
+@pytest.mark.slow
 def test_many_sources_are_no_way_to_memory(live):
     server, *_ = live
     flood = list(hostile(60, seed=6)) + [message("/afx/subscribe", "i", 9000 + n) for n in range(20)]

@@ -3,11 +3,13 @@
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from afx_live.matching.reference import ReferenceClip
+from afx_live.realtime.osc import admission
 from afx_live.realtime.osc.addresses import addresses
 from afx_live.realtime.osc.packets import datagrams, decode
 from afx_live.realtime.osc.server import OscServer, PortBusy, PortError
@@ -65,18 +67,26 @@ def test_replies_are_no_amplifier(client, session):
     assert [*datagrams([("/a", 0.0), ("/b", 0.0)], 20)] == [message("/a", "f", 0.0), message("/b", "f", 0.0)]
 
 
+@pytest.fixture
+def stopped_clock(monkeypatch):
+    """No sender's budget fills up again, however slow the machine is."""
+    now = time.monotonic()
+    monkeypatch.setattr(admission, "time", SimpleNamespace(monotonic=lambda: now))
+
+
+@pytest.mark.usefixtures("stopped_clock")
 def test_a_flood_is_dropped_and_counted(server, client):
-    start = time.monotonic()
     for n in range(20000):
         client.send(message("/afx/amount", "f", n / 20000))
     wait_until(lambda: quiet(server))
     counters = server.counters
     assert counters["dropped"] + counters["lost"] > 0  # by the server or, where it had no time, by the kernel
     assert counters["packets"] + counters["lost"] == 20000
-    assert counters["messages"] <= 1000 + 5000 * (time.monotonic() - start)
+    assert counters["messages"] <= admission.BURST
     assert counters["packets"] == counters["messages"] + counters["dropped"]
 
 
+@pytest.mark.usefixtures("stopped_clock")
 def test_a_flood_can_not_keep_one_from_muting(server, client, session):
     session.hold.clear()
     client.send(message("/afx/amount", "f", 0.0))
@@ -86,9 +96,10 @@ def test_a_flood_can_not_keep_one_from_muting(server, client, session):
     client.send(message("/afx/panic", "i", 1))
     session.hold.set()
     wait_until(lambda: session.read("/afx/panic"))
-    assert server.counters["dropped"] > 0
+    assert server.counters["dropped"] + server.counters["lost"] > 0
 
 
+@pytest.mark.usefixtures("stopped_clock")
 def test_bundles_are_no_way_around_the_rate(server, client):
     for _ in range(200):
         client.send(bundle(*[message(RATIO, "f", 2.0)] * 64))

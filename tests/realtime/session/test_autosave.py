@@ -55,7 +55,8 @@ STEP_BY_STEP = """
 import os, signal, sys
 from afx_live import presets
 from afx_live.chain import ChainSettings
-from afx_live.presets import atomic_write, preset
+from afx_live.files import atomic_write
+from afx_live.presets import preset
 
 WRITERS = (atomic_write.__file__, preset.__file__)
 
@@ -92,6 +93,7 @@ print(line)
 """
 
 
+@pytest.mark.slow
 def test_a_kill_at_every_line_of_saving_leaves_the_old_file_or_the_new(home):
     done = subprocess.run([sys.executable, "-c", STEP_BY_STEP], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -109,6 +111,7 @@ def test_what_killed_writers_left_is_cleared_away(home):
     assert new.exists()  # its writer may be at it still
 
 
+@pytest.mark.slow
 def test_the_autosave_is_written_when_something_changes_and_only_then(matching, monkeypatch):
     written = []
     save = presets.save
@@ -145,6 +148,7 @@ def test_an_autosave_that_cannot_be_written_is_told_once(matching, home):
     assert autosave.saved()[0].settings.output_gain_db == 2.0
 
 
+@pytest.mark.slow
 def test_an_autosave_resumes_what_was_matched_set_and_frozen(matching, model):
     engine = matching.engine
     assert matching.follower.listen()

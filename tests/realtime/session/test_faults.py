@@ -22,6 +22,7 @@ def plays(engine):
 # --- helpers that fall over -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_matching_that_fails_is_told_and_goes_on(matching, model, monkeypatch):
     faults = [RuntimeError("a fault"), MemoryError()]
     predict = model.predict
@@ -42,6 +43,7 @@ def _raise(error):
     raise error
 
 
+@pytest.mark.slow
 @SILENT_END
 def test_a_helper_that_ends_is_started_again_and_the_sound_plays_on(matching, model, monkeypatch):
     """SystemExit ends a thread without a word, whatever it catches."""

@@ -80,6 +80,7 @@ def test_a_change_of_boldness_makes_no_click(matched, engine):
     assert (spectra[:, 100:].max(1) < 1e-3 * spectra[:, 3].max()).all()
 
 
+@pytest.mark.slow
 def test_what_is_named_is_used_and_nothing_else(matched):
     state = decided(matched, {hand("compressor")["only"]: 1.0})
     assert on(state) == {"compressor"}
@@ -92,6 +93,7 @@ def test_what_is_unwanted_is_not_used(matched):
     assert not on(state)
 
 
+@pytest.mark.slow
 def test_a_locked_effect_stays_to_the_digit_and_what_was_set_by_hand_is_given_back(matched):
     named = {c.name: c for c in controls()}
     matched.apply({named["reverb/mix"]: 0.4, named["reverb/bypass"]: 0.0, hand("reverb")["lock"]: 1.0})
@@ -131,6 +133,7 @@ def test_a_preset_says_how_it_was_matched_and_not_what_only_a_session_needs(matc
     assert matched.preset().source["choices"] == {"boldness": 0.8}
 
 
+@pytest.mark.slow
 def test_it_is_explained_while_it_plays(matched, engine):
     matched.follower.explain()
     told = matched.state.explanation

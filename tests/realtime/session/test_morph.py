@@ -120,6 +120,7 @@ def test_other_orders_change_once_in_the_middle():
     assert orders == [["reverb", "distortion"]] * 2 + [["distortion", "reverb"]] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "second"), [("hall", "telephone"), ("driven-guitar", "lo-fi"), ("warm", "room")])
 def test_no_step_on_the_way_is_large(first, second):
     """2 % of the way changes no third of an octave by more than 1.3 dB, where the whole way is up to 34 dB."""
@@ -205,6 +206,7 @@ def at(session, position):
     session.follower.follow_level(at_once=True)  # what the session's thread does next
 
 
+@pytest.mark.slow
 def test_morphing_between_presets_is_as_loud_as_it_should_be_everywhere(session, engine):
     for name, lufs in (("quiet", -30.0), ("loud", -18.0)):
         old = presets.load(QUIET if name == "quiet" else LOUD)
@@ -216,6 +218,7 @@ def test_morphing_between_presets_is_as_loud_as_it_should_be_everywhere(session,
     assert session.state.playing.effects == presets.load(LOUD).settings.effects
 
 
+@pytest.mark.slow
 def test_morphing_between_references(session, engine, model):
     session.matcher.use_morph("a", "voice_reference")
     session.matcher.use_morph("b", "guitar_reference")
@@ -252,6 +255,7 @@ def test_the_fader_can_be_moved_before_and_between(session, engine):
     assert session.state.playing.effect("equaliser") == presets.load(QUIET).settings.effect("equaliser")
 
 
+@pytest.mark.slow
 def test_the_level_stays_near_while_it_moves(session, engine):
     """Between two solutions of the level, the gains move as those of the ends do."""
     session.matcher.use_morph("a", QUIET)
@@ -272,6 +276,7 @@ def test_what_is_set_by_hand_is_left_alone(session):
     assert session.state.playing.output_gain_db == -3.0
 
 
+@pytest.mark.slow
 def test_a_preset_or_a_reference_ends_it(session):
     for end_it in (
         lambda: session.matcher.use_preset(presets.load("hall")),
@@ -314,6 +319,7 @@ def test_no_other_file_is_read(session, name):
     assert not session.state.morph.active
 
 
+@pytest.mark.slow
 def test_through_commands_and_silence(engine, model):
     """Ends chosen before anything is heard are matched as soon as there is."""
     silent: Any = InProcess()

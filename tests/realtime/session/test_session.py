@@ -53,6 +53,7 @@ def test_solved_levels_come_to_rest_and_follow_a_knob():
     assert solved(-5.0, "another") == -5.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", [1.0, 0.0], ids=["two instruments", "one side"])
 def test_wide_stereo_gets_the_loudness_of_the_reference(session, engine, references, left):
     """Channels that have little in common are louder than their mean by up to 3 LU, and by more on one side."""
@@ -87,6 +88,7 @@ def test_a_pause_keeps_the_match(matched, engine):
     assert matched.state.playing == playing
 
 
+@pytest.mark.slow
 def test_settings_come_to_rest_on_steady_material(session, engine):
     x, seen = clip("guitar", 60.0), []
     for i in range(15):
@@ -106,6 +108,7 @@ def test_settings_come_to_rest_on_steady_material(session, engine):
                     assert abs(np.log2(value / then.values[name])) <= 1 / 12
 
 
+@pytest.mark.slow
 def test_freeze_holds_until_it_is_let_go(matched, engine):
     playing = matched.state.playing
     matched.apply({FREEZE: 1.0})
@@ -117,6 +120,7 @@ def test_freeze_holds_until_it_is_let_go(matched, engine):
     assert matched.state.playing != playing
 
 
+@pytest.mark.slow
 def test_what_is_set_by_hand_is_left_alone(matched, engine):
     matched.apply(
         {
@@ -145,6 +149,7 @@ def test_with_the_input_gain_by_hand_the_loudness_is_right(matched, engine, refe
     assert integrated_loudness(out, RATE) == pytest.approx(references["guitar_reference"].lufs, abs=1.0)
 
 
+@pytest.mark.slow
 def test_a_new_reference_is_matched_while_running(matched, engine, references):
     matched.apply({place_control("distortion", "drive_db"): 7.0})
     matched.matcher.use_reference(presets.clip("voice_reference"))
@@ -206,6 +211,7 @@ def test_a_reference_that_has_gone_since_costs_no_setting(engine, model, tmp_pat
 # --- amount, bypass, panic ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_amount_moves_sound_and_loudness_even_when_frozen(session, engine, references):
     session.start()
     engine.feed(clip("guitar", 13.0))
@@ -234,6 +240,7 @@ def test_bypass_is_as_loud_as_the_sound(matched, engine, references):
     assert np.corrcoef(out[:, 0], late)[0, 1] > 0.999
 
 
+@pytest.mark.slow
 def test_panic_mutes_and_does_not_wait_for_matching(matched, engine, monkeypatch):
     busy, go_on = threading.Event(), threading.Event()
 
@@ -279,6 +286,7 @@ def test_ab_is_one_trigger_and_both_sides_are_equally_loud(matched, engine):
 # --- the thread --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_session_matches_by_itself_and_follows_commands(session, engine):
     session.start()
     engine.feed(clip("guitar"))

@@ -139,6 +139,7 @@ def test_undo_brings_back_reference_preset_and_settings_and_they_hold(matched, e
     assert matched.state.frozen is False  # as it was before the first undo
 
 
+@pytest.mark.slow
 def test_after_an_undo_matching_goes_on_when_it_is_let(matched, engine, clock):
     clock.wait()
     matched.apply({place_control("distortion", "drive_db"): 3.0})

@@ -33,6 +33,7 @@ def test_messages_go_to_the_view_and_are_said_again_after_it(terminal, monkeypat
     assert [re.sub(r"\r|\x1b\[K", "", line) for line in plain.split("\n")[:2]] == ["said meanwhile", "after"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["killed", "crashed"])
 def test_a_view_that_dies_leaves_the_sound_and_plain_lines(terminal, monkeypatch, player, publisher, way):
     again(publisher)

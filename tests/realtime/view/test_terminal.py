@@ -18,6 +18,7 @@ from support.view import DRIVEN, NARROW, WIDE, Sitting, again, publishing
 from support.waiting import until
 
 
+@pytest.mark.slow
 def test_it_shows_follows_a_resize_and_leaves_the_terminal_as_it_was(terminal, child, player):
     until(lambda: "● playing" in terminal.text())
     assert terminal.text().startswith(watch.ENTER)

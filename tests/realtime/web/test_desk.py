@@ -68,6 +68,7 @@ def test_the_page_is_told_of_every_effect_and_parameter(desk):
     assert len(spec["hz"]) == len(HZ)
 
 
+@pytest.mark.slow
 def test_a_recording_and_a_reference_are_matched(matched):
     state = until(matched, lambda s: s["pictures"])
     assert state["recording"]["name"] == "guitar"
@@ -79,6 +80,7 @@ def test_a_recording_and_a_reference_are_matched(matched):
     assert state["loudness"]["output_lufs"] == pytest.approx(goal, abs=0.6)
 
 
+@pytest.mark.slow
 def test_what_osc_can_do_the_page_can_do(matched):
     matched.handle({"send": {"amount": 0.5, "compressor/threshold_db": -33.0, "reverb/bypass": False}})
     values = until(matched, lambda s: s["session"]["values"]["amount"] == 0.5)["session"]["values"]
@@ -90,6 +92,7 @@ def test_what_osc_can_do_the_page_can_do(matched):
     until(matched, lambda s: s["session"]["values"]["preset"] == "telephone")
 
 
+@pytest.mark.slow
 def test_several_references_are_blended_and_can_be_left_out(matched):
     matched.handle({"reference_more": "voice_reference"})
     both = until(matched, lambda s: len(s["references"]) == 2)["references"]
@@ -99,6 +102,7 @@ def test_several_references_are_blended_and_can_be_left_out(matched):
     assert left[0]["name"] == "voice reference"
 
 
+@pytest.mark.slow
 def test_a_reference_that_was_sent_is_kept_for_the_next_time(desk):
     x = soundfile.read(presets.clip("voice_reference"), dtype="float32")[0]
     id = sent(desk, "My voice.flac", x)
@@ -110,6 +114,7 @@ def test_a_reference_that_was_sent_is_kept_for_the_next_time(desk):
     assert not list(desk._folder.glob("*.wav"))
 
 
+@pytest.mark.slow
 def test_a_hand_locks_and_lets_go(matched):
     matched.handle({"send": {"compressor/ratio": 3.0}})
     until(matched, lambda s: s["session"]["locked"] == ["compressor/ratio"])
@@ -120,6 +125,7 @@ def test_a_hand_locks_and_lets_go(matched):
     until(matched, lambda s: s["session"]["locked"] == [])
 
 
+@pytest.mark.slow
 def test_the_level_is_solved_again_when_a_hand_rests(matched):
     before = until(matched, lambda s: True)["session"]["values"]["output/gain_db"]
     quiet = {"compressor/bypass": False, "compressor/threshold_db": -55.0, "compressor/ratio": 20.0}
@@ -127,6 +133,7 @@ def test_the_level_is_solved_again_when_a_hand_rests(matched):
     until(matched, lambda s: abs(s["session"]["values"]["output/gain_db"] - before) > 1.0)
 
 
+@pytest.mark.slow
 def test_presets_are_saved_once_and_replaced_when_asked(matched):
     assert matched.handle({"preset_save": {"name": "mine"}}) == {"saved": "mine"}
     assert matched.handle({"preset_save": {"name": "mine"}}) == {"exists": "mine"}
@@ -178,12 +185,14 @@ WRONG = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("message", WRONG)
 def test_questions_that_are_none_are_refused(matched, message):
     with pytest.raises(ValueError, match=r"\w{3}"):
         matched.ask(message)
 
 
+@pytest.mark.slow
 def test_stretches_of_all_three_can_be_had(matched):
     id = until(matched, lambda s: s["references"])["references"][0]["id"]
     for which in ("before", "after", "reference"):
@@ -196,6 +205,7 @@ def test_stretches_of_all_three_can_be_had(matched):
         assert about["fields"] == ([*fields()] if which == "after" else [])
 
 
+@pytest.mark.slow
 def test_the_whole_sound_is_saved_as_render_would(matched):
     answer, _ = matched.ask({"save": "sound"})
     assert answer["name"] == "guitar matched.wav"
@@ -253,6 +263,7 @@ def test_the_plug_in_is_saved_with_what_plays(matched):
     assert "reverb" in texts
 
 
+@pytest.mark.slow
 def test_what_the_match_heard_is_told_and_a_hand_moves_it(matched):
     state = until(matched, lambda s: s["session"]["explanation"])
     told = {e["effect"]: e for e in state["session"]["explanation"]["effects"]}

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from afx_live import presets
+from support.browser import PHONE
 from support.jack import need
 from support.programs import PROGRAM, Looper, Program, running
 
@@ -69,12 +70,19 @@ def test_a_live_session_is_seen_and_controlled(jack, tmp_path, port, open_view, 
         assert np.abs(looper.heard(0.5)).max() == 0.0
         view.page.get_by_role("button", name="Un-mute").click()
         view.until("state.session.values.mute === false", 10)
-        program.osc("/afx/compressor/bypass", "i", "0")
-        program.osc("/afx/equaliser/bypass", "i", "0")
-        program.osc("/afx/reverb/bypass", "i", "0")
+        program.osc("/afx/preset/load", "s", "warm")  # lets go of what was moved
+        view.until("state.session.values.preset === 'warm'", 20)
+        program.osc("/afx/reference", "s", "guitar_reference")
+        view.until("state.references.length === 1", 30)
+        program.osc("/afx/boldness", "f", "1")
+        view.until("state.session.explanation?.effects.some((e) => e.effect === 'equaliser' && e.amount > 0)", 60)
         view.page.wait_for_timeout(4000)
         view.shot("page_live", tmp_path)
         assert view.violations() == []
+        phone = open_view(view.link, size=PHONE, has_touch=True, is_mobile=True, color_scheme="light")
+        phone.until("state.mode === 'live' && state.pictures?.reverb")
+        assert phone.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert phone.violations() == []
         assert not view.complaints
         code, _ = program.end()
         assert code == 0

@@ -161,6 +161,7 @@ def test_it_listens_on_loop_back_alone_unless_told_otherwise(place):
     assert where == {"0100007F"}
 
 
+@pytest.mark.slow
 def test_on_the_network_the_address_itself_is_a_host_and_a_foreign_name_is_none():
     with served(host="0.0.0.0", names=("studio.local",)) as (page, _):
         client = Client(page)

@@ -95,6 +95,7 @@ def test_a_flood_from_one_page_keeps_nobody_else_from_being_heard(client, desk):
     assert sum(m == {"ping": 1} for m in desk.heard) < 2 * BURST
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_is_replaced_under_the_same_link():
     with served() as (page, desk):
         client = Client(page)
@@ -144,6 +145,7 @@ def test_the_link_takes_messages_whole_or_not_at_all():
         link.pack({"a": float("nan")})
 
 
+@pytest.mark.slow
 def test_a_desk_that_fails_is_no_end():
     class Failing(Desk):
         def wait(self, timeout_s):

@@ -45,6 +45,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_is_shown_and_never_a_path(client, place, name):
     status, headers, body = client.put(name, sound(0.5))
@@ -103,6 +104,7 @@ BAD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", BAD)
 def test_what_is_no_sound_is_refused_in_words_and_leaves_nothing(client, desk, place, what):
     data = BAD[what]
@@ -119,6 +121,7 @@ def test_what_is_no_sound_is_refused_in_words_and_leaves_nothing(client, desk, p
     assert client.put("x.wav", sound())[0] == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["FLAC", "OGG", "MP3", "WAV", "AIFF"])
 def test_a_damaged_file_ends_at_most_its_decoder(client, kind):
     assert client.put("x", _broken(kind))[0] in (200, 422)
@@ -147,6 +150,7 @@ def test_a_sender_that_breaks_off_leaves_nothing(client, place):
     assert client.put("x.wav", sound())[0] == 200
 
 
+@pytest.mark.slow
 def test_the_decoder_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(decoder, "MAX_SAMPLES", 48000)
     (tmp_path / "x.flac").write_bytes(sound(2.0, channels=1))

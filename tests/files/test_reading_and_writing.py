@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from afx_live.presets.atomic_write import STALE_S, atomic_path, atomic_write
-from afx_live.presets.bounded_read import bounded_read
+from afx_live.files.atomic_write import STALE_S, atomic_path, atomic_write
+from afx_live.files.bounded_read import bounded_read
 
 
 def names(folder):
@@ -106,3 +106,9 @@ def test_a_pipe_is_never_replaced_by_a_file(tmp_path):
     with pytest.raises(OSError, match="no file but a folder, pipe or device"):
         atomic_write(tmp_path / "pipe", b"whole")
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_an_error_names_the_file_that_was_asked_for(tmp_path):
+    with pytest.raises(FileNotFoundError) as found:
+        atomic_write(tmp_path / "no folder" / "größe.json", b"{}")
+    assert found.value.filename == str(tmp_path / "no folder" / "größe.json")

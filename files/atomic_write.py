@@ -37,6 +37,10 @@ def atomic_path(path: Path, overwrite: bool = True, durable: bool = True) -> Ite
         if durable:
             with contextlib.suppress(OSError):  # not every file system can sync a folder
                 _sync(path.parent, os.O_RDONLY)
+    except OSError as error:
+        if error.filename == str(temporary):  # nobody has asked for that one
+            error.filename = str(path)
+        raise
     finally:
         with contextlib.suppress(OSError):  # renamed, never made, or in a place that cannot be written
             temporary.unlink()
