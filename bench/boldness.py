@@ -211,7 +211,7 @@ def summary(cells: dict[str, dict[str, dict[int, Row]]], ours: Sequence[str]) ->
                     f"{np.mean(harmed):.0%}",
                     f"{np.mean(moved):.1f}",
                     f"{np.mean(away):.1f}",
-                    f"{np.nanmean(within):.1f}",
+                    "–" if np.isnan(within).all() else f"{np.nanmean(within):.1f}",
                 ]
                 lines.append([mode, system.replace("_", " "), *numbers])
     return [

@@ -20,6 +20,26 @@ def transfer_table() -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
+def thirteen_hours_table() -> str:
+    """Give what AD, the study's own training and the shipped model gain where all may learn from thirteen hours."""
+    from afx_live.study.report.results import TITLES, Results
+    from afx_live.study.run.rows import gather
+
+    results = Results(gather([ROOT / "docs" / "study_rows_thirteen_hours.jsonl.xz"]))
+    systems, lines = ("match_eq_50", "match_eq", "ad", "response", "ours"), []
+    for condition in results.conditions():
+        base = results.mean("loudness", [condition])
+        gains = [results.gain(system, [condition]) for system in systems]
+        if base is None or not all(gains):
+            continue
+        name = f"{condition.effect_set}, the paper's" if condition.generator == "deepafx" else condition.effect_set
+        cells = [(f"{g.mean:+.0%}" if g.share else f"{g.mean:+.3f}").replace("-", "−") for g in gains if g]
+        marked = [cell if g and g.significant else f"≈ {cell}" for cell, g in zip(cells, gains, strict=True)]
+        lines.append([name, condition.mode, base.n, f"{base.mean:.3f}", *marked])
+    head = ["effect set", "recording", "pairs", "only loudness, error", *(TITLES[s] for s in systems)]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in (head, ["---"] * len(head), *lines))
+
+
 def files_table() -> str:
     """Give what each kind of sound file gets, as the tests see it."""
     sys.path.append(str(ROOT / "tests"))
@@ -31,6 +51,7 @@ def files_table() -> str:
 TABLES = {
     "osc": ("docs/osc.md", table_markdown),
     "transfer": ("docs/study.md", transfer_table),
+    "thirteen hours": ("docs/study.md", thirteen_hours_table),
     "files": ("docs/files.md", files_table),
 }
 """Each table's page, and what makes it."""
