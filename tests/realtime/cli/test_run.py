@@ -18,11 +18,13 @@ from support.waiting import until
 
 
 def interrupt_when(condition, number=signal.SIGINT):
-    """Send this process a signal once a condition holds."""
+    """Send this process a signal once a condition holds, or if it never does: a test that fails must still end."""
 
     def send():
-        until(condition, 60.0)
-        os.kill(os.getpid(), number)
+        try:
+            until(condition, 120.0)
+        finally:
+            os.kill(os.getpid(), number)
 
     threading.Thread(target=send, daemon=True).start()
 
