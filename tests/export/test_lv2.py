@@ -271,6 +271,7 @@ def test_without_a_compiler_the_missing_tool_is_named(capsys, tmp_path, monkeypa
 def test_force_replaces_a_bundle_whole(tmp_path):
     out = tmp_path / "x.lv2"
     out.mkdir()
+    (out / "manifest.ttl").write_text("old")
     (out / "old.ttl").write_text("old")
     export(["plugin", "-o", str(out), "--force"])
     assert {f.name for f in out.iterdir()} == {"manifest.ttl", "plugin.ttl", "presets.ttl", "x.so"}

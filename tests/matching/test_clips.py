@@ -38,7 +38,7 @@ BAD = {
     "missing.wav": "is not there",
     "folder.wav": "is not a file",
     "text.wav": "cannot be read as audio",
-    "empty.wav": "cannot be read as audio",
+    "empty.wav": r"is empty \(0 bytes\)",
     "no_frames.wav": "has no sound in it",
     "silent.wav": "is silent",
     "faint.wav": "is silent",

@@ -94,7 +94,7 @@ def test_the_filters_that_easyeffects_runs_are_ours(seed, tmp_path):
     coefs = _coefficients(effect, np.float32)
     y = x.astype(np.float32)
     for *b, a1, a2 in coefs:
-        y = lfilter(np.array(b, np.float32), np.array([1.0, a1, a2], np.float32), y)
+        y = np.asarray(lfilter(np.array(b, np.float32), np.array([1.0, a1, a2], np.float32), y))
     rounding = _level_db(y) - level - _by_coefficients(effect, np.float32)
     assert y.dtype == np.float32
     assert np.abs(left).max() < 3.0 * np.abs(rounding).max() + 1e-3

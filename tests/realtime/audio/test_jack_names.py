@@ -90,9 +90,9 @@ def test_over_jack(jack):
         assert found[name].trouble == ""
         assert found[name].inputs >= 1
     assert found["USB 2.0"].inputs == 2  # one of them a stranger's
-    assert "finds the ports of other USB 2.0, too" in found["USB 2.0"].trouble
+    assert "finds the ports of other USB 2.0" in found["USB 2.0"].trouble
     if found["a.c"].trouble:  # PortAudio before 19.7
         assert "finds the ports of abc" in found["a.c"].trouble
         assert all("takes for a pattern" in found[name].trouble for name in names[:2])
     else:
-        assert all(found[name].inputs == 1 for name in names)
+        assert all(found[name].inputs == 1 for name in names[:4])
