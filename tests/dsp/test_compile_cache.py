@@ -133,6 +133,7 @@ def test_warm_start_compiles_nothing_in_any_order(copy, cold):
     assert copy.kept() == before
 
 
+@pytest.mark.slow
 def test_compiled_code_lies_in_the_users_cache_folder(copy, cold):
     assert all("afx-live" in f.parts for f in copy.cache.rglob("*.nb[ci]"))
     assert not list(copy.room.parent.rglob("*.nb[ci]"))

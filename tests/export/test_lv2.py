@@ -146,6 +146,7 @@ def test_enabled_is_the_opposite_of_bypass(sound, lo_fi, folder):
 
 @host("jalv")
 @pytest.mark.jack
+@pytest.mark.slow
 def test_jalv_loads_a_preset(lo_fi, folder, tmp_path, jack):
     """A host with a command line shows the values of a preset that was made for another order of effects."""
     env = {**os.environ, **jack.env, "LV2_PATH": f"{folder}:/usr/lib/lv2", "HOME": str(tmp_path)}
@@ -269,10 +270,9 @@ def test_without_a_compiler_the_missing_tool_is_named(capsys, tmp_path, monkeypa
 
 
 def test_force_replaces_a_bundle_whole(tmp_path):
-    out = tmp_path / "x.lv2"
-    out.mkdir()
-    (out / "manifest.ttl").write_text("old")
-    (out / "old.ttl").write_text("old")
+    (out := tmp_path / "x.lv2").mkdir()
+    for name in ("manifest.ttl", "old.ttl"):
+        (out / name).write_text("old")
     export(["plugin", "-o", str(out), "--force"])
     assert {f.name for f in out.iterdir()} == {"manifest.ttl", "plugin.ttl", "presets.ttl", "x.so"}
 

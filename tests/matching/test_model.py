@@ -145,6 +145,7 @@ def test_what_is_written_is_read(copy):
     assert after.data["sha256"] == model_format.checksums(copy)
 
 
+@pytest.mark.slow
 def test_a_calibration_changes_nothing_else(small_model, tmp_path):
     folder = Path(shutil.copytree(small_model, tmp_path / "model"))
     before = model_format.read(folder)[0].data

@@ -17,6 +17,8 @@ from afx_live.native import build
 from afx_live.presets import clip
 from support import native_cases
 
+pytestmark = pytest.mark.slow  # a library is compiled
+
 COMPILERS = {"numba", "llvmlite"}
 SAID = """
 import json
@@ -43,7 +45,6 @@ def homes(folder: Path) -> dict[str, str]:
     return dict.fromkeys(kinds, str(folder))
 
 
-@pytest.mark.slow
 def test_it_is_there_for_the_best_level_that_runs(package):
     assert json.loads(package.run("-c", SAID)) in build.levels()
     assert json.loads(package.run("-c", SAID, AFX_LIVE_LIBRARY="off")) is None
@@ -60,7 +61,6 @@ def test_render_neither_loads_nor_needs_a_compiler(package, tmp_path, sound):
     assert (tmp_path / "out.wav").stat().st_size > 100_000
 
 
-@pytest.mark.slow
 def test_the_library_for_python_loads_no_compiler_either(package):
     code = """
 import sys
@@ -119,7 +119,6 @@ def _plays(pid: int) -> bool:
     return any(Path(p).exists() and int(np.fromfile(p, METERS, 1)["callbacks"][0]) > 0 for p in shared)
 
 
-@pytest.mark.slow
 def test_it_plays_what_numba_compiles_to_the_bit(package, tmp_path):
     level = json.loads(package.run("-c", SAID))
     numba = {"NUMBA_CPU_NAME": level, "NUMBA_CPU_FEATURES": "", "AFX_LIVE_LIBRARY": "off"}
@@ -131,7 +130,6 @@ def test_it_plays_what_numba_compiles_to_the_bit(package, tmp_path):
             assert np.array_equal(ours[name], theirs[name]), name
 
 
-@pytest.mark.slow
 def test_an_effect_from_outside_plays_beside_it(package):
     code = """
 import sys
@@ -198,14 +196,12 @@ def names_in(file: Path) -> set[str]:
     return set(zipfile.ZipFile(file).namelist())
 
 
-@pytest.mark.slow
 def test_the_wheel_carries_it_and_names_the_platform(tmp_path):
     made = wheel(tmp_path)
     assert re.fullmatch(r"afx_live-[\d.]+-py3-none-\w*(linux|macosx)\w*\.whl", made.name)
     assert {"afx_live/native/libafx-live.so", "afx_live/native/kit/afx_generated.h"} <= names_in(made)
 
 
-@pytest.mark.slow
 def test_without_a_c_compiler_the_wheel_is_pure(tmp_path):
     made = wheel(tmp_path, CC="no-such-compiler")
     assert made.name.endswith("-py3-none-any.whl")

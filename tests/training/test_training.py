@@ -374,6 +374,7 @@ def test_help_names_every_command(capsys):
         assert all(command in said.out + said.err for command in ("gather", "fit", "validate"))
 
 
+@pytest.mark.slow
 def test_a_folder_without_audio_is_refused_with_code_4(tmp_path):
     done = _fit(tmp_path, tmp_path / "cache", tmp_path)
     assert done.returncode == 4

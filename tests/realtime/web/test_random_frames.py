@@ -116,6 +116,7 @@ def test_slow_senders_keep_nobody_out(client):
             one.close()
 
 
+@pytest.mark.slow
 def test_sockets_without_the_token_keep_nobody_out(client):
     slow = []
     for _ in range(2 * MAX_CONNECTIONS):

@@ -119,6 +119,7 @@ def _first(raw):
     return Socket(raw).receive()
 
 
+@pytest.mark.slow
 def test_a_socket_that_says_nothing_is_closed(client):
     status, raw = client.shake()
     assert status == 101
