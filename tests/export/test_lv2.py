@@ -271,8 +271,7 @@ def test_without_a_compiler_the_missing_tool_is_named(capsys, tmp_path, monkeypa
 
 def test_force_replaces_a_bundle_whole(tmp_path):
     (out := tmp_path / "x.lv2").mkdir()
-    for name in ("manifest.ttl", "old.ttl"):
-        (out / name).write_text("old")
+    all((out / name).write_text("old") for name in ("manifest.ttl", "old.ttl"))
     export(["plugin", "-o", str(out), "--force"])
     assert {f.name for f in out.iterdir()} == {"manifest.ttl", "plugin.ttl", "presets.ttl", "x.so"}
 

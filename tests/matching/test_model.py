@@ -166,6 +166,7 @@ def test_a_model_without_calibration_is_used_as_it_is(copy):
     assert MatchModel(copy).description.max_distance == (model_format.MAX_DISTANCE,) * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [
