@@ -28,22 +28,11 @@ from afx_live.realtime.session.files import FileSession
 from afx_live.realtime.session.state import SessionState
 from afx_live.realtime.web.file_desk import FileDesk
 from afx_live.realtime.web.page import Page
-from support.browser import View, chromium  # pyright: ignore[reportMissingImports]
+from support.browser import STARTS, View, chromium  # pyright: ignore[reportMissingImports]
 
 TURNS, BOLD_TURNS = 2, 8
 REST_MS = 800
 """Between two turns: the level is solved again meanwhile, when a hand has rested for 250 ms."""
-STARTS = """
-() => {
-  window.starts = [];
-  const start = AudioBufferSourceNode.prototype.start;
-  AudioBufferSourceNode.prototype.start = function (...given) {
-    // What goes on is begun ahead of its time; another sound, at once.
-    if (given[0] - this.context.currentTime < 0.02) window.starts.push(performance.now());
-    return start.apply(this, given);
-  };
-}
-"""
 TURN = """
 async (message) => {
   const { set, say } = await import("./link.js");

@@ -1,7 +1,7 @@
 """Speed of training by sound: pairs a second and core, against another commit in turns.
 
-    git worktree add /tmp/before 9c9bcd2
-    python bench/training_speed.py TAKES --before /tmp/before > bench/TRAINING_SPEED.md
+    git worktree add ../before 9c9bcd2
+    python bench/training_speed.py TAKES --before ../before > bench/TRAINING_SPEED.md
 
 TAKES is a folder of rendered takes, as afx-train keeps them in its cache. About three minutes.
 """

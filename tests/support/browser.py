@@ -29,6 +29,19 @@ async ([selector, files]) => {
 }
 """
 
+STARTS = """
+() => {
+  window.starts = [];
+  const start = AudioBufferSourceNode.prototype.start;
+  AudioBufferSourceNode.prototype.start = function (...given) {
+    // What goes on is begun ahead of its time; another sound, at once.
+    if (given[0] - this.context.currentTime < 0.02) window.starts.push(performance.now());
+    return start.apply(this, given);
+  };
+}
+"""
+"""Notes in `window.starts` when the page begins to play another sound."""
+
 
 def until(holds, seconds=20):
     """Wait until something holds that the page has asked for: it shows what a hand has moved before it is so."""

@@ -12,22 +12,11 @@ import soundfile
 
 import afx_live.realtime.web.page as page_module
 from afx_live import presets
-from support.browser import until
+from support.browser import STARTS, until
 
 pytestmark = pytest.mark.slow
 STATIC = Path(page_module.__file__).parent / "static"
 MAX_BYTES = 150_000
-STARTS = """
-() => {
-  window.starts = [];
-  const start = AudioBufferSourceNode.prototype.start;
-  AudioBufferSourceNode.prototype.start = function (...given) {
-    // What goes on is begun ahead of its time; another sound, at once.
-    if (given[0] - this.context.currentTime < 0.02) window.starts.push(performance.now());
-    return start.apply(this, given);
-  };
-}
-"""
 
 
 @pytest.fixture(scope="module")
