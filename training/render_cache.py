@@ -16,7 +16,6 @@ from ..chain import ChainParameters
 from ..effects import Effect
 from .recordings import Recording
 
-
 def made_of(
     recordings: Sequence[Recording], chain: ChainParameters, parts: Sequence[Any], seed: int, vary: bool, **more: Any
 ) -> str:
@@ -43,8 +42,16 @@ def _source(effect: Effect) -> Any:
 
 
 def meaning(part: Any) -> str:
-    """Give the syntax tree of a piece of source: comments and line breaks do not spoil a cache."""
-    return ast.dump(ast.parse(textwrap.dedent(inspect.getsource(part))))
+    """Give the syntax tree of a piece of source without its docstrings: words and line breaks do not spoil a cache."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(part)))
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+            node.body = [line for line in node.body if not _is_docstring(line)]
+    return ast.dump(tree)
+
+
+def _is_docstring(line: ast.stmt) -> bool:
+    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) and isinstance(line.value.value, str)
 
 
 def files(home: Path, count: int, per_file: int) -> list[tuple[Path, int]]:

@@ -88,7 +88,7 @@ def test_a_gathering_writes_recordings_manifest_and_licences_and_goes_on(package
 
 
 def test_no_more_minutes_than_are_asked_for(package, tmp_path):
-    rows = gather.gather(tmp_path / "out", [source(kind="music", files=("song.wav",))], most_minutes=0.3)
+    rows = gather.gather(tmp_path / "out", [source(kind="music", files=("song.wav",))], max_minutes=0.3)
     assert len(rows) == 1
 
 

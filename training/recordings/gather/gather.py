@@ -39,7 +39,7 @@ MANIFEST, LICENCES = "MANIFEST.csv", "LICENSES.md"
 Row = dict[str, Any]
 
 
-def gather(folder: Path, wanted: Sequence[Source], most_minutes: float = float("inf")) -> list[Row]:
+def gather(folder: Path, wanted: Sequence[Source], max_minutes: float = float("inf")) -> list[Row]:
     """Gather sources into a folder; gives the manifest's rows. A package that cannot be had is named and left out."""
     done, work = folder / ".done", folder / ".work"
     if not done.is_dir() and (own := [n for n in (MANIFEST, LICENCES) if (folder / n).exists()]):
@@ -62,7 +62,7 @@ def gather(folder: Path, wanted: Sequence[Source], most_minutes: float = float("
             print(f"  left out: {problem}{hint}", file=sys.stderr)
             continue
         for source, marker in todo:
-            rows = _write(source, package, work / "files", folder, min(source.minutes, most_minutes))
+            rows = _write(source, package, work / "files", folder, min(source.minutes, max_minutes))
             minutes = sum(r["seconds"] for r in rows) / 60
             print(f"  {source.kind}: {len(rows)} files, {minutes:.1f} min", file=sys.stderr, flush=True)
             if rows:
@@ -162,8 +162,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--licences", choices=("free", "permissive"), default="free",
                    help="permissive leaves out share-alike material (default: %(default)s)")  # fmt: skip
     p.add_argument("--kinds", default=",".join(KINDS), metavar="KIND,…", help=f"of {', '.join(KINDS)} (default: all)")
-    p.add_argument("--most-minutes", type=float, default=float("inf"), metavar="M", help="of each source at most")
-    p.add_argument("--most-megabytes", type=float, default=float("inf"), metavar="MB", help="leave out larger packages")
+    p.add_argument("--max-minutes", type=float, default=float("inf"), metavar="M", help="of each source at most")
+    p.add_argument("--max-megabytes", type=float, default=float("inf"), metavar="MB", help="leave out larger packages")
     p.add_argument("--list", action="store_true", help="list the sources and stop")
     return p
 
@@ -173,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     p = parser()
     a = p.parse_args(arguments)
     try:
-        wanted = sources(a.kinds.split(","), a.licences, a.most_megabytes)
+        wanted = sources(a.kinds.split(","), a.licences, a.max_megabytes)
     except ValueError as error:
         p.error(str(error))
     if a.list:
@@ -183,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if a.folder is None:
         p.error("give the folder to gather into")
     os.nice(10)
-    rows = gather(a.folder, wanted, a.most_minutes)
+    rows = gather(a.folder, wanted, a.max_minutes)
     print("\n".join(totals(rows)))
     if not rows:
         print("afx-train gather: nothing could be gathered; the lines above say why", file=sys.stderr)

@@ -60,7 +60,7 @@ class Source:
         return self.package.split(":", 1)[1].split("|")
 
 
-def sources(kinds: Sequence[str] = KINDS, licences: str = "free", most_megabytes: float = float("inf")) -> list[Source]:
+def sources(kinds: Sequence[str] = KINDS, licences: str = "free", max_megabytes: float = float("inf")) -> list[Source]:
     """List the sources of sources.yaml; licences: "free" is all, "permissive" leaves out share-alike ones.
 
     Raises ValueError for a kind or a choice of licences that there is not.
@@ -75,7 +75,7 @@ def sources(kinds: Sequence[str] = KINDS, licences: str = "free", most_megabytes
     listed = [Source(**row) for row in rows]
     return [
         s for s in listed
-        if s.kind in kinds and s.megabytes <= most_megabytes and (licences == "free" or s.licence in PERMISSIVE)
+        if s.kind in kinds and s.megabytes <= max_megabytes and (licences == "free" or s.licence in PERMISSIVE)
     ]  # fmt: skip
 
 
