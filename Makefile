@@ -4,7 +4,7 @@ PYTHON ?= python3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT := jackd2 libportaudio2 liblo-tools gcc libc6-dev strace sox chromium pipewire pipewire-bin pipewire-jack wireplumber dbus \
   lilv-utils lv2-dev sordi jalv ecasound ardour ffmpeg lsp-plugins-lv2 valgrind
-LIVE := $(shell find chain dsp effects files matching native presets realtime setup.py -type f -not -name '*.pyc')
+SOURCES := $(shell find $(dir $(wildcard */__init__.py)) setup.py README.md LICENSE -type f -not -name '*.pyc')
 WHEEL = dist/afx_live-*.whl
 PINNED := --constraint constraints.txt --build-constraint constraints.txt
 PIP_VERSION = $(shell sed -n 's/^pip==//p' constraints.txt)
@@ -16,30 +16,38 @@ define environment
 	$(1)/bin/pip install --quiet pip==$(PIP_VERSION)
 endef
 
-.PHONY: demo test quick latest lock lint types docs wheel bench clean system
+.PHONY: demo test quick latest lock lint types docs bench clean system
 
 demo: .venv/ready  ## render a bundled clip towards a bundled reference; no sound card, no torch
 	.venv/bin/afx-live demo
 
-.venv/ready: pyproject.toml constraints.txt $(LIVE)
-	$(call environment,.venv)
-	.venv/bin/pip install --quiet $(PINNED) '.[web]'
+.venv/ready: dist/ready
+	.venv/bin/pip install --quiet $(PINNED) "$$(echo $(WHEEL))[web]"
+	.venv/bin/pip install --quiet --force-reinstall --no-deps $(WHEEL)
 	touch $@
 
-test: system wheel .venv-test/ready  ## install the wheel with the training side (5 GB) and test it
+.venv/bin/pip: constraints.txt
+	$(call environment,.venv)
+
+dist/ready: .venv/bin/pip pyproject.toml $(SOURCES)  # the wheel
+	rm -rf dist build/lib build/bdist*
+	.venv/bin/pip wheel --quiet --no-deps $(PINNED) --wheel-dir dist .
+	touch $@
+
+test: system .venv-test/ready  ## install the wheel with the training side (5 GB) and test it
 	.venv-test/bin/pip install --quiet --force-reinstall --no-deps $(WHEEL)
 	.venv-test/bin/python -m pytest
 
-quick: system wheel .venv-test/ready  ## the tests that take less than about a second each: under a minute
+quick: system .venv-test/ready  ## the tests that take less than about a second each: under a minute
 	.venv-test/bin/pip install --quiet --force-reinstall --no-deps $(WHEEL)
 	.venv-test/bin/python -m pytest -m "not slow" --numprocesses 2
 
-.venv-test/ready: pyproject.toml constraints.txt | wheel
+.venv-test/ready: pyproject.toml constraints.txt | dist/ready
 	$(call environment,.venv-test)
 	.venv-test/bin/pip install --quiet $(PINNED) "$$(echo $(WHEEL))[train,dev,web]"
 	touch $@
 
-latest: system wheel  ## the quick tests with the newest versions that pyproject.toml allows
+latest: system dist/ready  ## the quick tests with the newest versions that pyproject.toml allows
 	$(call environment,.venv-latest)
 	.venv-latest/bin/pip install --quiet "$$(echo $(WHEEL))[train,dev,web]"
 	sed 's/ *;.*//' constraints.txt >build/locked.txt
@@ -64,10 +72,6 @@ bench: .venv-bench/ready  ## measure against peers, which are installed only her
 	.venv-bench/bin/pip install --quiet $(PINNED) -e '.[train,dev]' -r bench/requirements.txt
 	.venv-bench/bin/python -m afx_live.native.build native  # as a wheel carries it
 	touch $@
-
-wheel: .venv/ready
-	rm -rf dist build/lib build/bdist*
-	.venv/bin/pip wheel --quiet --no-deps $(PINNED) --wheel-dir dist .
 
 lint: .venv-test/ready types
 	.venv-test/bin/ruff check
