@@ -19,6 +19,9 @@ import soxr
 RATE = 48000
 SECONDS = 14.0
 SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
+HELD_OUT = {19, 21, 24, 26, 34, 35, 42, 46, 53, 70, 71, 73, 105}
+"""Instruments that split.yaml keeps for validation and tests: none of them is heard in pieces."""
+PROGRAMS = [program for program in range(112) if program not in HELD_OUT]
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 3, 5, 6, 7, 10), (0, 2, 4, 7, 9))
 VOICES = ("en-gb", "en-us", "de", "fr-fr", "es", "it", "nl", "pl", "sv", "pt-br", "fi", "cs")
 VARIANTS = ("m1", "m3", "m5", "m7", "f1", "f2", "f4", "klatt2", "klatt4", "croak", "whisper")
@@ -37,7 +40,7 @@ def notes(rng: np.random.Generator, seconds: float) -> list[Event]:
     scale, key = SCALES[rng.integers(len(SCALES))], int(rng.integers(40, 56))
     parts = int(rng.choice([1, 1, 1, 2, 3, 4]))
     for channel in range(parts):
-        events.append((0.0, bytes([0xC0 | channel, int(rng.integers(0, 112))])))
+        events.append((0.0, bytes([0xC0 | channel, int(rng.choice(PROGRAMS))])))
         octave, density = int(rng.integers(-1, 3)) * 12, rng.choice([0.25, 0.5, 1.0, 2.0])
         chords, legato = int(rng.choice([1, 1, 2, 3])), rng.uniform(0.3, 1.1)
         at, degree = 0.0, int(rng.integers(7))

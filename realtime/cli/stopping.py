@@ -4,12 +4,33 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+
+
+class Stop:
+    """An event that a signal's handler may set: threading.Event has a lock, which the waiting thread holds at times."""
+
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[None] = SimpleQueue()
+
+    def set(self) -> None:
+        """Ask for the end, from any thread or handler."""
+        self._asked.put(None)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until the end is asked for, or so long; tells whether it has been."""
+        try:
+            self._asked.get(timeout=timeout_s)
+        except Empty:
+            return False
+        self.set()
+        return True
 
 
 @contextmanager
-def stop_signals() -> Iterator[threading.Event]:
+def stop_signals() -> Iterator[Stop]:
     """Turn Ctrl-C, SIGTERM and a closed terminal into an event, so that the end is a fade and not a click."""
-    stop = threading.Event()
+    stop = Stop()
     numbers = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # ignored: nohup, play on
         numbers.append(signal.SIGHUP)

@@ -9,7 +9,8 @@ from afx_live.files.distinct import Named, SameFileError, check_distinct, check_
 from afx_live.realtime.batch import Item, Manifest, run, work_list
 from afx_live.realtime.batch.manifest import ManifestError
 from afx_live.realtime.batch.work_list import WorkListError
-from support.batch_work import copy, die_once
+from support.batch_work import copy
+from support.ray_cluster import on_two_workers
 
 
 @pytest.fixture
@@ -221,18 +222,22 @@ def test_a_recording_is_no_manifest(here):
     assert (root / "a.wav").read_text() == "a.wav"
 
 
+ON_RAY = """
+import json
+from afx_live.realtime.batch.cluster import run_on_ray
+from afx_live.realtime.batch.work_list import work_list
+from support.batch_work import die_once
+items = work_list(sys.argv[1:2], sys.argv[2])
+print(json.dumps({item.source.name: row for item, row in run_on_ray(items, die_once)}))
+"""
+
+
 @pytest.mark.slow
 def test_a_cluster_does_the_same_and_a_worker_may_die(here):
-    ray = pytest.importorskip("ray")
-    from afx_live.realtime.batch.cluster import run_on_ray
-
     root = here("in/a.wav", "in/bad.wav", "in/once.wav", "in/d.wav")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
-    try:
-        items = work_list([str(root / "in")], str(root / "out"))
-        rows = {item.source.name: row for item, row in run_on_ray(items, die_once)}
-    finally:
-        ray.shutdown()
+    out, err = on_two_workers(ON_RAY, str(root / "in"), str(root / "out")).communicate(timeout=200)
+    assert out.startswith("{"), err
+    rows = json.loads(out)
     assert {name for name, row in rows.items() if row["status"] == "failed"} == {"bad.wav"}
     assert sorted(os.listdir("out")) == ["a.wav", "d.wav", "once.wav"]
     assert (root / "in" / "once.wav.died").exists()

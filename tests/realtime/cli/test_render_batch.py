@@ -15,6 +15,7 @@ from afx_live.dsp.loudness import integrated_loudness
 from afx_live.realtime.batch.manifest import Manifest, ManifestError
 from support.audio_files import BEXT, CUE, riff
 from support.programs import PROGRAM
+from support.ray_cluster import COMMAND, on_two_workers
 from support.sounds import GUITAR_REFERENCE, VOICE, noise
 
 RATE = 48000
@@ -265,17 +266,12 @@ def test_more_processes_write_the_same_bits_and_ctrl_c_leaves_nothing(afx, talks
 
 @pytest.mark.slow
 def test_a_cluster_writes_the_same_bits_though_a_worker_dies(afx, talks):
-    ray = pytest.importorskip("ray")
     assert afx("render", "talks", "--preset", "warm", "-o", "one", "--jobs", "1")[0] == 4
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
-    try:
-        killer = subprocess.Popen(["sh", "-c", KILL_ONE, "sh", str(talks / "two"), str(os.getpid())])
-        code, out, err = afx("render", "talks", "--preset", "warm", "-o", "two", "--ray", "--json")
-        killer.wait(10)
-    finally:
-        ray.shutdown()
-    assert out.startswith("["), out[:600] + err
-    assert code == 4
+    render = on_two_workers(COMMAND, "render", "talks", "--preset", "warm", "-o", "two", "--ray", "--json")
+    killer = subprocess.Popen(["sh", "-c", KILL_ONE, "sh", str(talks / "two"), str(render.pid)])
+    out, err = render.communicate(timeout=200)
+    killer.wait(10)
+    assert render.returncode == 4
     assert out.startswith("["), out[:600] + err
     assert [row["status"] for row in json.loads(out)] == ["done"] * 3 + ["failed"], err
     assert tree("one") == [p for p in tree("two") if not p.endswith(".part")]
