@@ -40,7 +40,7 @@ test: system .venv-test/ready  ## install the wheel with the training side (5 GB
 
 quick: system .venv-test/ready  ## the tests that take less than about a second each: under a minute
 	.venv-test/bin/pip install --quiet --force-reinstall --no-deps $(WHEEL)
-	.venv-test/bin/python -m pytest -m "not slow" --numprocesses 2
+	.venv-test/bin/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 .venv-test/ready: pyproject.toml constraints.txt | dist/ready
 	$(call environment,.venv-test)
@@ -52,7 +52,7 @@ latest: system dist/ready  ## the quick tests with the newest versions that pypr
 	.venv-latest/bin/pip install --quiet "$$(echo $(WHEEL))[train,dev,web]"
 	sed 's/ *;.*//' constraints.txt >build/locked.txt
 	.venv-latest/bin/pip freeze --exclude afx_live | tr A-Z_ a-z- | grep -vxFf build/locked.txt || echo "the newest are those of constraints.txt"
-	.venv-latest/bin/python -m pytest -m "not slow" --numprocesses 2
+	.venv-latest/bin/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 lock:  ## write constraints.txt anew: the newest versions that pyproject.toml allows, for every Python and platform
 	$(PYTHON) -m venv build/lock

@@ -57,6 +57,7 @@ def path(settings, moves, frames, rate=RATE):
 # --- any block size, and torch --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @ORDER
 @pytest.mark.parametrize("channels", [1, 2])
 def test_block_size_does_not_change_a_chain(order, channels):

@@ -72,6 +72,7 @@ def test_block_size_does_not_change_the_sound_while_parameters_move(name):
 # --- 2: live is torch -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @EACH
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("channels", [1, 2])
@@ -224,7 +225,7 @@ def units(effect, count=None, seed=0):
 @EACH
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("rate", [2000.0, 48000.0])
+@pytest.mark.parametrize("rate", [pytest.param(2000.0, marks=pytest.mark.slow), 48000.0])
 @pytest.mark.parametrize("moving", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["static", "moving"])
 def test_every_gradient_is_right(name, channels, rate, moving):
     effect, frames = load(name), 140

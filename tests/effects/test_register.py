@@ -81,6 +81,7 @@ def test_names_that_cannot_be_are_refused():
     assert not effects.names()[len(effects.built_in()) :]
 
 
+@pytest.mark.slow
 def test_effect_of_a_notebook_plays_and_is_trained_through():
     # A cell has no file: nothing of it can be kept on disk, and it needs a name.
     code = source().replace("from ._effect import", "from afx_live.effects import")

@@ -312,6 +312,7 @@ def test_reset_forgets_what_was_played(plugin, noise):
     plugin.stop()
 
 
+@pytest.mark.slow
 def test_a_thousand_at_once(bundle, noise):
     many = [bundle.create(1 + i % 2) for i in range(1000)]
     sums = {1: set(), 2: set()}

@@ -116,6 +116,7 @@ def test_ffmpeg_plays_it(sound, lo_fi, folder):
     np.testing.assert_allclose(sound(words, x, path=folder), theirs, rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 @host("ecasound")
 def test_ecasound_plays_it_with_values_of_ours(sound, lo_fi, folder):
     x, settings = noise(48000), presets.load("driven-guitar").settings

@@ -12,6 +12,7 @@ from afx_live.matching.clips import MAX_WINDOWS
 from support.clips import put, sound
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 44100, 48000, 88200, 96000])
 @pytest.mark.parametrize("channels", [1, 2, 6])
 def test_a_reference_has_any_rate_and_channel_count(tmp_path, model, rate, channels):

@@ -13,6 +13,7 @@ from support.clips import RATE, WORKING, bundled, played, put
 HISS = np.random.default_rng(3).standard_normal(6 * RATE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("floor_db", [-np.inf, -90.0, -70.0])
 @pytest.mark.parametrize("milliseconds", [20, 150, 900])
 @pytest.mark.parametrize("name", ["guitar", "drums"])

@@ -42,6 +42,7 @@ def material() -> np.ndarray:
     return x * 10 ** ((-23.0 - integrated_loudness(x, RATE)) / 20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FACTORY)
 @pytest.mark.parametrize("channels", [1, 2])
 def test_factory_preset_is_heard_and_sane(name, channels):

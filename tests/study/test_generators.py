@@ -68,6 +68,7 @@ EACH = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow
 @EACH
 def test_a_pair_is_a_function_of_condition_index_and_seed(recordings, generator):
     if generator in ("deepafx", "deepafx_corrected"):
@@ -215,6 +216,7 @@ def test_a_wrong_condition_is_named(wrong, said):
 # --- the paper's generator --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_papers_pairs_have_its_length_level_and_fades(recordings):
     need("sox", "sox")
     for corrected, fade in ((False, 1102), (True, 1200)):
@@ -381,6 +383,7 @@ def foreign():
         known.update(then)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ["equaliser", "compressor", "distortion", "reverb"])
 def test_soxs_effects_change_the_sound_and_do_not_delay_it(recordings, foreign, row):
     need("sox", "sox")

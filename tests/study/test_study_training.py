@@ -211,6 +211,7 @@ def settings_play(settings, dry) -> torch.Tensor:
     return torch.from_numpy(pairs.render(dry.numpy(), settings))[None]
 
 
+@pytest.mark.slow
 def test_renders_are_the_same_again_and_are_kept(folder, cache, tmp_path, monkeypatch):
     monkeypatch.setattr(renders.render_cache, "ProcessPoolExecutor", _InThisProcess)
     train = find(folder)

@@ -71,6 +71,7 @@ def test_level_of_what_is_in_front_is_taken_off_a_threshold():
     assert not np.delete(moved, threshold, 1).any()
 
 
+@pytest.mark.slow
 def test_what_is_trained_plays_what_the_live_code_plays(voice):
     """The tremolo makes it quieter, live the input's gain makes up for that: the compressor hears the same level."""
     chain = ChainParameters(CHAIN)

@@ -6,6 +6,7 @@ import torch
 from afx_live.training.audio_losses import square, transform
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [15, 16])
 def test_transform_and_its_gradient_are_right(frames):
     x = torch.randn(2, 3, frames, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True)

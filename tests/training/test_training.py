@@ -159,6 +159,7 @@ def test_takes_are_reproducible_whole_or_not_there(rendered, folder, tmp_path):
     assert not list(rendered.glob(".*"))
 
 
+@pytest.mark.slow
 def test_a_row_is_a_chain_and_two_inputs_that_its_answers_belong_to(takes):
     """Where f is nothing, input and answer are the same sound."""
     assert len(takes) == 4 * STYLES
@@ -171,6 +172,7 @@ def test_a_row_is_a_chain_and_two_inputs_that_its_answers_belong_to(takes):
                 np.testing.assert_allclose(given, answer, atol=2e-4)
 
 
+@pytest.mark.slow
 def test_batches_hold_what_is_asked_for(takes):
     pairs_of = shards.Pairs(takes, 1, masked=1.0)
     batch = pairs_of.batch(np.arange(len(takes)), True)
@@ -185,6 +187,7 @@ def test_batches_hold_what_is_asked_for(takes):
     np.testing.assert_allclose(louder, 1.0, atol=1e-3)  # curves leave the input's loudness as it is
 
 
+@pytest.mark.slow
 def test_colouring_numbers_is_filtering_sound():
     """What `Pairs` adds to the statistics is what a filter does to those of a real clip."""
     x, rate = soundfile.read(clip("guitar"))
@@ -225,6 +228,7 @@ def test_what_is_trained_plays_what_the_live_code_plays():
     np.testing.assert_allclose(y[0].numpy(), z, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_an_equaliser_is_its_curve_and_keeps_the_loudness():
     x, hz = voice(), band_centres()
     curve = (6.0 * torch.sin(torch.log(hz / 200.0)))[None]
@@ -246,6 +250,7 @@ def test_amounts_reach_none_and_whole():
     assert 0.8 < (explored[:, 0] == 0.0).float().mean() < 0.95  # what is off is tried now and then
 
 
+@pytest.mark.slow
 def test_gradients_of_the_sound_reach_all_that_is_predicted_and_are_held(takes):
     system = SettingsSystem(dropout=0.0, noise=0.0)
     system.predictor.encoder.normalise_by(torch.from_numpy(takes.clips))

@@ -37,6 +37,7 @@ def click(old, new, **flags):
 PARAMS = [(e, p.name) for e in names() if e != "gain" for p in load(e).params]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("effect", "name"), PARAMS)
 def test_parameter_step_does_not_click(effect, name):
     """From end to end of the range at once, which no hand does; an unsmoothed gain gives 960 (pedalboard 0.9)."""

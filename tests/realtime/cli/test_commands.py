@@ -13,6 +13,7 @@ from afx_live.realtime.osc.addresses import addresses
 from support.sounds import VOICE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clip", ["voice", "guitar", "drums"])
 def test_demo_writes_sound_and_preset_and_says_what_it_chose(afx, place, clip):
     code, out, err = afx("demo", "--clip", clip, "--folder", "d")
@@ -28,6 +29,7 @@ def test_demo_writes_sound_and_preset_and_says_what_it_chose(afx, place, clip):
     assert presets.load(place / "d/preset.json").source["references"]
 
 
+@pytest.mark.slow
 def test_demo_again_and_in_json(afx, place):
     for _ in range(2):
         code, out, _ = afx("demo", "--json")
@@ -112,6 +114,7 @@ def test_osc_lists_every_address(afx):
     assert "| `/afx/amount` |" in afx("osc", "--markdown")[1]
 
 
+@pytest.mark.slow
 def test_a_first_start_says_that_it_compiles(afx, fake, monkeypatch):
     monkeypatch.setattr(sources, "first_start", lambda files: True)
     monkeypatch.setattr("afx_live.dsp.library.opened", lambda: None)

@@ -135,6 +135,7 @@ def test_memory_does_not_grow_with_the_pipe(place):
     assert most_mb(900) - most_mb(60) < 16.0  # the sound itself is 103 MiB longer in float32
 
 
+@pytest.mark.slow
 def test_a_reference_comes_through_a_pipe_too(place):
     words = [*PROGRAM, "render", VOICE, "-r", "-", "-o", "out.wav", "--json"]
     done = subprocess.run(words, input=Path(GUITAR_REFERENCE).read_bytes(), capture_output=True)

@@ -62,6 +62,7 @@ def test_a_view_that_dies_leaves_the_sound_and_plain_lines(terminal, monkeypatch
         assert player.meters()["clock"] > before["clock"]
 
 
+@pytest.mark.slow
 def test_a_view_that_hangs_is_ended_in_time(terminal, monkeypatch, player, publisher):
     again(publisher)
     with speaking(terminal, monkeypatch) as voice:

@@ -71,6 +71,7 @@ def test_a_question_that_is_none_is_refused(client, body):
     )
 
 
+@pytest.mark.slow
 def test_there_are_so_many_pages_and_no_more():
     with served() as (page, _):
         client = Client(page)

@@ -139,6 +139,7 @@ def test_more_than_may_come_is_not_taken(client, place):
     assert not list(place[0].folder.glob("*.upload"))
 
 
+@pytest.mark.slow
 def test_a_sender_that_breaks_off_leaves_nothing(client, place):
     raw = socket.create_connection((client.host, client.port), 5)
     head = f"PUT /upload HTTP/1.1\r\nHost: {client.netloc}\r\nAuthorization: Bearer {client.token}\r\n"
