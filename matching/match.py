@@ -21,6 +21,7 @@ from .clips import MAX_CHANNELS, Clip, ClipError
 from .level import MAX_LUFS, TRAINED_LUFS, loudness, solve_level
 from .model import Features, MatchModel, Prediction
 from .reference import ReferenceClip, mean_lufs
+from .second_look import left_over_db, with_left_over
 from .tone import tone_share, with_tone_of
 
 
@@ -148,20 +149,21 @@ def chosen_settings(
     x: np.ndarray,
     sample_rate: float,
     references: Sequence[ReferenceClip],
-    enabled: Sequence[bool] | None = None,
 ) -> ChainSettings:
-    """Turn a prediction into settings as bold as is asked for, levels unsolved; `enabled` as in `MatchModel.settings`.
+    """Turn a prediction into settings as bold as is asked for, levels unsolved.
 
-    Bolder than the default, the equaliser also takes over the references' tonal balance, which costs a few plays
-    of x (frames,) or (frames, channels).
+    An equaliser is corrected after x (frames,) or (frames, channels), the input, has been played once.
+    Bolder than the default, it also takes over the references' tonal balance, which costs a few plays more.
     """
-    settings = model.settings(prediction, enabled, choices.boldness)
+
+    def solved(trial: ChainSettings) -> ChainSettings:
+        return solve_level(choices.kept(trial), x, sample_rate, model.lufs, model.lufs)
+
+    settings, theirs = model.settings(prediction, boldness=choices.boldness), [r.features for r in references]
+    left_db = left_over_db(model, prediction, choices, settings, theirs, x, sample_rate, solved)
+    settings = with_left_over(model, settings, left_db)
     if (share := tone_share(model, prediction, choices)) > 0.0:
-        wanted_db = np.mean([r.features.spectrum_db for r in references], 0)
-
-        def solved(trial: ChainSettings) -> ChainSettings:
-            return solve_level(choices.kept(trial), x, sample_rate, model.lufs, model.lufs)
-
+        wanted_db = np.mean([r.spectrum_db for r in theirs], 0)
         settings = with_tone_of(wanted_db, model, settings, x, sample_rate, share, solved)
     return settings
 

@@ -62,6 +62,15 @@ class Features:
             (self.windows * self.spectrum_db + other.windows * other.spectrum_db) / n,
         )
 
+    def moved(self, before: "Features", after: "Features") -> "Features":
+        """Say how these would be if what was done to one part of the sound, `before` and `after`, was done to all."""
+        return Features(
+            self.statistics + after.statistics - before.statistics,
+            self.embedding + after.embedding - before.embedding,
+            self.windows,
+            self.spectrum_db + after.spectrum_db - before.spectrum_db,
+        )
+
 
 @dataclass(frozen=True)
 class Prediction:

@@ -19,11 +19,15 @@ HEARD = (BANDS > 45.0) & (BANDS < 17000.0)
 """Where tone is taken over: below and above, most recordings hold noise."""
 
 
+def equaliser_is_free(model: MatchModel, prediction: Prediction, choices: Choices) -> bool:
+    """Tell whether there is an equaliser that may be used and is not locked."""
+    order, name = model.chain.order, "equaliser"
+    return name in order and name not in choices.locked and bool(prediction.allowed[order.index(name)])
+
+
 def tone_share(model: MatchModel, prediction: Prediction, choices: Choices) -> float:
     """Give how much of the references' tonal balance is to be taken over, 0 to 1: none without a free equaliser."""
-    order, name = model.chain.order, "equaliser"
-    allowed = name in order and name not in choices.locked and prediction.allowed[order.index(name)]
-    return model.decision.tone(choices.boldness) if allowed else 0.0
+    return model.decision.tone(choices.boldness) if equaliser_is_free(model, prediction, choices) else 0.0
 
 
 def with_tone_of(
