@@ -5,8 +5,11 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from afx_live.matching import MatchModel
+from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.cli.parser import parser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +48,25 @@ def test_linked_files_and_make_targets_exist(page):
 
 def test_the_readme_is_short():
     assert text(ROOT / "README.md").count("\n") <= 150
+
+
+def test_a_model_answers_the_lines_for_other_programs(tmp_path, monkeypatch):
+    """They get what `MatchModel` gets."""
+    (lines,) = re.findall(r"```python\n(.*?)```", text(ROOT / "docs" / "model_hosts.md"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").symlink_to(SHIPPED_MODEL)
+    rng = np.random.default_rng(0)
+    clips = {f"levelled_{name}": 0.1 * rng.standard_normal(240000, np.float32) for name in ("input", "reference")}
+    named = dict(clips)
+    exec(lines, named)  # the page's own
+    model = MatchModel()
+    features = [model._encode(x) for x in clips.values()]  # analyse would level them again
+    assert features[0]
+    assert features[1]
+    ours = model.predict(features[0], [features[1]])
+    np.testing.assert_allclose(named["unit"][0], ours.unit, atol=1e-6)
+    np.testing.assert_allclose(named["amount"][0], ours.amount, atol=1e-4)
+    assert named["kin"][0, 0] == pytest.approx(ours.same_source, abs=1e-6)
 
 
 def _commands_and_flags() -> tuple[set[str], set[str]]:
