@@ -63,6 +63,7 @@ class SessionMonitor:
         began = monotonic()
         self._drops_told, self._muted_told = _Rarer(began + QUIET_S), _Rarer(began)
         self._told_of_dc = self._told_enough = False
+        self._dc = 0.0
 
     def check(self) -> None:
         """Check once. A failure is logged, and never ends the sound."""
@@ -108,7 +109,8 @@ class SessionMonitor:
             self._muted = muted
 
     def _direct_current(self, offset: float) -> None:
-        if offset > AUDIBLE_DC and not self._told_of_dc:
+        risen, self._dc = offset < 1.1 * self._dc, offset  # a meter takes its time
+        if offset > AUDIBLE_DC and risen and not self._told_of_dc:
             self._console(f"the input carries direct current, {offset:.0%} of full scale; it is taken off")
             self._told_of_dc = True
 

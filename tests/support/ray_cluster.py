@@ -1,5 +1,6 @@
 """A Ray cluster of two workers, and programs that use it, in processes of their own: Ray leaves threads behind."""
 
+import signal
 import subprocess
 import sys
 
@@ -17,8 +18,9 @@ main(sys.argv[1:])
 """`afx-live` with these words."""
 
 
-def on_two_workers(code, *words):
-    """Start a program; it imports `support`, and its workers do."""
+def on_two_workers(code, *words, **more):
+    """Start a program, for which Ctrl-C is what it is in a terminal; it imports `support`, and its workers do."""
     pytest.importorskip("ray")
-    pipe = subprocess.PIPE
-    return subprocess.Popen([sys.executable, "-c", BEGIN + code, *words], stdout=pipe, stderr=pipe, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    begin = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    return subprocess.Popen([sys.executable, "-c", BEGIN + code, *words], **pipes, **begin, **more)

@@ -279,6 +279,23 @@ def test_a_cluster_writes_the_same_bits_though_a_worker_dies(afx, talks):
     assert killer.returncode == 0
 
 
+@pytest.mark.slow
+def test_ctrl_c_ends_a_cluster_and_leaves_nothing_half_written(talks):
+    for n in range(3):
+        talk(talks / f"long/{n}.wav", 600.0, seed=n)
+    words = ("render", "long", "--preset", "warm", "-o", "four", "--ray", "-q")
+    render = on_two_workers(COMMAND, *words, start_new_session=True)
+    end = time.monotonic() + 200
+    while len([*talks.glob("four/.afx-*.part")]) < 2:
+        assert time.monotonic() < end
+        assert render.poll() is None, render.communicate()
+        time.sleep(0.05)
+    os.killpg(render.pid, signal.SIGINT)  # as a terminal does
+    render.communicate(timeout=100)
+    assert render.returncode == 130
+    assert tree("four") == []
+
+
 KILL_ONE = """
 for n in $(seq 3000); do
     for part in $(find "$1" -name '.afx-*.part' 2>/dev/null); do
