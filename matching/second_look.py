@@ -31,11 +31,13 @@ def left_over_db(
     sample_rate: float,
     solved: Solved,
     pooled: Features | None = None,
+    amount: float | None = None,
 ) -> np.ndarray | None:
     """Give the curve in dB (bands,) that the model would add once it has heard x through the settings.
 
     x (frames,) or (frames, channels) is the input; or a stretch of it, if `pooled` are the features of all that was
-    heard. solved sets the levels that a chain is played at. None where the equaliser is off, locked, or not to be used.
+    heard. solved sets the levels that a chain is played at. amount: how much of the equaliser is used, the model's own
+    without. None where the equaliser is off, locked, or not to be used.
     """
     if not (equaliser_is_free(model, prediction, choices) and settings.effect(EQUALISER).enabled):
         return None
@@ -46,7 +48,8 @@ def left_over_db(
     except ClipError:  # nothing is heard there
         return None
     again = model.predict(after, references, prediction.allowed, prediction.named)
-    amount = model.amounts(prediction, choices.boldness)[model.chain.order.index(EQUALISER)]
+    if amount is None:
+        amount = float(model.amounts(prediction, choices.boldness)[model.chain.order.index(EQUALISER)])
     return prediction.same_source * amount * again.curve_db
 
 

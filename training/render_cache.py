@@ -16,6 +16,7 @@ from ..chain import ChainParameters
 from ..effects import Effect
 from .recordings import Recording
 
+
 def made_of(
     recordings: Sequence[Recording], chain: ChainParameters, parts: Sequence[Any], seed: int, vary: bool, **more: Any
 ) -> str:

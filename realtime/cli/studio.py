@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ... import presets
+from ...files.reader import AudioReader
 from ..view.console import Console, ConsoleLogHandler
 from ..web import HOST, PORT
 from .errors import ExitCode
@@ -30,12 +31,14 @@ def studio(
 ) -> int:
     """Serve the page until Ctrl-C or SIGTERM; returns 0. Call it from the main thread: it handles these signals.
 
-    `demo` is a bundled clip to begin with, matched to a bundled reference. Raises UsageError, ClipError, ModelError
-    or PortError.
+    `demo` is a bundled clip to begin with, matched to a bundled reference. Raises UsageError, AudioFileError, ClipError,
+    ModelError or PortError.
     """
     printer = printer or Printer()
     if demo:
         recording, reference = presets.clip(demo), [*reference] or [presets.clip(DEMO[demo])]
+    if recording:
+        AudioReader(recording).close()  # what cannot be read is told before a page opens
     matcher, state = neutral(model, wishes, printer, references=reference)
     files = Files(matcher, state, "last", (recording, recording.name) if recording else None)
     with Console(printer.quiet) as console, ConsoleLogHandler(console, printer.verbose):

@@ -20,6 +20,8 @@ import numpy as np
 from ...chain import CANONICAL, ChainSettings, play_clip
 from ...matching import Decision, feature_distance, solve_level
 from ...matching import format as model_format
+from ...matching.choices import NO_CHOICES
+from ...matching.second_look import left_over_db, with_left_over
 from ...training.features import LUFS, SAMPLE_RATE
 from ...training.recordings import Recording
 from ..metrics.audio import log_mel_error, matched_stft_error
@@ -66,11 +68,16 @@ def _score(
     source, reference = (model.analyse(x, SAMPLE_RATE) for x in (pair.input, pair.reference))
     prediction = model.predict(source, [reference])
     whole = model.at_full_strength(prediction)
+
+    def solved(settings: ChainSettings) -> ChainSettings:
+        return solve_level(settings, pair.input, SAMPLE_RATE, LUFS, model.lufs)
+
     errors = []
     for used in product((False, True), repeat=len(whole.effects)):
-        steps = [replace(step, enabled=on) for step, on in zip(whole.effects, used, strict=True)]
-        settings = solve_level(ChainSettings(tuple(steps)), pair.input, SAMPLE_RATE, LUFS, model.lufs)
-        errors.append(_error(play_clip(settings, pair.input, SAMPLE_RATE), pair.answer))
+        settings = ChainSettings(tuple(replace(e, enabled=on) for e, on in zip(whole.effects, used, strict=True)))
+        look = prediction, NO_CHOICES, settings, [reference], pair.input, SAMPLE_RATE, solved
+        settings = with_left_over(model, settings, left_over_db(model, *look, amount=1.0))
+        errors.append(_error(play_clip(solved(settings), pair.input, SAMPLE_RATE), pair.answer))
     return (
         prediction.amount.tolist(),
         prediction.same_source,

@@ -143,13 +143,14 @@ def clips_that_are_none(place):
         ("nan.wav", "holds NaN or Inf"),
     ],
 )
-@pytest.mark.parametrize("role", ["input", "reference", "live"])
+@pytest.mark.parametrize("role", ["input", "reference", "live", "studio"])
 def test_a_clip_that_is_none_is_exit_code_4(afx, place, name, text, role):
     clips_that_are_none(place)
     words = {
         "input": ["render", name, "--preset", "warm", "-o", "out.wav"],
         "reference": ["render", VOICE, "--reference", name, "-o", "out.wav"],
         "live": ["--reference", name],
+        "studio": ["studio", VOICE, "--reference", name],
     }
     code, out, err = afx(*words[role])
     assert not (place / "out.wav").exists()
@@ -158,6 +159,14 @@ def test_a_clip_that_is_none_is_exit_code_4(afx, place, name, text, role):
         return
     assert (code, out) == (4, "")
     assert re.fullmatch(rf"afx-live: {name} .*{text}.*\n", err)
+
+
+@pytest.mark.parametrize("name", ["missing.wav", "folder.wav", "text.wav"])
+def test_the_studio_opens_no_page_for_what_is_no_recording(afx, place, name):
+    clips_that_are_none(place)
+    code, out, err = afx("studio", name, "--no-browser")
+    assert (code, out) == (4, "")
+    assert re.fullmatch(rf"afx-live: {name} .*\n", err)
 
 
 def test_an_output_that_can_not_be_written_is_exit_code_4(afx, place):
