@@ -31,8 +31,8 @@ def studio(
 ) -> int:
     """Serve the page until Ctrl-C or SIGTERM; returns 0. Call it from the main thread: it handles these signals.
 
-    `demo` is a bundled clip to begin with, matched to a bundled reference. Raises UsageError, AudioFileError, ClipError,
-    ModelError or PortError.
+    `demo` is a bundled clip to begin with, matched to a bundled reference. Raises UsageError, AudioFileError,
+    ClipError, ModelError or PortError.
     """
     printer = printer or Printer()
     if demo:
