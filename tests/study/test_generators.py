@@ -79,8 +79,7 @@ def test_a_pair_is_a_function_of_condition_index_and_seed(recordings, generator)
     assert first.about == draw_pair(condition, recordings, 3, 7).about
     assert not np.array_equal(first.answer, draw_pair(condition, recordings, 4, 7).answer)
     assert not np.array_equal(first.answer, draw_pair(condition, recordings, 3, 8).answer)
-    assert len(first.input) == len(first.answer)
-    assert first.sample_rate == 24000
+    assert (len(first.input), first.sample_rate) == (len(first.answer), 24000)
     assert max(np.abs(x).max() for x in (first.input, first.reference, first.answer)) <= 1.0 + 1e-9
 
 
@@ -216,7 +215,6 @@ def test_a_wrong_condition_is_named(wrong, said):
 # --- the paper's generator --------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_the_papers_pairs_have_its_length_level_and_fades(recordings):
     need("sox", "sox")
     for corrected, fade in ((False, 1102), (True, 1200)):
@@ -383,7 +381,6 @@ def foreign():
         known.update(then)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("row", ["equaliser", "compressor", "distortion", "reverb"])
 def test_soxs_effects_change_the_sound_and_do_not_delay_it(recordings, foreign, row):
     need("sox", "sox")

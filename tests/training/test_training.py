@@ -187,7 +187,6 @@ def test_batches_hold_what_is_asked_for(takes):
     np.testing.assert_allclose(louder, 1.0, atol=1e-3)  # curves leave the input's loudness as it is
 
 
-@pytest.mark.slow
 def test_colouring_numbers_is_filtering_sound():
     """What `Pairs` adds to the statistics is what a filter does to those of a real clip."""
     x, rate = soundfile.read(clip("guitar"))
