@@ -189,8 +189,8 @@ class MatchModel:
         self,
         features: Features,
         references: Sequence[Features],
-        allowed: Sequence[bool] | None = None,
-        named: Sequence[bool] | None = None,
+        allowed: Sequence[bool] | np.ndarray | None = None,
+        named: Sequence[bool] | np.ndarray | bool | None = None,
     ) -> Prediction:
         """Predict settings with which the input sounds like the references; several predictions are averaged.
 
