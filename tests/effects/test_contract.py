@@ -222,11 +222,12 @@ def units(effect, count=None, seed=0):
 
 
 # At 2 kHz what comes back from a reverb is within the 140 frames that a check of every one can take.
+@pytest.mark.slow
 @EACH
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("rate", [pytest.param(2000.0, marks=pytest.mark.slow), 48000.0])
-@pytest.mark.parametrize("moving", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["static", "moving"])
+@pytest.mark.parametrize("rate", [2000.0, 48000.0])
+@pytest.mark.parametrize("moving", [False, True], ids=["static", "moving"])
 def test_every_gradient_is_right(name, channels, rate, moving):
     effect, frames = load(name), 140
     x = tensor(away_from_zero(frames, channels, seed=3)).requires_grad_()

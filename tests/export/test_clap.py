@@ -17,6 +17,8 @@ from afx_live.presets.plugin_state import from_state, to_state
 from afx_live.realtime.audio.engine import Engine
 from support.clap_host import Bundle, Number, Port, Ports
 
+pytestmark = pytest.mark.slow  # a plug-in is compiled
+
 RATES = (44100.0, 48000.0, 96000.0)
 READ_ONLY = 8
 
@@ -312,7 +314,6 @@ def test_reset_forgets_what_was_played(plugin, noise):
     plugin.stop()
 
 
-@pytest.mark.slow
 def test_a_thousand_at_once(bundle, noise):
     many = [bundle.create(1 + i % 2) for i in range(1000)]
     sums = {1: set(), 2: set()}
@@ -339,7 +340,6 @@ def test_a_rate_that_it_cannot_play_is_refused(plugin, rate):
 # --- from a match ---------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_a_match_becomes_a_plug_in(tmp_path, model):
     export(["plugin", str(clip("guitar")), "-r", str(clip("guitar_reference")), "-o", str(tmp_path / "mine.clap")])
     found = match_clip(read_clip(clip("guitar")), model, [read_reference(clip("guitar_reference"), model)])

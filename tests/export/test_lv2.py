@@ -22,6 +22,8 @@ from afx_live.realtime.audio.safety import LOOKAHEAD
 from afx_live.realtime.cli.main import main as afx_live
 from support.sounds import without_dc
 
+pytestmark = pytest.mark.slow  # other programs play
+
 TOLERANCE = 1e-6  # of full scale
 
 
@@ -72,7 +74,6 @@ def controls(settings):
 LV2APPLY = ["lv2apply", "-i", "IN", "-o", "OUT"]
 
 
-@pytest.mark.slow
 @host("lv2apply")
 @pytest.mark.parametrize("name", presets.names())
 def test_lv2apply_plays_what_afx_live_renders(sound, tmp_path, name):
@@ -94,7 +95,6 @@ def test_lv2apply_plays_what_afx_live_renders(sound, tmp_path, name):
 
 
 @host("lv2apply")
-@pytest.mark.slow
 @pytest.mark.parametrize("rate", [22050, 44100, 96000, 192000])
 def test_at_any_rate_mono_and_stereo(sound, lo_fi, folder, rate):
     for channels in (1, 2):
@@ -116,7 +116,6 @@ def test_ffmpeg_plays_it(sound, lo_fi, folder):
     np.testing.assert_allclose(sound(words, x, path=folder), theirs, rtol=0, atol=TOLERANCE)
 
 
-@pytest.mark.slow
 @host("ecasound")
 def test_ecasound_plays_it_with_values_of_ours(sound, lo_fi, folder):
     x, settings = noise(48000), presets.load("driven-guitar").settings
@@ -146,7 +145,6 @@ def test_enabled_is_the_opposite_of_bypass(sound, lo_fi, folder):
 
 @host("jalv")
 @pytest.mark.jack
-@pytest.mark.slow
 def test_jalv_loads_a_preset(lo_fi, folder, tmp_path, jack):
     """A host with a command line shows the values of a preset that was made for another order of effects."""
     env = {**os.environ, **jack.env, "LV2_PATH": f"{folder}:/usr/lib/lv2", "HOME": str(tmp_path)}

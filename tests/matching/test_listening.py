@@ -10,10 +10,11 @@ from afx_live.matching.level import SILENT_LUFS, solve_level
 from afx_live.matching.model import MatchModel
 from support.clips import RATE, WORKING, bundled, played, put
 
+pytestmark = pytest.mark.slow  # minutes of sound are listened to
+
 HISS = np.random.default_rng(3).standard_normal(6 * RATE)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("floor_db", [-np.inf, -90.0, -70.0])
 @pytest.mark.parametrize("milliseconds", [20, 150, 900])
 @pytest.mark.parametrize("name", ["guitar", "drums"])

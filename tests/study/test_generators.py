@@ -23,6 +23,8 @@ from afx_live.study.pairs.generators import GENERATORS, draw_pair
 from afx_live.training.recordings import NoRecordings, Recording, find
 from support.jack import need
 
+pytestmark = pytest.mark.slow  # pairs are drawn and played
+
 ROOT = Path(__file__).resolve().parents[2]
 PAPER = Condition("deepafx", "equaliser+compressor", sample_rate=24000)
 FREQUENCIES_HZ = np.array([20.0, 1500.0, 11900.0])
@@ -68,7 +70,6 @@ EACH = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.slow
 @EACH
 def test_a_pair_is_a_function_of_condition_index_and_seed(recordings, generator):
     if generator in ("deepafx", "deepafx_corrected"):
@@ -83,7 +84,6 @@ def test_a_pair_is_a_function_of_condition_index_and_seed(recordings, generator)
     assert max(np.abs(x).max() for x in (first.input, first.reference, first.answer)) <= 1.0 + 1e-9
 
 
-@pytest.mark.slow
 def test_another_process_draws_the_same_pair(recordings):
     home = recordings[0].path.parent.parent
     code = (

@@ -16,6 +16,8 @@ from afx_live.training.response_losses import errors
 from afx_live.training.shards import Batch
 from afx_live.training.system import SettingsSystem
 
+pytestmark = pytest.mark.slow  # chains are drawn and played
+
 RATE = 48000.0
 MODULES = {"equaliser": filters, "compressor": compressors, "distortion": distortions, "reverb": reverbs}
 
@@ -38,7 +40,6 @@ def db(x) -> np.ndarray:
     return 20.0 * np.log10(np.abs(x) + 1e-12)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("effect", CANONICAL)
 def test_every_draw_is_finite_of_a_sane_level_and_in_range(effect):
     x, rng = clip(seconds=1.0), np.random.default_rng(1)
@@ -264,7 +265,6 @@ def test_a_drawn_chain_mixes_kinds_and_labels_lie_in_range():
     np.testing.assert_array_equal(nothing.audio, x)
 
 
-@pytest.mark.slow
 def test_what_is_not_to_be_believed_is_not_trained():
     """Values, curve and on-flags without confidence may be anything: loss and gradient stay the same."""
     torch.manual_seed(0)
