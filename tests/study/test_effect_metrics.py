@@ -15,6 +15,8 @@ from afx_live.study.metrics import per_effect as e
 from afx_live.study.metrics.score import METRICS, score
 from afx_live.study.pairs.condition import Pair, Result
 
+pytestmark = pytest.mark.slow  # sounds are measured
+
 RATE = 48000
 COMPRESSOR = EffectSettings("compressor", {"threshold_db": -40.0, "ratio": 4.0, "attack_ms": 2.0, "release_ms": 50.0})
 
@@ -204,7 +206,6 @@ def librosa(monkeypatch):
     monkeypatch.setitem(sys.modules, "librosa.filters", filters)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("rate", "frames"), [(24000, 131072), (44100, 131072), (48000, 100001)])
 def test_mel_distance_is_auralosses(librosa, rate, frames):
     x, y = noise(3.0)[:frames], 0.5 * filtered(noise(3.0, 1), [100, 8000], [6, -6])[:frames]

@@ -24,6 +24,8 @@ from afx_live.study.metrics.audio import stft_error
 from afx_live.training import pairs
 from afx_live.training.recordings import find
 
+pytestmark = pytest.mark.slow  # networks are trained
+
 PAIR = ["equaliser", "compressor"]
 CHAINS = {"equaliser+compressor": 0.5, "all": 0.5}
 
@@ -102,7 +104,6 @@ def test_the_loss_is_the_metric_of_the_study():
         AudioLoss()(a[:, :16384], b[:, :16384])
 
 
-@pytest.mark.slow
 def test_the_exact_gradient_is_that_of_finite_differences():
     parameters, rng = UnitParameters(PAIR), torch.Generator().manual_seed(3)
     x, target = sound(6000, 1), sound(6000, 1, 1)
@@ -189,7 +190,6 @@ def test_masks_hold_what_f_uses_unless_they_are_of_another_kind():
 # --- renders ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_renders_hold_f_of_either_side(folder, cache):
     module = data(folder, cache)
     module.setup()
@@ -211,7 +211,6 @@ def settings_play(settings, dry) -> torch.Tensor:
     return torch.from_numpy(pairs.render(dry.numpy(), settings))[None]
 
 
-@pytest.mark.slow
 def test_renders_are_the_same_again_and_are_kept(folder, cache, tmp_path, monkeypatch):
     monkeypatch.setattr(renders.render_cache, "ProcessPoolExecutor", _InThisProcess)
     train = find(folder)
@@ -258,7 +257,6 @@ def proxies(folder, cache, tmp_path_factory) -> dict[str, str]:
     return paths
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", ["ad", "spsa", "np", "np_fh", "ctcn1", "ctcn2", "response"])
 def test_every_method_takes_steps_and_plays(method, folder, cache, proxies, tmp_path):
     effects = PAIR if method.startswith("np") else ["equaliser", "compressor", "distortion"]
@@ -312,7 +310,6 @@ def test_settings_hold_gains_up_to_the_range_of_gain():
     np.testing.assert_allclose(play_clip(played.settings, x, 44100), played.audio, atol=1e-6)
 
 
-@pytest.mark.slow
 def test_a_budget_ends_a_training_and_is_kept_when_it_goes_on(folder, cache, tmp_path):
     def fit(minutes: float, checkpoint: str | None = None) -> tuple[Budget, list[dict]]:
         budget = Budget(minutes)
@@ -337,7 +334,6 @@ def test_a_budget_ends_a_training_and_is_kept_when_it_goes_on(folder, cache, tmp
     assert torch.get_num_threads() == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
     ["ad", "spsa", "np", "np_fh", "ctcn1", "ctcn2", "response", "proxy_equaliser", "proxy_compressor"],

@@ -145,6 +145,7 @@ def test_a_hostile_sound_is_a_clip_error(tmp_path, name, capsys):
     assert not (tmp_path / "out.wav").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
 def test_a_thousand_channels_take_no_more_memory_than_two(tmp_path):
     noise = np.resize(NOISE, (8000, 1000)) * np.linspace(0.5, 1.0, 1000)

@@ -33,6 +33,7 @@ def has_said(text):
     return lambda: text.encode() in sys.stderr.buffer.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_run_ends_with_a_signal_a_saved_preset_and_exit_code_0(afx, fake, place, number):
     before = signal.getsignal(number)

@@ -189,6 +189,7 @@ def test_a_server_counts_every_datagram_and_keeps_nothing(live, monkeypatch):
     attacker.socket.close()
 
 
+@pytest.mark.slow
 def test_no_reply_is_larger_than_twice_its_question_and_64_bytes(live):
     server, _, session = live
     attacker = Attacker(server)

@@ -74,6 +74,7 @@ def stopped_clock(monkeypatch):
     monkeypatch.setattr(admission, "time", SimpleNamespace(monotonic=lambda: now))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stopped_clock")
 def test_a_flood_is_dropped_and_counted(server, client):
     for n in range(20000):

@@ -289,6 +289,7 @@ def test_a_preset_comes_between_what_came_before_and_after(client, session):
     assert session.events[1:] == [{RATIO: 2.0}, ("/afx/preset/load", "a"), {RATIO: 4.0}]
 
 
+@pytest.mark.slow
 def test_apply_is_called_500_times_a_second_at_most(client, session):
     start = time.monotonic()
     for n in range(800):

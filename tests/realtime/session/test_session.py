@@ -168,6 +168,7 @@ def test_a_reference_that_is_none_changes_nothing(matched, engine, tmp_path):
     assert (matched.state.playing, matched.state.reference_name) == (playing, "guitar_reference.flac")
 
 
+@pytest.mark.slow
 def test_a_preset_takes_the_place_of_matching(matched, engine, model):
     preset = presets.load("telephone")
     matched.matcher.use_preset(preset)

@@ -38,6 +38,7 @@ def test_it_shows_follows_a_resize_and_leaves_the_terminal_as_it_was(terminal, c
     assert terminal.text().count(watch.LEAVE) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_leave_the_terminal_as_it_was(terminal, child, number):
     until(lambda: "● playing" in terminal.text())
