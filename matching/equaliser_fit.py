@@ -1,5 +1,7 @@
 """The equaliser's curve, and the settings that come nearest to a wanted one."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ..chain import ChainSettings
@@ -53,6 +55,16 @@ def fit_curve(
         else:
             damping *= 5.0
     return unit
+
+
+def fit_values(
+    wanted_db: np.ndarray, hz: np.ndarray, weights: np.ndarray, start: Mapping[str, float], sample_rate: float
+) -> dict[str, float]:
+    """Do as `fit_curve` does with parameters by name and in their own units."""
+    params = load("equaliser").params
+    unit = np.array([p.unit(start[p.name]) for p in params])
+    unit = fit_curve(wanted_db, hz, weights, unit, sample_rate)
+    return {p.name: p.clip(p.value(float(u))) for p, u in zip(params, unit, strict=True)}
 
 
 def _shape(curves: np.ndarray, weights: np.ndarray) -> np.ndarray:

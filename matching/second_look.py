@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..chain import ChainSettings, play_clip
-from ..effects import load
 from .choices import Choices
 from .clips import ClipError
-from .equaliser_fit import fit_curve, settings_curve_db
+from .equaliser_fit import fit_values, settings_curve_db
 from .model import Features, MatchModel, Prediction
 from .tone import equaliser_is_free
 
@@ -57,9 +56,7 @@ def with_left_over(model: MatchModel, settings: ChainSettings, left_db: np.ndarr
     """Fit the equaliser to its curve and what was left over (bands,); None leaves it as it is."""
     if left_db is None:
         return settings
-    params, values = load(EQUALISER).params, settings.effect(EQUALISER).values
-    start = np.array([p.unit(values[p.name]) for p in params])
     curve_db = settings_curve_db(settings, model.bands_hz, model.sample_rate) + left_db
-    unit = fit_curve(curve_db, model.bands_hz, model.band_weights, start, model.sample_rate)
-    fitted = {p.name: p.clip(p.value(float(u))) for p, u in zip(params, unit, strict=True)}
-    return settings.with_effect(EQUALISER, True, **fitted)
+    values = settings.effect(EQUALISER).values
+    values = fit_values(curve_db, model.bands_hz, model.band_weights, values, model.sample_rate)
+    return settings.with_effect(EQUALISER, True, **values)

@@ -7,7 +7,7 @@ import numpy as np
 from ..chain import ChainSettings, EffectSettings, play_clip
 from ..effects import load
 from .choices import Choices
-from .equaliser_fit import fit_curve, settings_curve_db
+from .equaliser_fit import fit_values, settings_curve_db
 from .long_term_spectrum import BANDS
 from .model import MatchModel, Prediction
 
@@ -74,13 +74,10 @@ def sketched_tone(
 
 def _fitted(curve_db: np.ndarray, settings: ChainSettings, sample_rate: float) -> dict[str, float]:
     """Fit the equaliser to a curve (BANDS,), from where it stands and from its defaults; the better one."""
-    params, values = load("equaliser").params, settings.effect("equaliser").values
-    starts = ([values[p.name] for p in params], [p.default for p in params])
+    starts = settings.effect("equaliser").values, load("equaliser").defaults
     found, left = [], []
     for start in starts:
-        unit = np.array([p.unit(v) for p, v in zip(params, start, strict=True)])
-        unit = fit_curve(curve_db[HEARD], BANDS[HEARD], np.ones(HEARD.sum()), unit, sample_rate)
-        found.append({p.name: p.clip(p.value(float(u))) for p, u in zip(params, unit, strict=True)})
+        found.append(fit_values(curve_db[HEARD], BANDS[HEARD], np.ones(HEARD.sum()), start, sample_rate))
         here = settings_curve_db(ChainSettings((EffectSettings("equaliser", found[-1]),)), BANDS[HEARD], sample_rate)
         away = here - curve_db[HEARD]
         left.append(np.abs(away - away.mean()).mean())

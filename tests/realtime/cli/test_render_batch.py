@@ -241,6 +241,17 @@ def test_links_stay_links_and_devices_devices(afx, place):
     assert not Path("/dev/null").is_file()
 
 
+def interrupted(process, folder):
+    """Press Ctrl-C, as a terminal does, once two files are half-written; returns what was said."""
+    end = time.monotonic() + 200
+    while len([*folder.glob(".afx-*.part")]) < 2:
+        assert time.monotonic() < end
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    return process.communicate(timeout=100)
+
+
 @pytest.mark.slow
 def test_more_processes_write_the_same_bits_and_ctrl_c_leaves_nothing(afx, talks):
     assert afx("render", "talks", "--preset", "warm", "-o", "one", "--jobs", "1")[0] == 4
@@ -253,13 +264,7 @@ def test_more_processes_write_the_same_bits_and_ctrl_c_leaves_nothing(afx, talks
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     begin = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), "start_new_session": True}
     with subprocess.Popen(words, **pipes, **begin) as process:
-        end = time.monotonic() + 200
-        while len([*talks.glob("three/.afx-*.part")]) < 2:
-            assert time.monotonic() < end
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        out, err = process.communicate(timeout=100)
+        out, err = interrupted(process, talks / "three")
     assert (process.returncode, out, err) == (130, "", "")
     assert tree("three") == []
 
@@ -285,13 +290,7 @@ def test_ctrl_c_ends_a_cluster_and_leaves_nothing_half_written(talks):
         talk(talks / f"long/{n}.wav", 600.0, seed=n)
     words = ("render", "long", "--preset", "warm", "-o", "four", "--ray", "-q")
     render = on_two_workers(COMMAND, *words, start_new_session=True)
-    end = time.monotonic() + 200
-    while len([*talks.glob("four/.afx-*.part")]) < 2:
-        assert time.monotonic() < end
-        assert render.poll() is None, render.communicate()
-        time.sleep(0.05)
-    os.killpg(render.pid, signal.SIGINT)  # as a terminal does
-    render.communicate(timeout=100)
+    interrupted(render, talks / "four")
     assert render.returncode == 130
     assert tree("four") == []
 
