@@ -78,7 +78,7 @@ lint: .venv-test/ready types
 	.venv-test/bin/ruff format --check
 	.venv-test/bin/pyright --pythonpath .venv-test/bin/python
 
-docs: .venv-test/ready types  ## bring the tables and pictures of README.md and docs/ up to date
+docs: .venv-test/ready types  ## bring the tables and pictures of docs/ up to date
 	PYTHONPATH=build/types .venv-test/bin/python docs/tables.py
 	PYTHONPATH=build/types .venv-test/bin/python docs/terminal_picture.py
 

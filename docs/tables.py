@@ -1,4 +1,4 @@
-"""The tables that README.md and the pages beside this file share with the program and the study.
+"""The tables that the pages beside this file share with the program and the study.
 
 python docs/tables.py     # writes them anew, as `make docs` does; tests/house/test_docs.py says if that is due
 """

@@ -14,7 +14,7 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         description="Write a trained model as a folder for afx-live (ONNX, with proof clips), or prove one again.",
         epilog="afx-export plugin --help: a preset as an LV2 or CLAP plug-in. "
-        "Exit codes: 0 done, 1 the proof failed, 2 usage, 5 the checkpoint or folder is not what it must be.",
+        "Exit codes: 0 done, 1 the proof failed, 2 usage, 5 unusable checkpoint or model folder.",
     )
     p.add_argument("--checkpoint", type=Path, metavar="FILE", help="checkpoint that afx-train wrote (runs/…/best.ckpt)")
     p.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="model folder to write")

@@ -89,7 +89,7 @@ def read_clip(
     lufs = integrated_loudness(excerpts, rate, faint=True) if short else gated_loudness(powers, faint=True)
     dc = heard.dc()
     if not lufs > SILENT_LUFS:
-        but = f" but for direct current ({max(map(abs, dc)):.0%} of full scale)" if dc else ""
+        but = f" but for a DC offset ({max(map(abs, dc)):.0%} of full scale)" if dc else ""
         level = f"{lufs:.0f} LUFS" if lufs > -np.inf else "no signal"
         raise ClipError(f"{shown(path)} is silent{but}: {level}, and at least {SILENT_LUFS:.0f} LUFS are needed")
     note = "; ".join(filter(None, (note, *heard.notes())))
@@ -162,7 +162,7 @@ class _Hearing:
         """Say what is odd about the sound."""
         found = []
         if dc := self.dc():
-            found.append(f"direct current, {max(map(abs, dc)):.1%} of full scale, was taken off")
+            found.append(f"a DC offset of {max(map(abs, dc)):.1%} of full scale was removed")
         if opposite := [str(i + 1) for i in np.flatnonzero(self.signs() < 0.0)]:
             sides = "its sides are of opposite polarity and cancel"
             others = f"channel {', '.join(opposite)} is of opposite polarity and cancels others"

@@ -47,13 +47,13 @@ class EffectReport:
     @property
     def says(self) -> str:
         """All of it in a sentence."""
-        sure = f"sure to {self.probability:.0%}"
+        sure = f"{self.probability:.0%} sure"
         if self.why == "locked":
             return f"kept: {self.does or 'off'} (locked)"
         if self.why == "by hand":
             return f"{self.does or 'off'} ({sure}, set by hand)"
         if self.does:
-            return f"{self.does} ({sure}, used to {self.amount:.0%})"
+            return f"{self.does} ({sure}, {self.amount:.0%} used)"
         return f"{self.why} ({self.probability:.0%})" + (f": {self.hint}" if self.hint else "")
 
     def __str__(self) -> str:
@@ -184,13 +184,13 @@ def _least_boldness(model: MatchModel, prediction: Prediction, choices: Choices,
 
 
 def _hint(model: MatchModel, choices: Choices, effect: str, allowed: bool, boldness: float | None) -> str:
-    """Say what would bring an effect: the least boldness, or its name."""
+    """Say what would add an effect: the least boldness, or its name."""
     if allowed:
-        return f"--boldness {boldness:.2g} or --only {effect} brings it" if boldness else f"--only {effect} brings it"
+        return f"--boldness {boldness:.2g} or --only {effect} adds it" if boldness else f"--only {effect} adds it"
     if effect in choices.without:
-        return f"without --without {effect} it would be in question"
+        return f"drop --without {effect} to let it be used"
     named = [e for e in model.chain.order if e == effect or e in (choices.only or ())]
-    return f"--only {','.join(named)} brings it"
+    return f"--only {','.join(named)} adds it"
 
 
 def _does(effect: str, settings: ChainSettings, x: np.ndarray, sample_rate: float, rate: float) -> str:

@@ -24,9 +24,11 @@ def parser() -> argparse.ArgumentParser:
     commands = p.add_subparsers(dest="command", required=True)
     recordings = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     recordings.add_argument("--folder", required=True, help="folder of recordings, or several, separated by commas")
-    recordings.add_argument("--layout", default="auto", help="its layout, as in afx-train (default: auto)")
+    recordings.add_argument(
+        "--layout", default="auto", help="auto, folder, folders, libritts, vctk or musdb18 (default: auto)"
+    )
     recordings.add_argument("--config", help="training config that names what is held out (default: a tenth)")
-    recordings.add_argument("--seed", type=int, default=7, help="of all that chance draws (default: 7)")
+    recordings.add_argument("--seed", type=int, default=7, help="random seed (default: 7)")
     trainings = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     trainings.add_argument("--models", type=Path, default=RUNS, help=f"folder of the trainings (default: {RUNS})")
 
@@ -35,13 +37,15 @@ def parser() -> argparse.ArgumentParser:
 
     _quickstart(command("quickstart", "train one method, evaluate it and report, in under an hour", recordings))
     command("train", "train a method: fit|validate --config METHOD.yaml --data.folder FOLDER, as in afx-train")
-    _run(command("run", "let every system of a plan answer every pair; continues a run", recordings, trainings))
+    _run(command("run", "run every system of a plan on every pair; continues an earlier run", recordings, trainings))
     _report(command("report", "write an HTML page and its Markdown twin from rows", trainings))
-    _linear_probe(command("linear-probe", "test what encoders know of style, by linear probes", recordings, trainings))
+    _linear_probe(
+        command("linear-probe", "measure what encoders know about style, with linear probes", recordings, trainings)
+    )
     _calibrate(
         command(
             "calibrate",
-            "choose on validation recordings when a model uses each effect; write it into it",
+            "choose, on validation recordings, how readily a model uses each effect; write that into it",
             recordings,
         )
     )
@@ -54,7 +58,9 @@ def _quickstart(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument("--minutes", type=float, default=15.0, help="processor time for training (default: 15)")
     p.add_argument("--renders", type=int, default=600, help="pairs rendered to train on (default: 600)")
-    p.add_argument("-n", type=int, default=20, help="pairs of each cell (default: 20)")
+    p.add_argument(
+        "-n", type=int, default=20, help="pairs of each cell, an effect set with a kind of reference (default: 20)"
+    )
 
 
 def _run(p: argparse.ArgumentParser) -> None:

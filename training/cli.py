@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(HELP)
         sys.exit(0 if given else 2)
     if given[0] not in ("gather", "fit", "tune", "validate"):
-        print(f"afx-train: {given[0]!r} is no command; there are gather, fit, tune, validate", file=sys.stderr)
+        print(f"afx-train: {given[0]!r} is not a command; choose gather, fit, tune or validate", file=sys.stderr)
         sys.exit(2)
     try:
         if given[:1] == ["gather"]:

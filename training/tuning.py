@@ -70,10 +70,16 @@ def parser() -> argparse.ArgumentParser:
         prog="afx-train tune",
         description="Adjust some effects of a trained model by the error of the sound; the rest stays as it is.",
     )
-    p.add_argument("checkpoint", type=Path)
+    p.add_argument("checkpoint", type=Path, help="checkpoint that afx-train fit wrote")
     p.add_argument("--takes", type=Path, required=True, help="folder of rendered takes, from the cache of `fit`")
-    p.add_argument("--effects", nargs="+", default=["reverb"], metavar="EFFECT", help="(default: reverb)")
-    p.add_argument("--steps", type=int, default=250, help="(default: 250)")
+    p.add_argument(
+        "--effects",
+        nargs="+",
+        default=["reverb"],
+        metavar="EFFECT",
+        help="effects to adjust (default: reverb; not the equaliser)",
+    )
+    p.add_argument("--steps", type=int, default=250, help="training steps (default: 250)")
     p.add_argument("-o", "--output", type=Path, required=True, help="checkpoint to write")
     return p
 

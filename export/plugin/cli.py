@@ -17,13 +17,13 @@ def parser() -> argparse.ArgumentParser:
         prog="afx-export plugin",
         allow_abbrev=False,
         description="Compile a preset into an LV2 or CLAP plug-in, mono and stereo, that needs no Python.",
-        epilog="Exit codes: 0 done, 2 usage, 4 a recording, 5 a preset or a tool: what is missing is named. "
+        epilog="Exit codes: 0 done, 2 usage, 4 unusable recording, 5 unusable preset or missing tool. "
         "Needs a C compiler.",
     )
     p.add_argument(
         "preset",
         nargs="?",
-        help="name or file of a preset or a saved match (default: a chain at rest); with --reference, a recording",
+        help="name or file of a preset or saved match (default: a chain that does nothing); with --reference, a recording",
     )
     p.add_argument(
         "-r",
@@ -35,7 +35,10 @@ def parser() -> argparse.ArgumentParser:
         help="match the recording to this one (may be given several times) and make a plug-in of what is found",
     )
     p.add_argument("--model", type=Path, metavar="FOLDER", help="model that matches (default: the shipped one)")
-    p.add_argument("--amount", type=float, default=1.0, metavar="0..1", help="of the match (default: %(default)g)")
+    p.add_argument(
+        "--amount", type=float, default=1.0, metavar="0..1",
+        help="how much of the match to use, with --reference (default: %(default)g)",
+    )  # fmt: skip
     p.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="NAME.lv2 or NAME.clap")
     p.add_argument("--name", help="the plug-in's name (default: that of OUT)")
     p.add_argument("--force", action="store_true", help="replace OUT")

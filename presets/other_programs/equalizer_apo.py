@@ -41,7 +41,7 @@ def write(settings: ChainSettings, name: str, sample_rate: float) -> Export:
             lines += ["Channel: all", "Copy: L=LL+RL R=LR+RR"]
             made.say(each.effect, IMPULSE, f"four files at {sample_rate:g} Hz, the device's rate must be the same")
         else:
-            made.say(each.effect, DROPPED, "Equalizer APO has none; host our plug-in in it")
+            made.say(each.effect, DROPPED, "Equalizer APO has none")
     gain(settings.output_gain_db)
     made.files[f"{name}.txt"] = ("\r\n".join(lines) + "\r\n").encode()
     return made

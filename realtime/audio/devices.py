@@ -226,7 +226,7 @@ def find_again(found: Listing, device: Device) -> Device | None:
 def _api(found: Listing, api: str) -> str:
     names = [name for name in found.apis if api.lower() in name.lower()]
     if len(names) != 1:
-        raise DeviceError("E303", f'"{api}" is no host API here; there are {", ".join(found.apis)}.')
+        raise DeviceError("E303", f'"{api}" is not a host API here; there are {", ".join(found.apis)}.')
     return names[0]
 
 

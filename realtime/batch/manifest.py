@@ -33,7 +33,7 @@ class Manifest:
         except OSError as error:
             raise ManifestError(f"{shown(path)} cannot be read: {error.strerror}") from None
         if data and not data.lstrip().startswith(b"{"):
-            raise ManifestError(f"{shown(path)} is no manifest of JSON lines; name another file")
+            raise ManifestError(f"{shown(path)} is not a manifest of JSON lines; name another file")
         for line in data.splitlines():
             try:
                 row = json.loads(line)

@@ -52,7 +52,7 @@ def demo(
     check_distinct([Named("the demo's clip", source), Named("the sound", out, True), Named("the preset", saved, True)])
     for path in (out, saved):
         if path.exists() and not _is_ours(saved):
-            raise UsageError(f"{path} exists and is no demo's; name another place with --folder")
+            raise UsageError(f"{path} exists and was not written by the demo; choose another folder with --folder")
     announce_compiling(printer)
     matcher = load_model(model)
     folder.mkdir(parents=True, exist_ok=True)

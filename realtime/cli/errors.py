@@ -51,7 +51,7 @@ def message(error: BaseException) -> str:
     if exit_code(error) == ExitCode.BUG:
         return f"a bug: {error!r}. Run again with -v and report it, please."
     if isinstance(error, FileExistsError) and error.strerror:  # a folder could not be made
-        return f"{_shown(str(error.filename or 'a file'))} is a file, no folder; name another place"
+        return f"{_shown(str(error.filename or 'a file'))} is a file, not a folder; choose another place"
     if isinstance(error, OSError) and error.strerror:  # the system's own words, which are made for programmers
         return f"{_shown(str(error.filename or 'a file'))}: {error.strerror}; {advice(error)}"
     return str(error)

@@ -55,14 +55,23 @@ class _Version(argparse.Action):
 def _add_sound(command: argparse.ArgumentParser) -> None:
     g = command.add_argument_group("sound")
     _add_reference(g)
-    g.add_argument("--preset", metavar="NAME", help="play this preset (name or file) instead of matching")
-    g.add_argument("--amount", type=values.amount, metavar="0..1", help="how much of the effects to use (default: 1)")
+    g.add_argument(
+        "--preset",
+        metavar="NAME",
+        help="play this preset (name or file) instead of matching; with --reference, what --lock keeps",
+    )
+    g.add_argument(
+        "--amount",
+        type=values.amount,
+        metavar="0..1",
+        help="how much of the effects to use (default: the preset's, or 1)",
+    )
     _add_choices(g)
     _add_model(g)
 
 
-def _add_choices(command: Any) -> None:
-    """Add the flags of `Wishes`."""
+def _add_choices(command: Any, lock: bool = True) -> None:
+    """Add the flags of `Wishes`; `lock` where there may be a preset to keep a part of."""
     command.add_argument(
         "--boldness",
         type=values.amount,
@@ -72,9 +81,10 @@ def _add_choices(command: Any) -> None:
     for flag, metavar, what in (
         ("--only", "EFFECT,…", "effects that the reference has; no others are used"),
         ("--without", "EFFECT,…", "effects that are not used"),
-        ("--lock", "EFFECT[/PARAM],…", "what stays as in --preset, the rest is matched: reverb, equaliser/peak_1_db"),
+        ("--lock", "EFFECT[/PARAM],…", "keep these parts of --preset and match the rest: reverb, equaliser/peak_1_db"),
     ):
-        command.add_argument(flag, type=values.names, default=[], action="extend", metavar=metavar, help=what)
+        if lock or flag != "--lock":
+            command.add_argument(flag, type=values.names, default=[], action="extend", metavar=metavar, help=what)
 
 
 def _add_reference(command: Any) -> None:
@@ -190,9 +200,11 @@ def _run(run: argparse.ArgumentParser) -> None:
         nargs="?",
         const="afx-live",
         metavar="NAME",
-        help="play into a microphone that OBS, Zoom and browsers list (named afx-live), gone at the end",
+        help="play into a virtual microphone that OBS, Zoom and browsers list (default name: afx-live)",
     )
-    g.add_argument("--virtual-mic-default", action="store_true", help="make it the default microphone meanwhile")
+    g.add_argument(
+        "--virtual-mic-default", action="store_true", help="make it the default microphone while afx-live runs"
+    )
     _add_saving(run)
 
 
@@ -202,7 +214,8 @@ def _studio(studio: argparse.ArgumentParser) -> None:
     studio.add_argument(
         "--demo", nargs="?", const="guitar", choices=CLIPS, help="begin with a bundled clip and reference (guitar)"
     )
-    _add_choices(studio)
+    _add_choices(studio, lock=False)
+    studio.set_defaults(lock=[])
     _add_model(studio)
     studio.add_argument("--port", type=values.port, default=PORT, help="the page's port (default: %(default)s)")
     _add_page(studio)
@@ -210,7 +223,10 @@ def _studio(studio: argparse.ArgumentParser) -> None:
 
 def _add_page(command: Any) -> None:
     command.add_argument(
-        "--web-host", default=HOST, metavar="HOST", help="let the network reach the page, under this address"
+        "--web-host",
+        default=HOST,
+        metavar="HOST",
+        help="address to serve the page on; 0.0.0.0 opens it to the network (default: %(default)s)",
     )
     command.add_argument("--no-browser", action="store_true", help="print the page's link, and open no browser")
 
@@ -218,7 +234,7 @@ def _add_page(command: Any) -> None:
 def _render(render: argparse.ArgumentParser) -> None:
     render.epilog = RENDER_EXAMPLES
     render.formatter_class = argparse.RawDescriptionHelpFormatter
-    render.add_argument("inputs", nargs="+", metavar="IN", help="audio files, folders, or - for standard input")
+    render.add_argument("inputs", nargs="+", metavar="IN", help="audio files, folders, globs, or - for standard input")
     render.add_argument(
         "-o", "--output", metavar="OUT",
         help="a file; a folder for several inputs, or if it ends with a slash; - for standard output",
@@ -228,7 +244,7 @@ def _render(render: argparse.ArgumentParser) -> None:
     )
     _add_sound(render)
     render.add_argument(
-        "--lufs", type=values.lufs, metavar="LUFS", help="loudness to end at, under a ceiling of -1 dBFS: -16"
+        "--lufs", type=values.lufs, metavar="LUFS", help="output loudness, such as -16; peaks stay below -1 dBFS"
     )
     render.add_argument(
         "--channels",
@@ -249,7 +265,10 @@ def _render(render: argparse.ArgumentParser) -> None:
         help="keep a list of what is done, and leave that alone: the same command goes on where it was cut off",
     )  # fmt: skip
     g.add_argument(
-        "--manifest", type=Path, metavar="FILE", help="that list, a line of JSON a file (default: OUT/afx-live.jsonl)"
+        "--manifest",
+        type=Path,
+        metavar="FILE",
+        help="where to keep that list: JSON, one line per file (default: OUT/afx-live.jsonl)",
     )
     g.add_argument(
         "--shard",
@@ -260,14 +279,20 @@ def _render(render: argparse.ArgumentParser) -> None:
     )
     g.add_argument(
         "--ray", nargs="?", const="", metavar="ADDRESS",
-        help="on a Ray cluster: auto, an address, or one of this machine (needs afx-live[cluster])",
+        help="run on a Ray cluster: auto, an address, or nothing to start one here (needs afx-live[cluster])",
     )  # fmt: skip
     g = render.add_argument_group("pipes (- as IN or OUT): WAV, or raw samples with --format")
-    g.add_argument("--format", dest="encoding", choices=tuple(ENCODINGS), default="", help="how raw samples are stored")
+    g.add_argument(
+        "--format",
+        dest="encoding",
+        choices=tuple(ENCODINGS),
+        default="",
+        help="format of raw samples; for raw input also give --rate, and the channel count as --channels",
+    )
     g.add_argument("--rate", type=values.count, default=0, metavar="HZ", help="sample rate of raw input")
     g.add_argument(
         "--listen", type=values.above(0.0), default=30.0, metavar="S",
-        help="how much of a pipe is heard before it plays (default: 30 s); --channels counts raw input's channels",
+        help="how much of a pipe is heard before it plays (default: 30 s)",
     )  # fmt: skip
 
 
@@ -292,7 +317,7 @@ def _doctor(doctor: argparse.ArgumentParser) -> None:
 def _preset(preset: argparse.ArgumentParser) -> None:
     preset.add_argument(
         "action", choices=("list", "show", "check", "export"),
-        help="list all, show what one sets, check whether a file is one, or export one for another program",
+        help="list all presets, show or check some, or export one for another program",
     )  # fmt: skip
     preset.add_argument("names", nargs="*", metavar="NAME", help="name of a preset, or file")
     group = preset.add_argument_group("export: a preset for another program")
@@ -328,7 +353,7 @@ def _osc(osc: argparse.ArgumentParser) -> None:
 
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "run": ("play live (the default command)", _run),
-    "render": ("process files: play them through the engine into files", _render),
+    "render": ("process files, folders and pipes", _render),
     "studio": ("work on files with a page in the browser; no sound card needed", _studio),
     "demo": ("make a bundled clip sound like a bundled reference; no sound card needed", _demo),
     "watch": ("show a running afx-live in a second terminal", lambda watch: None),

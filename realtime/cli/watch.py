@@ -16,7 +16,7 @@ def watch(printer: Printer | None = None) -> int:
     printer = printer or Printer()
     found = running()
     if not found:
-        raise UsageError("no afx-live runs here for this user; start one: afx-live --reference ref.wav")
+        raise UsageError("you have no afx-live running here; start one: afx-live --reference ref.wav")
     try:
         if printer.as_json or printer.quiet or not supports_view(sys.stdout):
             source = StatusReader(found[0])

@@ -100,7 +100,7 @@ def _globals() -> tuple[Address, ...]:
         _plain(
             "boldness",
             "float",
-            "what the matching dares: 0 the certain, 1 all that is suggested",
+            "how bold the match is: 0 near-certain effects only, 1 all that is suggested",
             c.BOLDNESS,
             c.UNSAID_BOLDNESS,
         ),
@@ -118,7 +118,7 @@ def _globals() -> tuple[Address, ...]:
         _plain("undo", "trigger", "undoes one change, up to 50; matching freezes then", c.UNDO),
         _plain("redo", "trigger", "redoes one change", c.REDO),
         _plain("ping", "trigger", "does nothing; answered with 0"),
-        _plain("subscribe", "request", "30 s of changes and meters, to you or a port of your host"),
+        _plain("subscribe", "request", "sends changes and meters for 30 s, to you or a port of your host"),
         _plain("unsubscribe", "request", "ends a subscription"),
         _plain("dump", "trigger", "sends you everything again, if you have subscribed"),
     )
@@ -154,9 +154,9 @@ def _hand(effect: str) -> list[Address]:
     """The user's hand on an effect."""
     docs: tuple[tuple[Kind, str, float | None], ...] = (
         ("float", f"how much of the {effect} is used", 1.0),
-        ("bool", "1: it is in the reference; what is not so named is left out", None),
+        ("bool", "1: the reference has it; effects not marked so are left out", None),
         ("bool", f"1 keeps the matching from using the {effect}", None),
-        ("bool", f"1 keeps the {effect} as it is; 0 gives it to the matching", None),
+        ("bool", f"1 keeps the {effect} as it is; 0 lets the match set it", None),
     )
     hand = zip(hand_controls(effect), docs, strict=True)
     return [_plain(control.name, kind, doc, control, start) for control, (kind, doc, start) in hand]

@@ -111,7 +111,7 @@ class SessionMonitor:
     def _direct_current(self, offset: float) -> None:
         risen, self._dc = offset < 1.1 * self._dc, offset  # a meter takes its time
         if offset > AUDIBLE_DC and risen and not self._told_of_dc:
-            self._console(f"the input carries direct current, {offset:.0%} of full scale; it is taken off")
+            self._console(f"the input has a DC offset of {offset:.0%} of full scale; it is removed")
             self._told_of_dc = True
 
     def _status(self) -> None:

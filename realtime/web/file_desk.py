@@ -180,7 +180,7 @@ class FileDesk(SessionDesk):
     def _save_plugin(self) -> tuple[Mapping[str, Any], bytes]:
         """Make a plug-in of what plays, by the program that makes them."""
         if importlib.util.find_spec("afx_live.export.plugin") is None:
-            raise ValueError("this afx-live makes no plug-ins: install one with its export room")
+            raise ValueError("this installation cannot make plug-ins: it lacks the package afx_live.export")
         place = self._folder / f"plugin-{time.monotonic_ns()}"
         place.mkdir()
         preset = self.session.preset("afx-live")

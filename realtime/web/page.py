@@ -145,7 +145,11 @@ class Page:
             self._serving.set()
         elif "failed" in message:
             busy = message["errno"] == errno.EADDRINUSE
-            advice = "another afx-live may run: choose another with --web PORT" if busy else "choose another"
+            advice = (
+                "another afx-live may run: choose another with --web PORT (studio: --port PORT)"
+                if busy
+                else "choose another"
+            )
             self._server.give_up()
             self._failed = PortError(f"the page's port {self._host}:{self._port}: {message['failed']}; {advice}")
             self._serving.set()

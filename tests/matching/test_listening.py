@@ -110,11 +110,11 @@ def test_float_over_full_scale_is_a_clip(tmp_path):
 def test_direct_current_is_not_heard_and_told(model, tmp_path):
     x = bundled("guitar")
     heard = read_clip(put(tmp_path / "dc.wav", 0.5 * x + 0.2, RATE))
-    assert "direct current, 20.0% of full scale, was taken off" in heard.note
+    assert "a DC offset of 20.0% of full scale was removed" in heard.note
     assert heard.dc == pytest.approx([0.2], abs=0.001)
     assert abs(heard.excerpts.mean()) < 1e-3
     assert heard.lufs == pytest.approx(integrated_loudness(0.5 * x, RATE), abs=0.1)
-    with pytest.raises(ClipError, match="is silent but for direct current"):
+    with pytest.raises(ClipError, match="is silent but for a DC offset"):
         read_clip(put(tmp_path / "only.wav", np.full(3 * RATE, 0.3), RATE))
 
 

@@ -29,7 +29,7 @@ function show() {
   const mode = by("mode");
   document.body.dataset.mode = state.mode ?? "";
   document.body.classList.toggle("down", !up);
-  write(mode, !up ? "no connection" : state.mode === "files" ? "files" : state.stream?.running ? "live" : "waits for the device");
+  write(mode, !up ? "no connection" : state.mode === "files" ? "files" : state.stream?.running ? "live" : "waiting for the device");
   mark(mode, "data-state", !up ? "down" : state.mode === "files" ? "files" : state.stream?.running ? "live" : "waiting");
   if (text) {
     write(by("trouble"), text);

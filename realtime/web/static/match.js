@@ -159,17 +159,17 @@ function said(verdict, listening, heard) {
   verdict.classList.toggle("doubt", !error && near === false);
 }
 
-/** A row about an effect: how sure, how much, what it does, and what would bring what is undecided. */
+/** A row about an effect: how sure, how much, what it does, and what would add what is undecided. */
 function told({ effect, probability, amount, does, why, boldness }) {
   const sure = make("span", { class: "meter-sure" });
   sure.style.setProperty("--sure", probability);
   const words = {
-    "": `${does} · used to ${percent(amount)}`,
+    "": `${does} · ${percent(amount)} used`,
     locked: `kept as it was: ${does || "off"}`,
     "by hand": `${does || "off"} · set by hand`,
     "left out": "left out, as you said",
     "not heard": "not heard",
-    undecided: boldness ? `undecided below boldness ${percent(boldness)}` : "undecided: “only” brings it",
+    undecided: boldness ? `undecided below boldness ${percent(boldness)}` : "undecided: “only” adds it",
   };
   const bolder = why === "undecided" && boldness;
   return make(
@@ -182,7 +182,7 @@ function told({ effect, probability, amount, does, why, boldness }) {
       "span",
       { class: "why" },
       typeset(words[why] ?? why),
-      bolder ? make("button", { type: "button", class: "quiet", text: "Bring it", "aria-label": `Bring the ${effect}: boldness ${percent(boldness)}`, onclick: () => set({ boldness }) }) : null,
+      bolder ? make("button", { type: "button", class: "quiet", text: "Add it", "aria-label": `Add the ${effect}: boldness ${percent(boldness)}`, onclick: () => set({ boldness }) }) : null,
     ),
   );
 }
@@ -196,10 +196,10 @@ function hearing({ heard_s: seconds, heard_enough: enough }) {
 
 function sentence(explanation) {
   const there = (state.references ?? []).length;
-  if (value("preset")) return `Plays the preset ${value("preset")}.`;
-  if (value("morph/a") && value("morph/b")) return `Plays between ${value("morph/a")} and ${value("morph/b")}.`;
+  if (value("preset")) return `Playing the preset ${value("preset")}.`;
+  if (value("morph/a") && value("morph/b")) return `Playing between ${value("morph/a")} and ${value("morph/b")}.`;
   if (!there) return "Nothing is matched yet: the input is heard as it is.";
-  if (!explanation) return state.mode === "files" ? "Waits for a recording to work on." : "Listening: play or speak for a few seconds.";
+  if (!explanation) return state.mode === "files" ? "Waiting for a recording to work on." : "Listening: play or speak for a few seconds.";
   if (explanation.verdict) return `${explanation.verdict[0].toUpperCase()}${explanation.verdict.slice(1)}.`;
   return value("freeze") ? "Matched, and frozen." : "Matched; how sure it is of each effect:";
 }

@@ -93,7 +93,7 @@ def test_the_demo_replaces_nothing_of_others(afx, place):
         (place / "d" / name).write_text("mine")
         code, _, err = afx("demo", "--folder", "d")
         assert code == 2
-        assert "exists and is no demo's; name another place with --folder" in err
+        assert "exists and was not written by the demo; choose another folder with --folder" in err
         assert (place / "d" / name).read_text() == "mine"
 
 

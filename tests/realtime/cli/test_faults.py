@@ -122,7 +122,7 @@ def _words(pid):
 @pytest.mark.slow
 def test_direct_current_never_reaches_the_loudspeaker(jack, tmp_path, home):
     with live(jack, home, "--preset", "warm") as program, looping(jack, tmp_path, TONE + 0.5) as looper:
-        program.until("the input carries direct current, ", 20)
+        program.until("the input has a DC offset of ", 20)
         heard = looper.heard(2.0)[:, 0].astype(np.float64)
     assert abs(heard.mean()) < 0.02  # of 0.5; where other programs of this machine tear holes, it begins anew
     assert heard.std() > 0.05

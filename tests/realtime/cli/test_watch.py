@@ -74,7 +74,7 @@ def test_watch_finds_what_runs(player, publisher, tmp_path):
     again(publisher)
     code, out, errors = piped(tmp_path)
     assert (code, out) == (2, "")
-    assert "no afx-live runs here" in errors
+    assert "no afx-live running here" in errors
     shutil.copytree(player.folder, tmp_path / "afx-live-copy")
     code, out, errors = piped(tmp_path)
     assert (code, errors) == (0, "")

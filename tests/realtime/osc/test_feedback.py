@@ -162,7 +162,7 @@ def test_the_explanation_is_fed_back_and_cannot_be_set(server, client, session):
     assert listen(client.socket, lambda found: "/afx/explanation" in found)["/afx/explanation"] == ""
     session.state = replace(session.state, explanation=Explanation((report,), True, 12.0, True))
     told = listen(client.socket, lambda found: found.get("/afx/explanation"))["/afx/explanation"]
-    assert "3 dB gain reduction on peaks (sure to 90%, used to 50%)" in told
+    assert "3 dB gain reduction on peaks (90% sure, 50% used)" in told
     assert "heard about 12 s" in told
     client.send(message("/afx/explanation", "s", "nonsense"))
     wait_until(lambda: server.counters["bad"] == 1)

@@ -230,7 +230,7 @@ def test_wide_characters_keep_the_columns(shown):
 
 
 def test_what_stays_undecided_is_shown_and_how_much_was_heard(shown):
-    hint = "--boldness 0.9 or --only compressor brings it"
+    hint = "--boldness 0.9 or --only compressor adds it"
     report = EffectReport("compressor", 0.33, 0.0, "", "undecided", 0.9, hint)
     told = Explanation((report,), True, 12.0, True).data()
     text = "\n".join(lines({**shown[0], "explanation": told}, shown[1], WIDE))

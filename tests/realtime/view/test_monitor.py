@@ -95,7 +95,7 @@ def test_direct_current_is_told_once():
         monitor.check()
         monitor.check()
     (line,) = said(console)
-    assert line == "the input carries direct current, 20% of full scale; it is taken off"
+    assert line == "the input has a DC offset of 20% of full scale; it is removed"
 
 
 def test_a_chain_is_told_once_and_when_it_has_settled():

@@ -21,7 +21,7 @@ def test_boldness_is_heard_at_once_and_what_stays_undecided_is_brought(matched, 
     assert studio.session.state.playing.effects != timid.effects
     rows = page.locator("#match .heard li")
     assert rows.count() == 4
-    assert page.locator("#match .heard").get_by_text("used to").count() >= 1
+    assert page.locator("#match .heard").get_by_text("% used").count() >= 1
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("<")
     matched.until("state.session.values.boldness === 0.95", 5)
