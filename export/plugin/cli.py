@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "preset",
         nargs="?",
-        help="name or file of a preset or saved match (default: a chain that does nothing); with --reference, a recording",
+        help="name or file of a preset or saved match (default: one that does nothing); with --reference, a recording",
     )
     p.add_argument(
         "-r",
