@@ -13,7 +13,8 @@ from .errors import ExitCode
 CLIPS = ("guitar", "voice", "drums")
 
 EPILOG = """\
-exit codes: 0 done · 1 a bug · 2 usage · 3 audio device · 4 audio file · 5 preset or model · 6 port
+exit codes: 0 done · 1 a bug · 2 usage · 3 audio device · 4 audio file · 5 preset, model or tool · 6 port
+            130 interrupted by Ctrl-C
 more: afx-live COMMAND --help"""
 
 EXAMPLES = """\

@@ -34,7 +34,8 @@ def test_help_begins_with_examples_and_ends_with_exit_codes(afx):
         for example in ("afx-live --reference ref.wav", "afx-live render in.wav", "afx-live demo"):
             assert out.index(example) < out.index("options:")
         assert (
-            "exit codes: 0 done · 1 a bug · 2 usage · 3 audio device · 4 audio file · 5 preset or model · 6 port" in out
+            "exit codes: 0 done · 1 a bug · 2 usage · 3 audio device · 4 audio file · 5 preset, model or tool · 6 port"
+            in out
         )
 
 
