@@ -4,7 +4,8 @@
 of a recorder that lost power, half a copy, MP3 without a frame count, Ogg streams one after the other. `metadata`
 carries time codes, markers and tags from a file to the next, `AudioWriter` puts a sound in place when it is whole;
 `pipe` is for sound that comes and goes through pipes. `atomic_write` and `bounded_read` are every room's way of
-writing a file of any kind whole or not at all, and of reading one that anybody may have put there.
+writing a file of any kind whole or not at all, and of reading one that anybody may have put there; `json_checks`
+checks what such a file says.
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
 """Presets: what a chain is set to, as JSON; where it came from; and the clips and models that come with the program.
 
 `load("telephone")` gives a factory preset or one of the user's, `save` writes one. `clip` and `SHIPPED_MODEL`
-are files beside this one; `schema` checks JSON for other rooms, too. Imports neither torch nor an audio device.
+are files beside this one. Imports neither torch nor an audio device.
 """
 
 from .bundled import MODELS, SHIPPED_MODEL, clip, clips

@@ -16,12 +16,13 @@ import platformdirs
 
 from .. import effects
 from ..chain import ChainSettings, EffectSettings
+from ..files import json_checks
 from ..files.atomic_write import atomic_write
 from ..files.bounded_read import bounded_read
-from . import plugin_state, schema
+from ..files.json_checks import SchemaError, nearest, shown
+from . import plugin_state
 from .lv2_reader import from_lv2
 from .plugin_state import StateError
-from .schema import SchemaError, nearest, shown
 
 FORMAT, VERSION = "afx-live-preset", 1
 MAX_BYTES = 1_000_000
@@ -76,13 +77,13 @@ class Preset:
 
     def __post_init__(self) -> None:
         try:
-            if not _NAME.fullmatch(schema.text(self.name, "name")):
+            if not _NAME.fullmatch(json_checks.text(self.name, "name")):
                 raise SchemaError(f"name: {shown(self.name)} is not a name; allowed: {_NAMING}")
-            object.__setattr__(self, "amount", schema.number(self.amount, "amount", 0.0, 1.0))
+            object.__setattr__(self, "amount", json_checks.number(self.amount, "amount", 0.0, 1.0))
             if self.target_lufs is not None:
-                object.__setattr__(self, "target_lufs", schema.number(self.target_lufs, "target_lufs", *LUFS))
+                object.__setattr__(self, "target_lufs", json_checks.number(self.target_lufs, "target_lufs", *LUFS))
             object.__setattr__(self, "source", _source(self.source))
-            schema.text(self.notes, "notes")
+            json_checks.text(self.notes, "notes")
         except SchemaError as error:
             raise PresetError(str(error)) from None
 
@@ -175,7 +176,7 @@ def from_json(text: str | bytes, file: str = "preset", name: str = "preset") -> 
     try:
         if isinstance(text, bytes) and text.startswith(plugin_state.MARK):
             return Preset(name, *plugin_state.from_state(text))
-        data = schema.parse_json(text, MAX_BYTES)
+        data = json_checks.parse_json(text, MAX_BYTES)
         _check_version(data)
         return _preset(data, name)
     except (SchemaError, StateError, PresetError) as error:
@@ -195,10 +196,10 @@ def _check_version(data: dict[str, Any]) -> None:
 
 
 def _preset(data: dict[str, Any], name: str) -> Preset:
-    schema.known_keys(data, _KEYS, "a preset")
+    json_checks.known_keys(data, _KEYS, "a preset")
     gain = effects.load("gain").params[0]
     gains = {
-        key: schema.number(data.get(key, gain.default), key, gain.low, gain.high)
+        key: json_checks.number(data.get(key, gain.default), key, gain.low, gain.high)
         for key in ("input_gain_db", "output_gain_db")
     }
     chain = data.get("chain", [])
@@ -221,74 +222,76 @@ def _preset(data: dict[str, Any], name: str) -> Preset:
 
 def _effect(data: Any, where: str) -> EffectSettings:
     """Read {"effect": …, "on": …, parameter: value …}."""
-    data = schema.as_object(data, where)
+    data = json_checks.as_object(data, where)
     name = data.get("effect")
     if not isinstance(name, str) or name not in effects.names():
         near = nearest(name, effects.names())
         known = ", ".join(effects.names())
         raise SchemaError(f"{where}.effect: {shown(name)} is not an effect{near}; there are {known}")
     effect = effects.load(name)
-    schema.known_keys(data, ("effect", "on", *effect.defaults), name, where + ".")
+    json_checks.known_keys(data, ("effect", "on", *effect.defaults), name, where + ".")
     enabled = data.get("on", True)
     if not isinstance(enabled, bool):
         raise SchemaError(f"{where}.on: {shown(enabled)} is not true or false")
     values = {
-        p.name: schema.number(data[p.name], f"{where}.{p.name}", p.low, p.high) for p in effect.params if p.name in data
+        p.name: json_checks.number(data[p.name], f"{where}.{p.name}", p.low, p.high)
+        for p in effect.params
+        if p.name in data
     }
     return EffectSettings(name, values, enabled)
 
 
 def _source(data: Any) -> dict[str, Any]:
     """Check a provenance and give it in the stable order."""
-    data = schema.as_object(data, "source")
-    schema.known_keys(data, _SOURCE, "source", "source.")
+    data = json_checks.as_object(data, "source")
+    json_checks.known_keys(data, _SOURCE, "source", "source.")
     made = dict(data)
     if "references" in data:
-        files = schema.as_list(data["references"], "source.references", "files", _MAX_REFERENCES)
+        files = json_checks.as_list(data["references"], "source.references", "files", _MAX_REFERENCES)
         made["references"] = [_reference(r, f"source.references[{i}]") for i, r in enumerate(files)]
     for key in data.keys() & {"model", "app", "created"}:
-        schema.text(data[key], f"source.{key}")
+        json_checks.text(data[key], f"source.{key}")
     if "created" in data:
         _time(data["created"], "source.created")
     if "by_hand" in data:
-        texts = schema.as_list(data["by_hand"], "source.by_hand", "texts", _MAX_BY_HAND)
-        made["by_hand"] = [schema.text(v, f"source.by_hand[{i}]") for i, v in enumerate(texts)]
+        texts = json_checks.as_list(data["by_hand"], "source.by_hand", "texts", _MAX_BY_HAND)
+        made["by_hand"] = [json_checks.text(v, f"source.by_hand[{i}]") for i, v in enumerate(texts)]
     if "choices" in data:
         made["choices"] = _choices(data["choices"], "source.choices")
     return {key: made[key] for key in _SOURCE if key in made}
 
 
 def _reference(data: Any, where: str) -> dict[str, Any]:
-    data = schema.as_object(data, where)
-    schema.known_keys(data, _REFERENCE, "a reference", where + ".")
-    made: dict[str, Any] = {"file": schema.text(data.get("file"), f"{where}.file")}
+    data = json_checks.as_object(data, where)
+    json_checks.known_keys(data, _REFERENCE, "a reference", where + ".")
+    made: dict[str, Any] = {"file": json_checks.text(data.get("file"), f"{where}.file")}
     if "sha256" in data:
         made["sha256"] = data["sha256"]
-        if not re.fullmatch("[0-9a-f]{64}", schema.text(data["sha256"], f"{where}.sha256")):
+        if not re.fullmatch("[0-9a-f]{64}", json_checks.text(data["sha256"], f"{where}.sha256")):
             raise SchemaError(f"{where}.sha256: {shown(data['sha256'])} is not 64 hexadecimal digits")
     if "lufs" in data:
-        made["lufs"] = schema.number(data["lufs"], f"{where}.lufs", -120.0, 20.0)
+        made["lufs"] = json_checks.number(data["lufs"], f"{where}.lufs", -120.0, 20.0)
     if "path" in data:
-        made["path"] = schema.text(data["path"], f"{where}.path")
+        made["path"] = json_checks.text(data["path"], f"{where}.path")
     return made
 
 
 def _choices(data: Any, where: str) -> dict[str, Any]:
     """Check what the user asked of the matching, see `provenance.choices_data`."""
-    data = schema.as_object(data, where)
-    schema.known_keys(data, _CHOICES, "a choice", where + ".")
+    data = json_checks.as_object(data, where)
+    json_checks.known_keys(data, _CHOICES, "a choice", where + ".")
     made: dict[str, Any] = {}
     if "boldness" in data:
-        made["boldness"] = schema.number(data["boldness"], f"{where}.boldness", 0.0, 1.0)
+        made["boldness"] = json_checks.number(data["boldness"], f"{where}.boldness", 0.0, 1.0)
     for key in data.keys() & {*_NAMED_CHOICES}:
-        texts = schema.as_list(data[key], f"{where}.{key}", "texts", _MAX_BY_HAND)
-        made[key] = [schema.text(v, f"{where}.{key}[{i}]") for i, v in enumerate(texts)]
+        texts = json_checks.as_list(data[key], f"{where}.{key}", "texts", _MAX_BY_HAND)
+        made[key] = [json_checks.text(v, f"{where}.{key}[{i}]") for i, v in enumerate(texts)]
     if "shares" in data:
         made["shares"] = {}
-        for effect, whole in schema.as_object(data["shares"], f"{where}.shares").items():
-            place = f"{where}.shares.{schema.text(effect, f'{where}.shares')}"
-            numbers = schema.as_object(whole, place)
-            made["shares"][effect] = {k: schema.number(v, f"{place}.{k}", -1e6, 1e6) for k, v in numbers.items()}
+        for effect, whole in json_checks.as_object(data["shares"], f"{where}.shares").items():
+            place = f"{where}.shares.{json_checks.text(effect, f'{where}.shares')}"
+            numbers = json_checks.as_object(whole, place)
+            made["shares"][effect] = {k: json_checks.number(v, f"{place}.{k}", -1e6, 1e6) for k, v in numbers.items()}
     return {key: made[key] for key in _CHOICES if key in made}
 
 

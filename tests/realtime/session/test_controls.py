@@ -111,13 +111,13 @@ def test_texts_are_requested_and_triggers_pulled_by_name(session):
 @pytest.mark.parametrize(
     ("sent", "words"),
     [
-        ({"compresor/ratio": 2.0}, "'compresor/ratio' is not a control; did you mean 'compressor/ratio'?"),
+        ({"compresor/ratio": 2.0}, r'"compresor/ratio" is not a control \(did you mean compressor/ratio\?\)'),
         ({"x" * 5000: 2.0}, "is not a control"),
-        ({"amount": "1"}, "amount: a finite number or true or false is needed, not '1'"),
+        ({"amount": "1"}, 'amount: a finite number or true or false is needed, not "1"'),
         ({"amount": float("nan")}, "not nan"),
-        ({"amount": None}, "not None"),
-        ({"amount": [1.0] * 500}, "not .1.0, "),
-        ({"amount": 10**400}, "not 1000"),
+        ({"amount": None}, "not nothing"),
+        ({"amount": [1.0] * 500}, "not a list"),
+        ({"amount": 10**400}, "not a huge number"),
         ({"reference": 3}, "reference: a text is needed, not 3"),
     ],
 )
