@@ -15,8 +15,8 @@ from ...matching.reference import read_reference as read_reference
 from ...matching.words import sentences
 from ..audio.render import render as render_file
 from .errors import ExitCode, UsageError
-from .files import settings_data
 from .printer import Printer
+from .saving import settings_data
 from .sources import announce_compiling, load_model
 
 NAME = "demo"

@@ -22,7 +22,7 @@ from ..audio.render import Rendering, render
 from ..audio.safety import CEILING
 from ..batch import Item, check_stopped
 from .errors import KINDS, exit_code, message
-from .files import settings_data
+from .saving import settings_data
 from .sources import Sources
 
 MISSED_LU = 0.5

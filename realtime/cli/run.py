@@ -20,13 +20,13 @@ from ..view.terminal import supports_view
 from ..web import HOST
 from .devices import devices
 from .errors import ExitCode, UsageError
-from .files import check_preset_path, model_files, save_last, settings_data
+from .file_work import Files
 from .page import PageOptions, open_page, play
 from .playing import Address, Live, OscOptions
 from .printer import Printer
+from .saving import check_preset_path, model_files, save_last, settings_data
 from .sources import announce_compiling, asked, load_model, load_sources, neutral
 from .wishes import NO_WISHES, Wishes
-from .work import Files
 
 Plan = tuple[MatchModel | None, SessionState]
 """The model, and what to play at first."""

@@ -8,12 +8,12 @@ from ...files.reader import AudioReader
 from ..view.console import Console, ConsoleLogHandler
 from ..web import HOST, PORT
 from .errors import ExitCode
-from .files import save_last, settings_data
+from .file_work import Files, work_on_files
 from .page import PageOptions, open_page
 from .printer import Printer
+from .saving import save_last, settings_data
 from .sources import neutral
 from .wishes import NO_WISHES, Wishes
-from .work import Files, work_on_files
 
 DEMO = {"guitar": "guitar_reference", "voice": "voice_reference", "drums": "voice_reference"}
 

@@ -21,7 +21,7 @@ from ..audio.health import advice
 from ..audio.latency import parts_ms
 from ..audio.shared_folder import SHARED
 from ..audio.shared_memory import METERS
-from ..audio.spectra import HZ, Spectra, rounded
+from ..session.spectra import HZ, Spectra, rounded
 from ..threads import RestartableThread
 from .status_reader import FILE
 

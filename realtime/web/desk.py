@@ -15,10 +15,10 @@ from ... import presets
 from ...effects import Param, load, names
 from ...matching import ReferenceClip
 from ...matching.words import sentences
-from ..audio.spectra import HZ
 from ..session.allowed import allowed_preset
 from ..session.places import places_in, places_named, value_at
 from ..session.session import Session
+from ..session.spectra import HZ
 from ..session.state import SessionState
 from .pictures import Artist
 

@@ -18,8 +18,8 @@ from ...matching import Match, ReferenceClip
 from ..audio import devices
 from ..audio.file_engine import FileEngine, fields
 from ..audio.render import render
-from ..audio.spectra import spectrum_of
-from ..session.files import FileSession
+from ..session.file_session import FileSession
+from ..session.spectra import spectrum_of
 from ..session.state import SessionState
 from .desk import SessionDesk, asked
 

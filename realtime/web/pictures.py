@@ -11,7 +11,7 @@ import numpy as np
 from ...chain import ChainPlayer, ChainSettings, EffectSettings
 from ...dsp.biquad import magnitude_db
 from ...effects import compressor, distortion, equaliser
-from ..audio.spectra import HZ
+from ..session.spectra import HZ
 from ..threads import RestartableThread
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from afx_live import presets
 from afx_live.chain import ChainSettings
 from afx_live.effects import load, names
 from afx_live.realtime.audio.file_engine import FileEngine, fields
-from afx_live.realtime.session.files import FileSession
+from afx_live.realtime.session.file_session import FileSession
 from afx_live.realtime.session.state import SessionState
 from afx_live.realtime.web.file_desk import FileDesk
 from afx_live.realtime.web.pictures import HZ, pictures

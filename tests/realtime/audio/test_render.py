@@ -14,7 +14,7 @@ from afx_live import presets
 from afx_live.chain import ChainSettings, EffectSettings
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.matching import ClipError, Match, given_settings, match_clip, read_clip, read_reference
-from afx_live.realtime.audio import render as files
+from afx_live.realtime.audio import render as rendering
 from afx_live.realtime.audio.engine import Engine
 from afx_live.realtime.audio.render import render
 from afx_live.realtime.audio.safety import CEILING, LOOKAHEAD
@@ -126,7 +126,7 @@ LOUD = ChainSettings(
 @pytest.mark.parametrize(("settings", "takes"), [(ChainSettings(), 1), (WORK, 1), (LOUD, 2)])
 def test_a_chain_in_two_parts_plays_the_bits_of_the_whole(tmp_path, monkeypatch, channels, settings, takes):
     """Where the engine would limit what goes from part to part, the whole is played in a second take."""
-    path, played, play = put(tmp_path / "in.wav", sound(48000, channels, 3.0), 48000), [], files._played
+    path, played, play = put(tmp_path / "in.wav", sound(48000, channels, 3.0), 48000), [], rendering._played
 
     def listening(*given):
         played.append([])
@@ -134,7 +134,7 @@ def test_a_chain_in_two_parts_plays_the_bits_of_the_whole(tmp_path, monkeypatch,
             played[-1].append(block)
             yield block
 
-    monkeypatch.setattr(files, "_played", listening)
+    monkeypatch.setattr(rendering, "_played", listening)
     heard = read_clip(path)
     render(heard, Match(settings, 48000, heard.lufs, None), tmp_path / "out.wav", no_step)
     given, _ = soundfile.read(path, dtype="float32", always_2d=True)
