@@ -7,6 +7,13 @@
 
 Every effect there is has its class here, named like it in capitals: `Equaliser`, `Compressor`, `Limiter`, ...;
 those that are registered, too.
+
+chain       `Chain`: whole sounds, streams in blocks, tensors with gradients
+processor   an effect with the values it is set to
+settings    what a chain is set to: effects in playing order, their values and gains
+parameters  a model's parameter vector, both ways
+player      a chain as it plays, compiled
+numbered    every parameter by number, as the C library and plug-ins have them
 """
 
 from typing import Any

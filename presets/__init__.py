@@ -2,6 +2,13 @@
 
 `load("telephone")` gives a factory preset or one of the user's, `save` writes one. `clip` and `SHIPPED_MODEL`
 are files beside this one. Imports neither torch nor an audio device.
+
+preset           a preset as JSON
+provenance       where settings come from
+bundled          clips and models
+plugin_state     presets as plug-ins keep them
+lv2_reader       presets as hosts save them for LV2 plug-ins; turtle_reader: the language of these files
+other_programs/  presets for other programs
 """
 
 from .bundled import MODELS, SHIPPED_MODEL, clip, clips
