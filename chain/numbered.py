@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
+from ..dsp.units import unit_of
 from ..effects import Param, built_in, load
 from .settings import CANONICAL, ChainSettings, EffectSettings
 
@@ -46,8 +47,7 @@ class Numbered:
     @property
     def unit(self) -> str:
         """The unit that its name ends in: db, hz, ms, s, or nothing."""
-        end = self.param.name.rpartition("_")[2]
-        return end if end in ("db", "hz", "ms", "s") else ""
+        return unit_of(self.param.name)
 
     @property
     def label(self) -> str:
@@ -62,7 +62,7 @@ class Numbered:
 
     @property
     def _bare(self) -> str:
-        return self.param.name.removesuffix(f"_{self.unit}" if self.unit else "").replace("_", " ")
+        return self.param.name.removesuffix(f"_{self.unit}").replace("_", " ")
 
 
 @cache

@@ -17,6 +17,7 @@ compiler        plain functions to C functions, called by address
 library         the same, compiled when the package was built; entry: how Python calls it; late: without loading numba
 compile_cache   numba's code on disk, stamped with all its sources
 sources         what code is compiled from, and the folder that it is kept in
+units           what names end in, and how people write them
 cpu             denormals, memory fence, clock
 """
 
@@ -41,4 +42,5 @@ __all__ = [
     "sources",
     "spectrum",
     "true_peak",
+    "units",
 ]

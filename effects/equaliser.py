@@ -5,7 +5,8 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from ..dsp import biquad
-from ._effect import Effect, Param, in_hz, log_uniform
+from ..dsp.units import in_hz
+from ._effect import Effect, Param, log_uniform
 
 SECTIONS = 6
 

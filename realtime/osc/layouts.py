@@ -8,7 +8,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .addresses import DUMP, METER, NUMBERED, PANIC, ROOT, SUBSCRIBE, UNITS, Address, addresses, numbered
+from ...dsp.units import UNITS
+from .addresses import DUMP, METER, NUMBERED, PANIC, ROOT, SUBSCRIBE, Address, addresses, numbered
 
 Widget = dict[str, Any]
 METERS_DB = (-60.0, 0.0)
@@ -119,7 +120,7 @@ def _fader(address: Address) -> Widget:
 
 
 def _meter(address: Address) -> Widget:
-    if UNITS["db"] != address.unit and address.unit != UNITS["lufs"]:
+    if address.unit not in (UNITS["db"], UNITS["lufs"]):
         return _widget("text", address, html=_label(address), decimals=2, bypass=True)
     low, high = METERS_DB
     return _widget(
