@@ -11,11 +11,12 @@ lv2_reader       presets as hosts save them for LV2 plug-ins; turtle_reader: the
 other_programs/  presets for other programs
 """
 
-from .bundled import MODELS, SHIPPED_MODEL, clip, clips
+from .bundled import DEMO_REFERENCES, MODELS, SHIPPED_MODEL, clip, clips
 from .preset import Preset, PresetError, factory_names, folder, from_json, load, names, save, to_json
 from .provenance import choices_data, provenance
 
 __all__ = [
+    "DEMO_REFERENCES",
     "MODELS",
     "SHIPPED_MODEL",
     "Preset",

@@ -10,7 +10,7 @@ from ...chain import ChainSettings
 from ...files.distinct import Named, check_distinct
 from ...files.reader import shown
 from ...matching.model import MatchModel
-from ...matching.reference import read_reference as read_reference
+from ...matching.reference import read_reference
 from ..audio.options import StreamOptions
 from ..audio.virtual_mic import VirtualMicrophone, need_pipewire
 from ..session.autosave import saved
@@ -42,7 +42,7 @@ def run(
     resume: bool = False,
     options: StreamOptions | None = None,
     list_devices: bool = False,
-    osc: Address | None = ("127.0.0.1", 9123),
+    osc: Address | None = OscOptions.address,
     osc_allow: Sequence[str] = (),
     osc_feedback: Sequence[Address] = (),
     osc_range: float = 1.0,

@@ -15,8 +15,6 @@ from .saving import save_last, settings_data
 from .sources import neutral
 from .wishes import NO_WISHES, Wishes
 
-DEMO = {"guitar": "guitar_reference", "voice": "voice_reference", "drums": "voice_reference"}
-
 
 def studio(
     recording: Path | None = None,
@@ -36,7 +34,7 @@ def studio(
     """
     printer = printer or Printer()
     if demo:
-        recording, reference = presets.clip(demo), [*reference] or [presets.clip(DEMO[demo])]
+        recording, reference = presets.clip(demo), [*reference] or [presets.clip(presets.DEMO_REFERENCES[demo])]
     if recording:
         AudioReader(recording).close()  # what cannot be read is told before a page opens
     matcher, state = neutral(model, wishes, printer, references=reference)
