@@ -12,7 +12,7 @@ other_programs/  presets for other programs
 """
 
 from .bundled import DEMO_REFERENCES, MODELS, SHIPPED_MODEL, clip, clips
-from .preset import Preset, PresetError, factory_names, folder, from_json, load, names, save, to_json
+from .preset import Preset, PresetError, factory_names, fitting_name, folder, from_json, load, names, save, to_json
 from .provenance import choices_data, provenance
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "clip",
     "clips",
     "factory_names",
+    "fitting_name",
     "folder",
     "from_json",
     "load",

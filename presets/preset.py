@@ -164,8 +164,16 @@ def _from_lv2(path: Path) -> Preset:
         label, settings, amount = from_lv2(path, MAX_BYTES)
     except StateError as error:
         raise PresetError(f"{path}: {error}") from None
-    name = re.sub(r"[^\w .+-]", " ", label or path.stem)[:64].strip(" .+-") or "preset"
-    return Preset(name, settings, amount)
+    return Preset(fitting_name(label or path.stem, "preset"), settings, amount)
+
+
+def fitting_name(text: str, otherwise: str) -> str:
+    """Make a text a preset's name, or take another if nothing of it can be kept.
+
+    >>> fitting_name("Big/Room!", "preset"), fitting_name("?", "preset")
+    ('Big Room', 'preset')
+    """
+    return re.sub(r"[^\w .+-]", " ", text)[:64].strip(" .+-") or otherwise
 
 
 def from_json(text: str | bytes, file: str = "preset", name: str = "preset") -> Preset:

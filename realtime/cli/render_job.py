@@ -15,6 +15,7 @@ from ...effects import load
 from ...files.reader import shown
 from ...matching.clips import Clip, read_clip
 from ...matching.explain import Explanation, explain
+from ...matching.format import DESCRIPTION
 from ...matching.level import MAX_LUFS
 from ...matching.match import Match, given_settings, match_clip
 from ...matching.words import sentences
@@ -112,7 +113,7 @@ class RenderJob:
         said = [
             presets.to_json(s.preset) if s.preset else "",
             [(r.sha256, r.seconds) for r in s.references],
-            (s.model.folder / "model.json").read_text(encoding="utf-8") if s.model else "",
+            (s.model.folder / DESCRIPTION).read_text(encoding="utf-8") if s.model else "",
             [self.amount, self.lufs, self.subtype, self.channels, s.asked],
         ]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
