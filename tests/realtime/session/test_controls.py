@@ -20,7 +20,8 @@ from afx_live.realtime.session.controls import (
     controls,
     place_control,
 )
-from support.in_process import RATE, clip, until
+from support.clips import RATE, bundled
+from support.waiting import until
 
 # --- values ---------------------------------------------------------------------------------------
 
@@ -162,7 +163,7 @@ def test_references_are_read_only_from_allowed_folders(session, tmp_path):
     inside, outside = tmp_path / "clips", tmp_path / "secret"
     for folder in (inside / "deep", outside):
         folder.mkdir(parents=True)
-        soundfile.write(folder / "a.wav", clip("voice", 2.0), RATE)
+        soundfile.write(folder / "a.wav", bundled("voice", 2.0), RATE)
     (inside / "link.wav").symlink_to(outside / "a.wav")
     (inside / "linked").symlink_to(outside)
     (inside / "here.wav").symlink_to(inside / "deep" / "a.wav")

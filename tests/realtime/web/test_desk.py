@@ -23,8 +23,7 @@ from support.jack import need
 
 
 @pytest.fixture
-def desk(model, tmp_path, monkeypatch):
-    monkeypatch.setenv("AFX_LIVE_HOME", str(tmp_path / "home"))
+def desk(model, home, tmp_path):
     (tmp_path / "page").mkdir()
     engine = FileEngine()
     session = FileSession(engine, model, SessionState(ChainSettings.default(model.chain.order)))
