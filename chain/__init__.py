@@ -23,10 +23,12 @@ from .chain import Chain
 from .parameters import ChainParameters
 from .player import ChainPlayer, play_clip
 from .processor import Processor, class_name, processor_class
-from .settings import CANONICAL, MAX_EFFECTS, ChainSettings, EffectSettings
+from .settings import CANONICAL, GAIN, GAIN_NAMES, MAX_EFFECTS, ChainSettings, EffectSettings
 
 __all__ = [
     "CANONICAL",
+    "GAIN",
+    "GAIN_NAMES",
     "MAX_EFFECTS",
     "Chain",
     "ChainParameters",

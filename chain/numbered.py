@@ -10,12 +10,11 @@ from functools import cache
 
 from ..dsp.units import unit_of
 from ..effects import Param, built_in, load
-from .settings import CANONICAL, ChainSettings, EffectSettings
+from .settings import CANONICAL, GAIN, ChainSettings, EffectSettings
 
-_GAIN = load("gain").params[0]
 GAINS = (
-    replace(_GAIN, name="input_gain_db", doc="level into the chain", neutral=None),
-    replace(_GAIN, name="output_gain_db", doc="level out of the chain", neutral=None),
+    replace(GAIN, name="input_gain_db", doc="level into the chain", neutral=None),
+    replace(GAIN, name="output_gain_db", doc="level out of the chain", neutral=None),
 )
 AMOUNT = Param("amount", 0.0, 1.0, 1.0, "from nothing done to the settings as they are")
 BYPASS = Param("bypass", 0.0, 1.0, 0.0, "the sound as it came in")

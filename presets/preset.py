@@ -15,7 +15,7 @@ from typing import Any
 import platformdirs
 
 from .. import effects
-from ..chain import ChainSettings, EffectSettings
+from ..chain import GAIN, GAIN_NAMES, ChainSettings, EffectSettings
 from ..files import json_checks
 from ..files.atomic_write import atomic_write
 from ..files.bounded_read import bounded_read
@@ -42,8 +42,7 @@ _KEYS = (
     "notes",
     "amount",
     "target_lufs",
-    "input_gain_db",
-    "output_gain_db",
+    *GAIN_NAMES,
     "chain",
     "source",
 )
@@ -205,11 +204,7 @@ def _check_version(data: dict[str, Any]) -> None:
 
 def _preset(data: dict[str, Any], name: str) -> Preset:
     json_checks.known_keys(data, _KEYS, "a preset")
-    gain = effects.load("gain").params[0]
-    gains = {
-        key: json_checks.number(data.get(key, gain.default), key, gain.low, gain.high)
-        for key in ("input_gain_db", "output_gain_db")
-    }
+    gains = {key: json_checks.number(data.get(key, GAIN.default), key, GAIN.low, GAIN.high) for key in GAIN_NAMES}
     chain = data.get("chain", [])
     if not isinstance(chain, list):
         raise SchemaError(f"chain: {shown(chain)} is not a list of effects")
@@ -323,8 +318,7 @@ def to_json(preset: Preset) -> str:
         "notes": preset.notes,
         "amount": preset.amount,
         "target_lufs": preset.target_lufs,
-        "input_gain_db": settings.input_gain_db,
-        "output_gain_db": settings.output_gain_db,
+        **{name: getattr(settings, name) for name in GAIN_NAMES},
         "chain": [
             {"effect": e.effect, "on": bool(e.enabled), **{n: e.values[n] for n in effects.load(e.effect).defaults}}
             for e in settings.effects

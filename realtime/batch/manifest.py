@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ...files.json_checks import finite
-from ...files.reader import shown
+from ...files.streams import shown
 from .work_list import Item
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...files.distinct import Named, check_distinct
 from ...files.pipe import is_stream
-from ...files.reader import shown
+from ...files.streams import shown
 from ..batch import Item, Manifest, cores, run, work_list
 from ..batch.cluster import run_on_ray
 from .errors import ExitCode, UsageError

@@ -10,9 +10,8 @@ from time import perf_counter
 from typing import Any
 
 from ... import presets
-from ...chain import ChainSettings
-from ...effects import load
-from ...files.reader import shown
+from ...chain import GAIN, ChainSettings
+from ...files.streams import shown
 from ...matching.clips import Clip, read_clip
 from ...matching.explain import Explanation, explain
 from ...matching.format import DESCRIPTION
@@ -129,7 +128,7 @@ class RenderJob:
         found = match_clip(clip, self.sources.model, self.sources.references, amount, choices)
         if self.lufs is None or found.target_lufs is None:
             return found
-        gain_db = load("gain").param("gain_db").clip(found.settings.output_gain_db + self.lufs - found.target_lufs)
+        gain_db = GAIN.clip(found.settings.output_gain_db + self.lufs - found.target_lufs)
         return replace(found, settings=replace(found.settings, output_gain_db=gain_db), target_lufs=self.lufs)
 
     def render(self, item: Item, step: Callable[[float, float | None], None] = lambda done, total: None) -> Rendered:

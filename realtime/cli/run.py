@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...chain import ChainSettings
 from ...files.distinct import Named, check_distinct
-from ...files.reader import shown
+from ...files.streams import shown
 from ...matching.model import MatchModel
 from ...matching.reference import read_reference
 from ..audio.options import StreamOptions

@@ -14,7 +14,7 @@ from ...chain import ChainSettings
 from ...dsp import library
 from ...dsp.sources import FOLDER, first_start, folder
 from ...files.pipe import is_stream
-from ...files.reader import shown
+from ...files.streams import shown
 from ...matching import ClipError
 from ...matching.choices import NO_CHOICES, Choices
 from ...matching.model import MatchModel

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import presets
+from ...chain import GAIN
 from ...effects import Param, load, names
 from ...matching import ReferenceClip
 from ...matching.words import sentences
@@ -212,7 +213,7 @@ def _spec() -> dict[str, Any]:
         if name != "gain"
     }
     hz = [round(float(f), 1) for f in HZ]
-    return {"effects": effects, "gain": _plain(load("gain").param("gain_db")), "clips": list(presets.clips()), "hz": hz}
+    return {"effects": effects, "gain": _plain(GAIN), "clips": list(presets.clips()), "hz": hz}
 
 
 def _plain(p: Param) -> dict[str, Any]:
