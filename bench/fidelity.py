@@ -31,7 +31,7 @@ from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.audio import render
 from afx_live.realtime.audio.engine import Engine
 from afx_live.realtime.audio.safety import LOOKAHEAD
-from afx_live.realtime.session.listener import INTERVAL_S
+from afx_live.realtime.session.input_analyser import INTERVAL_S
 from afx_live.realtime.session.session import Session
 from afx_live.realtime.session.state import SessionState
 from afx_live.study.metrics.audio import matched_stft_error

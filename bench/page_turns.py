@@ -24,7 +24,7 @@ from afx_live.effects import load
 from afx_live.matching.model import MatchModel
 from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.audio.file_engine import FileEngine
-from afx_live.realtime.session.files import FileSession
+from afx_live.realtime.session.file_session import FileSession
 from afx_live.realtime.session.state import SessionState
 from afx_live.realtime.web.file_desk import FileDesk
 from afx_live.realtime.web.page import Page

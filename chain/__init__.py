@@ -7,6 +7,13 @@
 
 Every effect there is has its class here, named like it in capitals: `Equaliser`, `Compressor`, `Limiter`, ...;
 those that are registered, too.
+
+chain       `Chain`: whole sounds, streams in blocks, tensors with gradients
+processor   an effect with the values it is set to
+settings    what a chain is set to: effects in playing order, their values and gains
+parameters  a model's parameter vector, both ways
+player      a chain as it plays, compiled
+numbered    every parameter by number, as the C library and plug-ins have them
 """
 
 from typing import Any
@@ -16,10 +23,12 @@ from .chain import Chain
 from .parameters import ChainParameters
 from .player import ChainPlayer, play_clip
 from .processor import Processor, class_name, processor_class
-from .settings import CANONICAL, MAX_EFFECTS, ChainSettings, EffectSettings
+from .settings import CANONICAL, GAIN, GAIN_NAMES, MAX_EFFECTS, ChainSettings, EffectSettings
 
 __all__ = [
     "CANONICAL",
+    "GAIN",
+    "GAIN_NAMES",
     "MAX_EFFECTS",
     "Chain",
     "ChainParameters",

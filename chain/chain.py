@@ -12,9 +12,7 @@ from ..dsp.sound import check_sample_rate, frames_of
 from ..effects import load
 from .player import ChainPlayer
 from .processor import Processor, as_number
-from .settings import ChainSettings, check_order
-
-GAINS = ("input_gain_db", "output_gain_db")
+from .settings import GAIN, GAIN_NAMES, ChainSettings, check_order
 
 
 class Chain:
@@ -39,7 +37,7 @@ class Chain:
                 raise TypeError(f"a chain holds effects such as Compressor(ratio=4), not {each!r}")
         check_order([each.effect_name for each in self.effects])
         self.input_gain_db, self.output_gain_db = input_gain_db, output_gain_db
-        for name in GAINS:
+        for name in GAIN_NAMES:
             self._gain(name)
         self._stream: tuple[ChainPlayer, float, int, ChainSettings] | None = None
 
@@ -52,7 +50,7 @@ class Chain:
     @property
     def settings(self) -> ChainSettings:
         """All that the chain is set to, as numbers; TypeError if a value is not one number."""
-        gains = {name: self._gain(name) for name in GAINS}
+        gains = {name: self._gain(name) for name in GAIN_NAMES}
         for name, number in gains.items():
             if number is None:
                 raise TypeError(f"{name} holds several values; a stream or preset needs one number")
@@ -60,7 +58,7 @@ class Chain:
 
     def _gain(self, name: str) -> float | None:
         """Give a gain as one number, in its range; None if it holds several."""
-        param = replace(load("gain").params[0], name=name)
+        param = replace(GAIN, name=name)
         number = as_number(param, getattr(self, name))
         return None if number is None else param.check(number)
 
@@ -136,5 +134,5 @@ class Chain:
         raise KeyError(f"{place} is not in the chain {' → '.join(each.effect_name for each in self.effects)}")
 
     def __repr__(self) -> str:
-        gains = [f"{name}={getattr(self, name)!r}" for name in GAINS if self._gain(name) != 0.0]
+        gains = [f"{name}={getattr(self, name)!r}" for name in GAIN_NAMES if self._gain(name) != 0.0]
         return f"Chain({', '.join([repr(list(self.effects)), *gains])})"

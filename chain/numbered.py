@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
+from ..dsp.units import unit_of
 from ..effects import Param, built_in, load
-from .settings import CANONICAL, ChainSettings, EffectSettings
+from .settings import CANONICAL, GAIN, ChainSettings, EffectSettings
 
-_GAIN = load("gain").params[0]
 GAINS = (
-    replace(_GAIN, name="input_gain_db", doc="level into the chain", neutral=None),
-    replace(_GAIN, name="output_gain_db", doc="level out of the chain", neutral=None),
+    replace(GAIN, name="input_gain_db", doc="level into the chain", neutral=None),
+    replace(GAIN, name="output_gain_db", doc="level out of the chain", neutral=None),
 )
 AMOUNT = Param("amount", 0.0, 1.0, 1.0, "from nothing done to the settings as they are")
 BYPASS = Param("bypass", 0.0, 1.0, 0.0, "the sound as it came in")
@@ -46,8 +46,7 @@ class Numbered:
     @property
     def unit(self) -> str:
         """The unit that its name ends in: db, hz, ms, s, or nothing."""
-        end = self.param.name.rpartition("_")[2]
-        return end if end in ("db", "hz", "ms", "s") else ""
+        return unit_of(self.param.name)
 
     @property
     def label(self) -> str:
@@ -62,7 +61,7 @@ class Numbered:
 
     @property
     def _bare(self) -> str:
-        return self.param.name.removesuffix(f"_{self.unit}" if self.unit else "").replace("_", " ")
+        return self.param.name.removesuffix(f"_{self.unit}").replace("_", " ")
 
 
 @cache

@@ -15,7 +15,7 @@ from ..dsp.compiler import MAX_COEFS, call_design, call_kernel, jit
 from ..dsp.cpu import flush_denormals, restore_denormals
 from ..dsp.entry import FLOAT, INT, MATRIX, Array
 from ..effects import CONTROL_BLOCK, MAX_PARAMS, Effect, catalogue, load, number_of
-from .settings import MAX_EFFECTS, ChainSettings
+from .settings import GAIN, MAX_EFFECTS, ChainSettings
 
 RAMP_S = 0.020
 """Time in which a parameter moves to a new value, and an effect is faded in or out."""
@@ -97,12 +97,12 @@ def _compiled(effects: tuple[Effect, ...], sample_rate: float, channels: int) ->
 def targets_of(settings: ChainSettings, into: np.ndarray | None = None) -> np.ndarray:
     """Write settings as a TARGETS record."""
     target = np.zeros((), TARGETS) if into is None else into
-    gain, last = load("gain").params[0], len(settings.effects) + 1
+    last = len(settings.effects) + 1
     target["count"] = last + 1
     target["kind"][0] = target["kind"][last] = number_of("gain")
     target["on"][0] = target["on"][last] = 1.0
-    target["values"][0, 0] = gain.clip(settings.input_gain_db)
-    target["values"][last, 0] = gain.clip(settings.output_gain_db)
+    target["values"][0, 0] = GAIN.clip(settings.input_gain_db)
+    target["values"][last, 0] = GAIN.clip(settings.output_gain_db)
     for i, each in enumerate(settings.effects, 1):
         target["kind"][i] = number_of(each.effect)
         target["on"][i] = float(each.enabled)

@@ -10,6 +10,9 @@ CANONICAL = ("equaliser", "compressor", "distortion", "reverb")
 
 MAX_EFFECTS = 8
 """Effects that a chain may hold."""
+GAIN = load("gain").param("gain_db")
+"""What each of the two gains may be."""
+GAIN_NAMES = ("input_gain_db", "output_gain_db")
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,8 @@ class ChainSettings:
 
     def __post_init__(self) -> None:
         check_order([e.effect for e in self.effects])
-        gain = load("gain").params[0]
         for value in (self.input_gain_db, self.output_gain_db):
-            gain.check(value)
+            GAIN.check(value)
 
     @classmethod
     def default(cls, order: Iterable[str] = CANONICAL) -> "ChainSettings":

@@ -21,7 +21,7 @@ _SIZE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_double, ctypes.c_int64)
 class Param:
     """One parameter: the only home of its name, range, curve and default.
 
-    The name ends in its unit (`_db`, `_hz`, `_ms`, `_s`), or has none. `neutral` is the value at
+    The name ends in its unit (see `dsp.units`), or has none. `neutral` is the value at
     which its effect does nothing, for those parameters that set how much an effect does: the
     amount control moves exactly these. Curves map (0, 1) to values evenly to the ear: `linear`,
     `log` (equal ratios), and `slope` for a compression ratio (equal steps of 1 - 1/ratio).
@@ -76,15 +76,6 @@ class Param:
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     """Draw a number whose logarithm is spread evenly: for the prior of a frequency, a time or a Q."""
     return exp(rng.uniform(log(low), log(high)))
-
-
-def in_hz(hz: float) -> str:
-    """Write a frequency for people.
-
-    >>> in_hz(220.0), in_hz(12000.0)
-    ('220 Hz', '12.0 kHz')
-    """
-    return f"{hz / 1000:.1f} kHz" if hz >= 1000 else f"{hz:.0f} Hz"
 
 
 KERNEL = ["x", "state", "start", "coef", "step", "tape"]

@@ -18,7 +18,8 @@ from ..dsp.layout import layout
 from ..dsp.oversampling import LATENCY, TILE, down4, up4
 from ..dsp.oversampling import STATE as HALF_BANDS
 from ..dsp.simd import f64x2, load_f64x2, store, unpack
-from ._effect import Effect, Param, in_hz, log_uniform
+from ..dsp.units import in_hz
+from ._effect import Effect, Param, log_uniform
 
 UNITY = 0.1
 """The curve keeps this amplitude, -20 dBFS: drive changes the sound more than the level."""

@@ -1,13 +1,37 @@
 """Parametric equaliser: a low shelf, four peaks, a high shelf."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import ArrayLike
 
 from ..dsp import biquad
-from ._effect import Effect, Param, in_hz, log_uniform
+from ..dsp.units import in_hz
+from ._effect import Effect, Param, log_uniform
 
 SECTIONS = 6
+
+
+@dataclass(frozen=True)
+class Band:
+    """One band, as the Audio EQ Cookbook defines it."""
+
+    name: str
+    hz: float
+    gain_db: float
+    q: float
+
+    @property
+    def kind(self) -> str:
+        """Tell whether it is a low_shelf, a peak or a high_shelf."""
+        return "peak" if self.name.startswith("peak") else self.name
+
+
+def bands(values: Mapping[str, float]) -> list[Band]:
+    """Give every band of values by name, in the order of `sections`."""
+    found = [name.removesuffix("_db") for name in values if name.endswith("_db")]
+    return [Band(name, values[f"{name}_hz"], values[f"{name}_db"], values[f"{name}_q"]) for name in found]
 
 
 def sections(values: Any, sample_rate: float) -> Any:
@@ -72,8 +96,8 @@ def _band(name: str, low_hz: float, high_hz: float, hz: float, gain_db: float, q
 
 
 def summary(values):
-    bands = [n.removesuffix("_db") for n in values if n.endswith("_db") and abs(values[n]) >= 0.5]
-    return ", ".join(f"{values[f'{b}_db']:+.1f} dB @ {in_hz(values[f'{b}_hz'])}" for b in bands) or "flat"
+    heard = [band for band in bands(values) if abs(band.gain_db) >= 0.5]
+    return ", ".join(f"{band.gain_db:+.1f} dB @ {in_hz(band.hz)}" for band in heard) or "flat"
 
 
 def prior(rng):

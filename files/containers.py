@@ -72,8 +72,8 @@ def inspect(file: BinaryIO) -> Inspection:
 def _candidates(head: bytes) -> Iterator[int]:
     """Where a container may begin: at once, behind an ID3v2 tag, or behind rubbish."""
     yield 0
-    if head[:3] == b"ID3" and len(head) > 10:
-        yield 10 + sum((b & 0x7F) << 7 * i for i, b in enumerate(reversed(head[6:10])))
+    if size := id3_size(head):
+        yield size
     found = []
     for magic in (b"RIFF", b"RF64", b"BW64", b"FORM", W64_RIFF, b".snd\0\0", b"caff\0\1", b"fLaC", b"OggS"):
         at = head.find(magic, 1)
@@ -81,6 +81,11 @@ def _candidates(head: bytes) -> Iterator[int]:
             found.append(at)
             at = head.find(magic, at + 1)
     yield from sorted(found)
+
+
+def id3_size(head: bytes) -> int:
+    """Give the bytes of the ID3v2 tag that a file begins with; 0 without one."""
+    return 10 + sum((b & 0x7F) << 7 * i for i, b in enumerate(reversed(head[6:10]))) if head[:3] == b"ID3" else 0
 
 
 def _read(file: BinaryIO, at: int, count: int) -> bytes:

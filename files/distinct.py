@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from .reader import shown
+from .streams import shown
 
 
 class SameFileError(ValueError):

@@ -8,7 +8,7 @@ an Info frame of ours in front where there is none, or one that is wrong.
 import struct
 from typing import BinaryIO
 
-from .containers import Inspection
+from .containers import Inspection, id3_size
 from .part import Part
 
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
@@ -48,8 +48,7 @@ def inspect(file: BinaryIO) -> Inspection:
     """Look at an open file: where its frames begin, how many there are, what it says itself."""
     size = file.seek(0, 2)
     file.seek(0)
-    head = file.read(10)
-    at = 10 + sum((b & 0x7F) << 7 * i for i, b in enumerate(reversed(head[6:10]))) if head[:3] == b"ID3" else 0
+    at = id3_size(file.read(10))
     found = _count(file, at, size)
     if found is None:
         return Inspection("")

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .encodings import ENCODINGS
-from .reader import BLOCK, FASTEST_HZ, SLOWEST_HZ, AudioFileError, shown
+from .reader import BLOCK, FASTEST_HZ, SLOWEST_HZ, AudioFileError
+from .streams import shown
 
 _WAV_TAGS = {(1, 8): "u8", (1, 16): "s16", (1, 24): "s24", (1, 32): "s32", (3, 32): "f32", (3, 64): "f64"}
 

@@ -16,6 +16,7 @@ from . import mpeg
 from .containers import inspect
 from .part import PartReader
 from .quiet import quiet
+from .streams import shown
 
 SLOWEST_HZ, FASTEST_HZ = 8000, 384_000
 BLOCK = 1 << 14
@@ -167,11 +168,6 @@ class AudioReader:
 
     def _quiet(self) -> AbstractContextManager[None]:
         return quiet() if self.format == "MP3" else nullcontext()
-
-
-def shown(path: str | os.PathLike[str]) -> str:
-    """Write a path for people: bytes that are no text are replaced, so that every terminal can print it."""
-    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _as_file(file: PartReader | bytes) -> Any:

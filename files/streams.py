@@ -1,4 +1,4 @@
-"""Standard output and error that take every text: in any encoding, closed, or with nobody reading any more."""
+"""Standard output and error that take every text, in any encoding, closed, or with nobody reading; paths as text."""
 
 import codecs
 import io
@@ -13,6 +13,11 @@ PLAIN = {
 }  # fmt: skip
 """What is written for a character that an encoding has not."""
 HANDLER = "afx-live-plain"
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """Write a path for people: bytes that are no text are replaced, so that every terminal can print it."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def make_safe() -> None:

@@ -15,7 +15,8 @@ import numpy as np
 import soundfile
 
 from .encodings import BYTES, FORMATS, SUBTYPES
-from .reader import AudioFileError, shown
+from .reader import AudioFileError
+from .streams import shown
 
 COUNTED_IN_32 = ("WAV", "AIFF", "AU")
 _LIMIT = (1 << 32) - (1 << 20)

@@ -15,11 +15,13 @@ model          a model folder at work: features of a sound, predicted settings
 format         what is in a model folder; the only place that knows
 choices        boldness, effects in question, locks: what the user says before matching
 decision       how much of each effect to use
-tone           the references' tonal balance, for the greatest boldness
+second_look    what an equaliser left over, heard and corrected
+tone           the references' tonal balance, for the greatest boldness; long_term_spectrum: what it is of
 explain        of each effect how sure, how much, what it does, what would bring it
 onnx_sandbox   graphs from elsewhere, tried in a process of their own
 clips          audio files: read with care, excerpts of what is active in them
 windows        where in a clip there is sound
+blocks         long sounds, the next block prepared while the last one is used
 reference      a reference file, and everything that is asked of it
 level          loudness through a chain, and gains that reach a loudness
 equaliser_fit  the equaliser's curve, and settings for a wanted curve

@@ -16,7 +16,7 @@ from ..dsp.loudness import LoudnessMeter, gated_loudness, integrated_loudness
 from ..dsp.polarity import polarity
 from ..dsp.sound import INPUT_CLIP
 from ..files import AudioFileError, AudioReader
-from ..files.reader import shown
+from ..files.streams import shown
 from .blocks import BLOCK, prefetch
 from .level import SILENT_LUFS
 from .windows import sounds

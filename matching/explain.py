@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..chain import ChainSettings, play_clip
+from ..dsp.units import in_hz
 from .choices import Choices
 from .equaliser_fit import settings_curve_db
 from .model import MatchModel, Prediction
@@ -216,7 +217,7 @@ def _bands(curve_db: np.ndarray) -> str:
             break
         hz = GRID_HZ[place]
         where = "below" if place == 0 else "above" if place == len(away) - 1 else "around"
-        named.append(f"{away[place]:+.1f} dB {where} " + (f"{hz / 1000:.1f} kHz" if hz >= 1000 else f"{hz:.0f} Hz"))
+        named.append(f"{away[place]:+.1f} dB {where} {in_hz(hz)}")
         left &= np.abs(np.log2(GRID_HZ / hz)) > 1.5
     return ", ".join(named)
 

@@ -19,10 +19,10 @@ import numpy as np
 
 from ..chain import ChainParameters
 from ..effects import names
+from ..files import json_checks
 from ..files.atomic_write import atomic_write
 from ..files.bounded_read import bounded_read
-from ..presets import schema
-from ..presets.schema import SchemaError
+from ..files.json_checks import SchemaError
 from .decision import Decision
 from .onnx_sandbox import MAX_GRAPH_BYTES, GraphFormat, ModelError
 
@@ -115,18 +115,18 @@ def _parse(path: Path) -> dict[str, Any]:
         data = bounded_read(path, _MAX_DESCRIPTION_BYTES)
     except ValueError as error:
         raise ModelError(str(error)) from None
-    return schema.parse_json(data, _MAX_DESCRIPTION_BYTES)
+    return json_checks.parse_json(data, _MAX_DESCRIPTION_BYTES)
 
 
 def _checksums(data: Mapping[str, Any]) -> dict[str, str]:
     """Check that a description is one, and give the files it was written for with their SHA-256."""
     version = data.get("version")
     if data.get("format") != FORMAT or version != VERSION or type(version) is not int:
-        found = f"{schema.shown(data.get('format'))} version {schema.shown(version)}"
+        found = f"{json_checks.shown(data.get('format'))} version {json_checks.shown(version)}"
         raise SchemaError(f'format: {found}; this program reads "{FORMAT}" version {VERSION}')
     if missing := {*_REQUIRED} - {*data}:
         raise SchemaError(f"nothing is said of {', '.join(sorted(missing))}")
-    checksums = schema.as_object(data["sha256"], "sha256")
+    checksums = json_checks.as_object(data["sha256"], "sha256")
     if missing := {graph.file for graph in GRAPHS} - {*checksums}:
         raise SchemaError(f"sha256: nothing is said of {', '.join(sorted(missing))}")
     return checksums
@@ -148,24 +148,24 @@ def _described(data: dict[str, Any]) -> Description:
     """Check every value that is used, before it is: its type, its range, its length."""
     rate = data["sample_rate"]
     if type(rate) is not int or not 8000 <= rate <= 192_000:
-        raise SchemaError(f"sample_rate: {schema.shown(rate)} is not a whole number in [8000, 192000]")
-    name = schema.text(data["name"], "name", 200)
+        raise SchemaError(f"sample_rate: {json_checks.shown(rate)} is not a whole number in [8000, 192000]")
+    name = json_checks.text(data["name"], "name", 200)
     if not name or not name.isprintable():
-        raise SchemaError(f"name: {schema.shown(name)} is not a name")
+        raise SchemaError(f"name: {json_checks.shown(name)} is not a name")
     chain = _chain(data["chain"])
-    bands = schema.numbers(data["bands_hz"], "bands_hz", 1.0, 200e3)
+    bands = json_checks.numbers(data["bands_hz"], "bands_hz", 1.0, 200e3)
     if len(bands) < 8:
         raise SchemaError(f"bands_hz: {len(bands)} bands; at least 8 are needed")
     return Description(
         name,
         rate,
-        schema.number(data["window_s"], "window_s", 1.0, 60.0),
-        schema.number(data["lufs"], "lufs", -70.0, 0.0),
+        json_checks.number(data["window_s"], "window_s", 1.0, 60.0),
+        json_checks.number(data["lufs"], "lufs", -70.0, 0.0),
         chain,
         _fixed(data["fixed"]),
         _decision(data["decision"], chain),
         tuple(bands),
-        tuple(schema.numbers(data["band_weights"], "band_weights", 0.0, 1e3, len(bands))),
+        tuple(json_checks.numbers(data["band_weights"], "band_weights", 0.0, 1e3, len(bands))),
         _pair(data.get("reach", [MAX_DISTANCE, MAX_DISTANCE]), "reach", 0.0, MAX_DISTANCE),
         data,
     )
@@ -174,18 +174,18 @@ def _described(data: dict[str, Any]) -> Description:
 def _chain(value: Any) -> ChainParameters:
     """Check that the model's effects are this program's, with the very same parameters."""
     order = []
-    for i, item in enumerate(schema.as_list(value, "chain", "effects", 100)):
+    for i, item in enumerate(json_checks.as_list(value, "chain", "effects", 100)):
         where = f"chain[{i}]"
-        step = schema.as_object(item, where)
-        effect = schema.text(step.get("effect"), f"{where}.effect")
+        step = json_checks.as_object(item, where)
+        effect = json_checks.text(step.get("effect"), f"{where}.effect")
         if effect not in names():
-            near = schema.nearest(effect, names())
+            near = json_checks.nearest(effect, names())
             known = ", ".join(names())
-            raise SchemaError(f"{where}.effect: {schema.shown(effect)} is not an effect{near}; there are {known}")
+            raise SchemaError(f"{where}.effect: {json_checks.shown(effect)} is not an effect{near}; there are {known}")
         params = ChainParameters((effect,)).params
         theirs = [
-            schema.as_object(p, f"{where}.params[{k}]")
-            for k, p in enumerate(schema.as_list(step.get("params"), f"{where}.params", "parameters", 1000))
+            json_checks.as_object(p, f"{where}.params[{k}]")
+            for k, p in enumerate(json_checks.as_list(step.get("params"), f"{where}.params", "parameters", 1000))
         ]
         for (_, ours), other in zip(params, theirs, strict=False):
             same = {k: v for k, v in asdict(ours).items() if k != "doc"}
@@ -202,39 +202,39 @@ def _chain(value: Any) -> ChainParameters:
 def _fixed(value: Any) -> frozenset[tuple[str, str]]:
     """Check [[effect, parameter], …]: what the model leaves at its default."""
     pairs = []
-    for i, item in enumerate(schema.as_list(value, "fixed", "pairs", 1000)):
-        pair = schema.as_list(item, f"fixed[{i}]", "texts", 2)
+    for i, item in enumerate(json_checks.as_list(value, "fixed", "pairs", 1000)):
+        pair = json_checks.as_list(item, f"fixed[{i}]", "texts", 2)
         if len(pair) != 2:
             raise SchemaError(f"fixed[{i}]: {len(pair)} texts; effect and parameter are needed")
-        pairs.append((schema.text(pair[0], f"fixed[{i}][0]"), schema.text(pair[1], f"fixed[{i}][1]")))
+        pairs.append((json_checks.text(pair[0], f"fixed[{i}][0]"), json_checks.text(pair[1], f"fixed[{i}][1]")))
     return frozenset(pairs)
 
 
 def _decision(value: Any, chain: ChainParameters) -> Decision:
-    rows = schema.as_object(value, "decision")
+    rows = json_checks.as_object(value, "decision")
     if missing := {"offset", "slope", "boldness", "span", "least"} - {*rows}:
         raise SchemaError(f"decision: nothing is said of {', '.join(sorted(missing))}")
     offset = _by_effect(rows["offset"], "decision.offset", chain, -20.0, 20.0)
-    slopes = schema.as_object(rows["slope"], "decision.slope")
-    slope = [schema.number(slopes.get(e), f"decision.slope.{e}", 0.0, 100.0) for e in chain.order]
+    slopes = json_checks.as_object(rows["slope"], "decision.slope")
+    slope = [json_checks.number(slopes.get(e), f"decision.slope.{e}", 0.0, 100.0) for e in chain.order]
     return Decision(
         np.array([offset[e] for e in chain.order]),
         np.array(slope),
-        schema.number(rows["boldness"], "decision.boldness", 0.0, 1.0),
-        schema.number(rows["span"], "decision.span", 0.0, 20.0),
-        schema.number(rows["least"], "decision.least", 0.0, 1.0),
+        json_checks.number(rows["boldness"], "decision.boldness", 0.0, 1.0),
+        json_checks.number(rows["span"], "decision.span", 0.0, 20.0),
+        json_checks.number(rows["least"], "decision.least", 0.0, 1.0),
     )
 
 
 def _by_effect(
     value: Any, where: str, chain: ChainParameters, low: float, high: float
 ) -> dict[str, tuple[float, float]]:
-    rows = schema.as_object(value, where)
+    rows = json_checks.as_object(value, where)
     return {effect: _pair(rows.get(effect), f"{where}.{effect}", low, high) for effect in chain.order}
 
 
 def _pair(value: Any, where: str, low: float, high: float) -> tuple[float, float]:
-    other, same = schema.numbers(value, where, low, high, 2)
+    other, same = json_checks.numbers(value, where, low, high, 2)
     return other, same
 
 

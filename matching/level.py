@@ -9,9 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..chain import ChainPlayer, ChainSettings
+from ..chain import GAIN, ChainPlayer, ChainSettings
 from ..dsp.loudness import LoudnessMeter
-from ..effects import load
 from .blocks import BLOCK, prefetch, split_chain
 
 TRAINED_LUFS = -23.0
@@ -67,16 +66,12 @@ def solve_level(
     if input_gain_db is None:
         linear = ChainSettings(settings.linear_front)
         # BS.1770 adds channels: the same sound in two reads 3 LU more, and drives an effect no harder
-        input_gain_db = _clipped(trained_lufs + 10.0 * np.log10(x.shape[1]) - loudness(x, sample_rate, linear))
+        input_gain_db = GAIN.clip(trained_lufs + 10.0 * np.log10(x.shape[1]) - loudness(x, sample_rate, linear))
     ready = replace(settings, input_gain_db=input_gain_db, output_gain_db=0.0)
     played, gain_db = measure(x, sample_rate, ready), 0.0
     for _ in range(GATE_ITERATIONS):
         lufs = played.lufs(gain_db, faint=True)
         if not lufs > -np.inf:
             return ready
-        gain_db = _clipped(gain_db + (input_lufs if target_lufs is None else target_lufs) - lufs)
+        gain_db = GAIN.clip(gain_db + (input_lufs if target_lufs is None else target_lufs) - lufs)
     return replace(ready, output_gain_db=gain_db)
-
-
-def _clipped(gain_db: float) -> float:
-    return load("gain").param("gain_db").clip(float(gain_db))

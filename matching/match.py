@@ -14,7 +14,7 @@ import numpy as np
 
 from ..chain import Chain, ChainPlayer, ChainSettings, play_clip
 from ..dsp.dc_blocker import DcBlocker
-from ..files.reader import shown
+from ..files.streams import shown
 from ..presets import SHIPPED_MODEL, Preset, choices_data, provenance
 from .choices import NO_CHOICES, Choices
 from .clips import MAX_CHANNELS, Clip, ClipError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..files.reader import shown
+from ..files.streams import shown
 from .clips import read_clip
 from .level import MAX_LUFS
 

@@ -1,14 +1,22 @@
 """Presets: what a chain is set to, as JSON; where it came from; and the clips and models that come with the program.
 
 `load("telephone")` gives a factory preset or one of the user's, `save` writes one. `clip` and `SHIPPED_MODEL`
-are files beside this one; `schema` checks JSON for other rooms, too. Imports neither torch nor an audio device.
+are files beside this one. Imports neither torch nor an audio device.
+
+preset           a preset as JSON
+provenance       where settings come from
+bundled          clips and models
+plugin_state     presets as plug-ins keep them
+lv2_reader       presets as hosts save them for LV2 plug-ins; turtle_reader: the language of these files
+other_programs/  presets for other programs
 """
 
-from .bundled import MODELS, SHIPPED_MODEL, clip, clips
-from .preset import Preset, PresetError, factory_names, folder, from_json, load, names, save, to_json
+from .bundled import DEMO_REFERENCES, MODELS, SHIPPED_MODEL, clip, clips
+from .preset import Preset, PresetError, factory_names, fitting_name, folder, from_json, load, names, save, to_json
 from .provenance import choices_data, provenance
 
 __all__ = [
+    "DEMO_REFERENCES",
     "MODELS",
     "SHIPPED_MODEL",
     "Preset",
@@ -17,6 +25,7 @@ __all__ = [
     "clip",
     "clips",
     "factory_names",
+    "fitting_name",
     "folder",
     "from_json",
     "load",

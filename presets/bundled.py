@@ -8,6 +8,8 @@ MODELS = _HERE / "models"
 """The bundled models; any other is tried in a process of its own before it is loaded."""
 SHIPPED_MODEL = MODELS / "afx-2"
 """The model that is used when no other is named."""
+DEMO_REFERENCES = {"guitar": "guitar_reference", "voice": "voice_reference", "drums": "voice_reference"}
+"""The clips of demos, and of which bundled reference each is to have the sound."""
 
 
 def clips() -> tuple[str, ...]:

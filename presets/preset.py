@@ -15,13 +15,14 @@ from typing import Any
 import platformdirs
 
 from .. import effects
-from ..chain import ChainSettings, EffectSettings
+from ..chain import GAIN, GAIN_NAMES, ChainSettings, EffectSettings
+from ..files import json_checks
 from ..files.atomic_write import atomic_write
 from ..files.bounded_read import bounded_read
-from . import plugin_state, schema
+from ..files.json_checks import SchemaError, nearest, shown
+from . import plugin_state
 from .lv2_reader import from_lv2
 from .plugin_state import StateError
-from .schema import SchemaError, nearest, shown
 
 FORMAT, VERSION = "afx-live-preset", 1
 MAX_BYTES = 1_000_000
@@ -41,8 +42,7 @@ _KEYS = (
     "notes",
     "amount",
     "target_lufs",
-    "input_gain_db",
-    "output_gain_db",
+    *GAIN_NAMES,
     "chain",
     "source",
 )
@@ -76,13 +76,13 @@ class Preset:
 
     def __post_init__(self) -> None:
         try:
-            if not _NAME.fullmatch(schema.text(self.name, "name")):
+            if not _NAME.fullmatch(json_checks.text(self.name, "name")):
                 raise SchemaError(f"name: {shown(self.name)} is not a name; allowed: {_NAMING}")
-            object.__setattr__(self, "amount", schema.number(self.amount, "amount", 0.0, 1.0))
+            object.__setattr__(self, "amount", json_checks.number(self.amount, "amount", 0.0, 1.0))
             if self.target_lufs is not None:
-                object.__setattr__(self, "target_lufs", schema.number(self.target_lufs, "target_lufs", *LUFS))
+                object.__setattr__(self, "target_lufs", json_checks.number(self.target_lufs, "target_lufs", *LUFS))
             object.__setattr__(self, "source", _source(self.source))
-            schema.text(self.notes, "notes")
+            json_checks.text(self.notes, "notes")
         except SchemaError as error:
             raise PresetError(str(error)) from None
 
@@ -163,8 +163,16 @@ def _from_lv2(path: Path) -> Preset:
         label, settings, amount = from_lv2(path, MAX_BYTES)
     except StateError as error:
         raise PresetError(f"{path}: {error}") from None
-    name = re.sub(r"[^\w .+-]", " ", label or path.stem)[:64].strip(" .+-") or "preset"
-    return Preset(name, settings, amount)
+    return Preset(fitting_name(label or path.stem, "preset"), settings, amount)
+
+
+def fitting_name(text: str, otherwise: str) -> str:
+    """Make a text a preset's name, or take another if nothing of it can be kept.
+
+    >>> fitting_name("Big/Room!", "preset"), fitting_name("?", "preset")
+    ('Big Room', 'preset')
+    """
+    return re.sub(r"[^\w .+-]", " ", text)[:64].strip(" .+-") or otherwise
 
 
 def from_json(text: str | bytes, file: str = "preset", name: str = "preset") -> Preset:
@@ -175,7 +183,7 @@ def from_json(text: str | bytes, file: str = "preset", name: str = "preset") -> 
     try:
         if isinstance(text, bytes) and text.startswith(plugin_state.MARK):
             return Preset(name, *plugin_state.from_state(text))
-        data = schema.parse_json(text, MAX_BYTES)
+        data = json_checks.parse_json(text, MAX_BYTES)
         _check_version(data)
         return _preset(data, name)
     except (SchemaError, StateError, PresetError) as error:
@@ -195,12 +203,8 @@ def _check_version(data: dict[str, Any]) -> None:
 
 
 def _preset(data: dict[str, Any], name: str) -> Preset:
-    schema.known_keys(data, _KEYS, "a preset")
-    gain = effects.load("gain").params[0]
-    gains = {
-        key: schema.number(data.get(key, gain.default), key, gain.low, gain.high)
-        for key in ("input_gain_db", "output_gain_db")
-    }
+    json_checks.known_keys(data, _KEYS, "a preset")
+    gains = {key: json_checks.number(data.get(key, GAIN.default), key, GAIN.low, GAIN.high) for key in GAIN_NAMES}
     chain = data.get("chain", [])
     if not isinstance(chain, list):
         raise SchemaError(f"chain: {shown(chain)} is not a list of effects")
@@ -221,74 +225,76 @@ def _preset(data: dict[str, Any], name: str) -> Preset:
 
 def _effect(data: Any, where: str) -> EffectSettings:
     """Read {"effect": …, "on": …, parameter: value …}."""
-    data = schema.as_object(data, where)
+    data = json_checks.as_object(data, where)
     name = data.get("effect")
     if not isinstance(name, str) or name not in effects.names():
         near = nearest(name, effects.names())
         known = ", ".join(effects.names())
         raise SchemaError(f"{where}.effect: {shown(name)} is not an effect{near}; there are {known}")
     effect = effects.load(name)
-    schema.known_keys(data, ("effect", "on", *effect.defaults), name, where + ".")
+    json_checks.known_keys(data, ("effect", "on", *effect.defaults), name, where + ".")
     enabled = data.get("on", True)
     if not isinstance(enabled, bool):
         raise SchemaError(f"{where}.on: {shown(enabled)} is not true or false")
     values = {
-        p.name: schema.number(data[p.name], f"{where}.{p.name}", p.low, p.high) for p in effect.params if p.name in data
+        p.name: json_checks.number(data[p.name], f"{where}.{p.name}", p.low, p.high)
+        for p in effect.params
+        if p.name in data
     }
     return EffectSettings(name, values, enabled)
 
 
 def _source(data: Any) -> dict[str, Any]:
     """Check a provenance and give it in the stable order."""
-    data = schema.as_object(data, "source")
-    schema.known_keys(data, _SOURCE, "source", "source.")
+    data = json_checks.as_object(data, "source")
+    json_checks.known_keys(data, _SOURCE, "source", "source.")
     made = dict(data)
     if "references" in data:
-        files = schema.as_list(data["references"], "source.references", "files", _MAX_REFERENCES)
+        files = json_checks.as_list(data["references"], "source.references", "files", _MAX_REFERENCES)
         made["references"] = [_reference(r, f"source.references[{i}]") for i, r in enumerate(files)]
     for key in data.keys() & {"model", "app", "created"}:
-        schema.text(data[key], f"source.{key}")
+        json_checks.text(data[key], f"source.{key}")
     if "created" in data:
         _time(data["created"], "source.created")
     if "by_hand" in data:
-        texts = schema.as_list(data["by_hand"], "source.by_hand", "texts", _MAX_BY_HAND)
-        made["by_hand"] = [schema.text(v, f"source.by_hand[{i}]") for i, v in enumerate(texts)]
+        texts = json_checks.as_list(data["by_hand"], "source.by_hand", "texts", _MAX_BY_HAND)
+        made["by_hand"] = [json_checks.text(v, f"source.by_hand[{i}]") for i, v in enumerate(texts)]
     if "choices" in data:
         made["choices"] = _choices(data["choices"], "source.choices")
     return {key: made[key] for key in _SOURCE if key in made}
 
 
 def _reference(data: Any, where: str) -> dict[str, Any]:
-    data = schema.as_object(data, where)
-    schema.known_keys(data, _REFERENCE, "a reference", where + ".")
-    made: dict[str, Any] = {"file": schema.text(data.get("file"), f"{where}.file")}
+    data = json_checks.as_object(data, where)
+    json_checks.known_keys(data, _REFERENCE, "a reference", where + ".")
+    made: dict[str, Any] = {"file": json_checks.text(data.get("file"), f"{where}.file")}
     if "sha256" in data:
         made["sha256"] = data["sha256"]
-        if not re.fullmatch("[0-9a-f]{64}", schema.text(data["sha256"], f"{where}.sha256")):
+        if not re.fullmatch("[0-9a-f]{64}", json_checks.text(data["sha256"], f"{where}.sha256")):
             raise SchemaError(f"{where}.sha256: {shown(data['sha256'])} is not 64 hexadecimal digits")
     if "lufs" in data:
-        made["lufs"] = schema.number(data["lufs"], f"{where}.lufs", -120.0, 20.0)
+        made["lufs"] = json_checks.number(data["lufs"], f"{where}.lufs", -120.0, 20.0)
     if "path" in data:
-        made["path"] = schema.text(data["path"], f"{where}.path")
+        made["path"] = json_checks.text(data["path"], f"{where}.path")
     return made
 
 
 def _choices(data: Any, where: str) -> dict[str, Any]:
     """Check what the user asked of the matching, see `provenance.choices_data`."""
-    data = schema.as_object(data, where)
-    schema.known_keys(data, _CHOICES, "a choice", where + ".")
+    data = json_checks.as_object(data, where)
+    json_checks.known_keys(data, _CHOICES, "a choice", where + ".")
     made: dict[str, Any] = {}
     if "boldness" in data:
-        made["boldness"] = schema.number(data["boldness"], f"{where}.boldness", 0.0, 1.0)
+        made["boldness"] = json_checks.number(data["boldness"], f"{where}.boldness", 0.0, 1.0)
     for key in data.keys() & {*_NAMED_CHOICES}:
-        texts = schema.as_list(data[key], f"{where}.{key}", "texts", _MAX_BY_HAND)
-        made[key] = [schema.text(v, f"{where}.{key}[{i}]") for i, v in enumerate(texts)]
+        texts = json_checks.as_list(data[key], f"{where}.{key}", "texts", _MAX_BY_HAND)
+        made[key] = [json_checks.text(v, f"{where}.{key}[{i}]") for i, v in enumerate(texts)]
     if "shares" in data:
         made["shares"] = {}
-        for effect, whole in schema.as_object(data["shares"], f"{where}.shares").items():
-            place = f"{where}.shares.{schema.text(effect, f'{where}.shares')}"
-            numbers = schema.as_object(whole, place)
-            made["shares"][effect] = {k: schema.number(v, f"{place}.{k}", -1e6, 1e6) for k, v in numbers.items()}
+        for effect, whole in json_checks.as_object(data["shares"], f"{where}.shares").items():
+            place = f"{where}.shares.{json_checks.text(effect, f'{where}.shares')}"
+            numbers = json_checks.as_object(whole, place)
+            made["shares"][effect] = {k: json_checks.number(v, f"{place}.{k}", -1e6, 1e6) for k, v in numbers.items()}
     return {key: made[key] for key in _CHOICES if key in made}
 
 
@@ -312,8 +318,7 @@ def to_json(preset: Preset) -> str:
         "notes": preset.notes,
         "amount": preset.amount,
         "target_lufs": preset.target_lufs,
-        "input_gain_db": settings.input_gain_db,
-        "output_gain_db": settings.output_gain_db,
+        **{name: getattr(settings, name) for name in GAIN_NAMES},
         "chain": [
             {"effect": e.effect, "on": bool(e.enabled), **{n: e.values[n] for n in effects.load(e.effect).defaults}}
             for e in settings.effects

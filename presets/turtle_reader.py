@@ -50,11 +50,12 @@ class _Reader:
         self._at, self._prefixes = 0, {}
 
     def _next(self) -> tuple[str, str]:
-        self._at = min(self._at + 1, len(self._tokens))
-        return self._tokens[self._at - 1] if self._at <= len(self._tokens) else ("end", "")
+        found = self._tokens[self._at]
+        self._at = min(self._at + 1, len(self._tokens) - 1)  # after the end comes the end
+        return found
 
     def _peek(self) -> str:
-        return self._tokens[min(self._at, len(self._tokens) - 1)][1]
+        return self._tokens[self._at][1]
 
     def _want(self, mark: str) -> None:
         if (found := self._next()[1]) != mark:

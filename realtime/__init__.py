@@ -1,7 +1,8 @@
 """The live engine: plays a chain between audio devices, matches it to references, obeys OSC, keys and the command line.
 
-audio/ plays, session/ decides what, osc/ and view/ connect it to the world, doctor/ measures the machine, cli/ is
-`afx-live`. From Python: `LiveEngine(settings, StreamOptions(...))` plays, `Session` matches what it hears.
+audio/ plays, session/ decides what, osc/, view/ and web/ connect it to the world, batch/ works through thousands of
+files, doctor/ measures the machine, cli/ is `afx-live`; threads: started again if they die.
+From Python: `LiveEngine(settings, StreamOptions(...))` plays, `Session` matches what it hears.
 """
 
 from importlib import import_module

@@ -31,6 +31,13 @@ def one_thread():
     numba.set_num_threads(before)
 
 
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """A home of the test's own, which is not there yet."""
+    monkeypatch.setenv("AFX_LIVE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
 @pytest.fixture(scope="session")
 def jack():
     need("jackd", "jackd2")

@@ -9,7 +9,7 @@ from pathlib import Path
 from ...chain import ChainSettings
 from ...chain.numbered import order, parameters, path_values, playing_order
 from ...files.distinct import SameFileError, check_replaced
-from ...files.reader import shown
+from ...files.streams import shown
 from ...native.build import SOURCES, kit, link
 from ...presets import Preset
 from ...presets.plugin_state import ORDER, slug, uri

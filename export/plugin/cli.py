@@ -1,13 +1,12 @@
 """`afx-export plugin`: a preset as a plug-in for other programs."""
 
 import argparse
-import re
 from pathlib import Path
 
 from ...files.distinct import Named, check_distinct
 from ...matching import ClipError, MatchModel, ModelError, match_clip, read_clip, read_reference
 from ...native.build import ToolError
-from ...presets import SHIPPED_MODEL, Preset, PresetError, load
+from ...presets import SHIPPED_MODEL, Preset, PresetError, fitting_name, load
 from .bundle import PLAYER, make_plugin
 
 
@@ -54,7 +53,7 @@ def _matched(recording: str | None, references: list[Path], model: Path | None, 
     loaded = MatchModel(model or SHIPPED_MODEL)
     heard = [read_reference(path, loaded) for path in references]
     found = match_clip(read_clip(Path(recording)), loaded, heard, amount)
-    return found.preset(re.sub(r"[^\w .+-]", " ", name)[:64].strip(" .+-") or "match")
+    return found.preset(fitting_name(name, "match"))
 
 
 def main(arguments: list[str]) -> tuple[int, str]:

@@ -5,15 +5,16 @@ ours, and has a hard knee.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from ...chain import ChainSettings
-from .plan import DROPPED, EXACT, IMPULSE, PATHS, STATIC, Export, bands, impulse_responses, played, wav
+from .plan import DROPPED, EXACT, IMPULSE, PATHS, STATIC, Export, as_compressor, bands, played, reverb_files
 
 TYPES = {"low_shelf": "Lowshelf", "peak": "Peaking", "high_shelf": "Highshelf"}
 SUM_DB = 6.0206
 """By how much the sum of two equal channels is louder than one."""
-LIMITER_FACTOR = 1000.0
+MAX_FACTOR = 1000.0
 
 
 def write(settings: ChainSettings, name: str, sample_rate: float) -> Export:
@@ -47,14 +48,13 @@ def write(settings: ChainSettings, name: str, sample_rate: float) -> Export:
             gain("gain", values["gain_db"])
             made.say(each.effect, EXACT)
         elif each.effect in ("compressor", "limiter"):
-            processors[each.effect] = {"type": "Compressor", "parameters": _compressor(each.effect, values)}
+            processors[each.effect] = {"type": "Compressor", "parameters": _compressor(as_compressor(each))}
             pipeline.append({"type": "Processor", "name": each.effect})
             made.say(each.effect, STATIC, "for equal channels; hard knee, and it follows the level, not the gain")
         elif each.effect == "reverb":
-            responses = impulse_responses(each, sample_rate)
-            for i, path in enumerate(PATHS):
-                file = f"{name}-{path}.wav"
-                made.files[file] = wav(responses[:, i : i + 1], sample_rate)
+            files = reverb_files(name, each, sample_rate)
+            made.files |= files
+            for path, file in zip(PATHS, files, strict=True):
                 filters[f"reverb_{path}"] = {"type": "Conv", "parameters": {"type": "Wav", "filename": file}}
             mixers["reverb_split"] = _mixer(2, [[0], [0], [1], [1]])
             mixers["reverb_join"] = _mixer(4, [[0, 2], [1, 3]])
@@ -82,15 +82,14 @@ def write(settings: ChainSettings, name: str, sample_rate: float) -> Export:
     return made
 
 
-def _compressor(effect: str, values: Any) -> dict[str, Any]:
-    limits = effect == "limiter"
+def _compressor(values: Mapping[str, float]) -> dict[str, Any]:
     return {
         "channels": 2,
         "attack": values["attack_ms"] / 1000,
         "release": values["release_ms"] / 1000,
-        "threshold": values["ceiling_db" if limits else "threshold_db"] + SUM_DB,
-        "factor": LIMITER_FACTOR if limits else values["ratio"],
-        "makeup_gain": 0.0 if limits else values["makeup_db"],
+        "threshold": values["threshold_db"] + SUM_DB,
+        "factor": min(values["ratio"], MAX_FACTOR),
+        "makeup_gain": values["makeup_db"],
     }
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ...chain import ChainSettings
-from .plan import DROPPED, EXACT, IMPULSE, STATIC, Band, Export, bands, impulse_responses, number, played, wav
+from ...effects.equaliser import Band
+from .plan import DROPPED, EXACT, IMPULSE, STATIC, Export, as_compressor, bands, impulse_responses, number, played, wav
 
 TYPES = {"low_shelf": "Lo-shelf", "peak": "Bell", "high_shelf": "Hi-shelf"}
 GAIN_DB = 36.0
@@ -30,7 +31,7 @@ def write(settings: ChainSettings, name: str, sample_rate: float, pipeline: str 
             plugins[_instance(plugins, "equalizer")] = _equalizer(bands(values))
             made.say(each.effect, EXACT)
         elif each.effect in ("compressor", "limiter"):
-            plugin, note = _compressor(each.effect, values)
+            plugin, note = _compressor(as_compressor(each))
             plugins[_instance(plugins, "compressor")] = plugin
             made.say(each.effect, STATIC, note)
         elif each.effect == "reverb":
@@ -42,7 +43,8 @@ def write(settings: ChainSettings, name: str, sample_rate: float, pipeline: str 
             }  # fmt: skip
             made.say(each.effect, IMPULSE, "four channels, which EasyEffects 8 takes; 7 knows two")
         elif each.effect == "gain":
-            made.say(each.effect, *_put_gain(plugins, values["gain_db"]))
+            _put_gain(plugins, values["gain_db"])
+            made.say(each.effect, EXACT)
         else:
             made.say(each.effect, DROPPED, "EasyEffects has none like it")
     if not plugins:
@@ -55,7 +57,9 @@ def write(settings: ChainSettings, name: str, sample_rate: float, pipeline: str 
         total = plugin[side] + gain_db
         plugin[side] = min(max(total, -GAIN_DB), GAIN_DB)
         if abs(total) > GAIN_DB:
-            made.say(side.replace("-", " "), DROPPED, f"{number(total - plugin[side])} dB of it: the most is 36 dB")
+            made.say(
+                side.replace("-", " "), DROPPED, f"{number(total - plugin[side])} dB of it: the most is {GAIN_DB:g} dB"
+            )
     data = {pipeline: {"blocklist": [], "plugins_order": list(plugins), **plugins}}
     made.files[f"{name}.json"] = (json.dumps(data, indent=4, ensure_ascii=False) + "\n").encode()
     return made
@@ -70,17 +74,16 @@ def _plain() -> dict[str, Any]:
     return {"bypass": False, "input-gain": 0.0, "output-gain": 0.0}
 
 
-def _put_gain(plugins: dict[str, dict[str, Any]], gain_db: float) -> tuple[str, str]:
+def _put_gain(plugins: dict[str, dict[str, Any]], gain_db: float) -> None:
     """Let the plug-in before it, or an equaliser of no bands, turn it up."""
     if not plugins:
         plugins["equalizer#0"] = _equalizer([])
     last = list(plugins.values())[-1]
     last["output-gain"] += gain_db
-    return EXACT, ""
 
 
 def _equalizer(found: list[Band]) -> dict[str, Any]:
-    found = found or [Band("none", "peak", 1000.0, 0.0, 1.0)]
+    found = found or [Band("peak", 1000.0, 0.0, 1.0)]
     channel = {
         f"band{i}": {
             "type": TYPES[band.kind],
@@ -101,11 +104,9 @@ def _equalizer(found: list[Band]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _compressor(effect: str, values: Mapping[str, float]) -> tuple[dict[str, Any], str]:
-    limits = effect == "limiter"
-    threshold = values["ceiling_db" if limits else "threshold_db"]
+def _compressor(values: Mapping[str, float]) -> tuple[dict[str, Any], str]:
     note = "attack and release act on the level, not on the gain in dB"
-    if limits:
+    if values["ratio"] > RATIO:
         note = f"ratio {RATIO:g} in the place of no end; {note}"
     return {
         **_plain(),
@@ -113,10 +114,10 @@ def _compressor(effect: str, values: Mapping[str, float]) -> tuple[dict[str, Any
         "attack": values["attack_ms"],
         "release": values["release_ms"],
         "release-threshold": OFF_DB,
-        "threshold": max(threshold, THRESHOLD_DB),
-        "ratio": RATIO if limits else values["ratio"],
+        "threshold": max(values["threshold_db"], THRESHOLD_DB),
+        "ratio": min(values["ratio"], RATIO),
         "knee": max(-0.5 * values["knee_db"], KNEE_DB),
-        "makeup": 0.0 if limits else values["makeup_db"],
+        "makeup": values["makeup_db"],
         "boost-threshold": -72.0,
         "boost-amount": 0.0,
         "stereo-split": False,

@@ -5,7 +5,7 @@ four convolutions on channels of their own names.
 """
 
 from ...chain import ChainSettings
-from .plan import DROPPED, EXACT, IMPULSE, PATHS, Export, bands, impulse_responses, number, played, wav
+from .plan import DROPPED, EXACT, IMPULSE, PATHS, Export, bands, number, played, reverb_files
 
 TYPES = {"low_shelf": "LSC", "peak": "PK", "high_shelf": "HSC"}
 
@@ -32,11 +32,10 @@ def write(settings: ChainSettings, name: str, sample_rate: float) -> Export:
             gain(each.values["gain_db"])
             made.say(each.effect, EXACT)
         elif each.effect == "reverb":
-            responses = impulse_responses(each, sample_rate)
+            files = reverb_files(name, each, sample_rate)
+            made.files |= files
             lines.append("Copy: " + " ".join(f"{path}={path[0]}" for path in PATHS))
-            for i, path in enumerate(PATHS):
-                file = f"{name}-{path}.wav"
-                made.files[file] = wav(responses[:, i : i + 1], sample_rate)
+            for path, file in zip(PATHS, files, strict=True):
                 lines += [f"Channel: {path}", f"Convolution: {file}"]
             lines += ["Channel: all", "Copy: L=LL+RL R=LR+RR"]
             made.say(each.effect, IMPULSE, f"four files at {sample_rate:g} Hz, the device's rate must be the same")

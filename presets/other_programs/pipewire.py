@@ -6,7 +6,7 @@ Its filters are the cookbook's, computed for the rate of the graph. Every node i
 import json
 
 from ...chain import ChainSettings
-from .plan import DROPPED, EXACT, IMPULSE, PATHS, Export, bands, impulse_responses, number, played, wav
+from .plan import DROPPED, EXACT, IMPULSE, PATHS, Export, bands, number, played, reverb_files
 
 LABELS = {"low_shelf": "bq_lowshelf", "peak": "bq_peaking", "high_shelf": "bq_highshelf"}
 SIDES = ("L", "R")
@@ -73,10 +73,8 @@ def write(settings: ChainSettings, name: str, sample_rate: float, folder: str = 
             gain_db += each.values["gain_db"]
             made.say(each.effect, EXACT)
         elif each.effect == "reverb":
-            responses = impulse_responses(each, sample_rate)
-            files = [f"{name}-{path}.wav" for path in PATHS]
-            for i, file in enumerate(files):
-                made.files[file] = wav(responses[:, i : i + 1], sample_rate)
+            files = reverb_files(name, each, sample_rate)
+            made.files |= files
             graph.reverb([f"{folder}/{file}" for file in files])
             made.say(each.effect, IMPULSE, f"four files at {sample_rate:g} Hz")
         else:

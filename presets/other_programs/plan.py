@@ -1,12 +1,15 @@
 """What there is to write into another program's preset: the effects that play, in order, and impulse responses."""
 
 import io
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ...chain import ChainPlayer, ChainSettings, EffectSettings
+from ...effects import equaliser
+from ...effects.equaliser import Band
 
 EXACT, STATIC, IMPULSE, DROPPED = "exact", "static curve only", "impulse response", "dropped"
 """The grades of fidelity."""
@@ -28,17 +31,6 @@ class Fidelity:
         return f"{self.effect}: {self.grade}" + (f" ({self.note})" if self.note else "")
 
 
-@dataclass(frozen=True)
-class Band:
-    """One filter of an equaliser, as the Audio EQ Cookbook defines it: kind is low_shelf, peak or high_shelf."""
-
-    name: str
-    kind: str
-    hz: float
-    gain_db: float
-    q: float
-
-
 @dataclass
 class Export:
     """Files by name, the first of which is the preset itself, and what became of each effect."""
@@ -56,11 +48,15 @@ def played(settings: ChainSettings) -> Iterator[EffectSettings]:
 
 
 def bands(values: Mapping[str, float]) -> list[Band]:
-    """Read the equaliser's bands; those at 0 dB do nothing and are left out."""
-    names = [name.removesuffix("_db") for name in values if name.endswith("_db")]
-    kinds = {name: "peak" if name.startswith("peak") else name for name in names}
-    every = [Band(n, kinds[n], values[f"{n}_hz"], values[f"{n}_db"], values[f"{n}_q"]) for n in names]
-    return [band for band in every if band.gain_db != 0.0]
+    """Give the equaliser's bands; those at 0 dB do nothing and are left out."""
+    return [band for band in equaliser.bands(values) if band.gain_db != 0.0]
+
+
+def as_compressor(step: EffectSettings) -> Mapping[str, float]:
+    """Give the values of a compressor, or those that a limiter would have as one: its ratio is without end."""
+    if step.effect != "limiter":
+        return step.values
+    return {**step.values, "threshold_db": step.values["ceiling_db"], "ratio": math.inf, "makeup_db": 0.0}
 
 
 def impulse_responses(reverb: EffectSettings, sample_rate: float) -> np.ndarray:
@@ -77,6 +73,12 @@ def impulse_responses(reverb: EffectSettings, sample_rate: float) -> np.ndarray:
     whole = np.concatenate(answers, axis=1)
     heard = np.flatnonzero(np.abs(whole).max(1) > SILENT * np.abs(whole).max())
     return whole[: heard[-1] + 1].astype(np.float32)
+
+
+def reverb_files(name: str, reverb: EffectSettings, sample_rate: float) -> dict[str, bytes]:
+    """Make a WAV file for each of the reverb's PATHS, in their order, by name."""
+    responses = impulse_responses(reverb, sample_rate)
+    return {f"{name}-{path}.wav": wav(responses[:, i : i + 1], sample_rate) for i, path in enumerate(PATHS)}
 
 
 def wav(x: np.ndarray, sample_rate: float) -> bytes:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ...chain import ChainSettings
 from ...dsp.loudness import integrated_loudness
+from ...effects import load
 from ...files import AudioReader
 from ...matching import Clip, ClipError, read_clip
 from ...matching.clips import MAX_CHANNELS
@@ -23,7 +24,7 @@ from .safety import LOOKAHEAD
 from .shared_memory import METERS
 
 PREROLL_S, MOST_PREROLL_S = 0.5, 2.5
-"""Played before a stretch that does not follow the last one: that much, and as long as a reverb's decay."""
+"""Played before a stretch that does not follow the last one: the former, or longer where an effect has a tail."""
 MOST_S = 30.0
 """Longer stretches are not given in one piece."""
 STEP_S = 1 / 30
@@ -146,6 +147,11 @@ def fields() -> list[tuple[str, int]]:
     return [(name, int(np.prod(METERS[name].shape))) for name in METERS.names or ()]
 
 
+def meter_step(sample_rate: float) -> int:
+    """Give how many frames a row of meters stands for."""
+    return max(int(sample_rate * STEP_S), 1)
+
+
 def _typical(clip: Clip) -> np.ndarray:
     """Choose up to 12 s whose loudness is next to that of the whole recording; short ones go round."""
     x, size = clip.excerpts, int(12.0 * clip.sample_rate)
@@ -164,16 +170,21 @@ def _read(path: Path, start: int, frames: int) -> np.ndarray:
 def _begun(clip: Clip, settings: ChainSettings, start: int) -> _Player:
     """Begin a little before a frame, and drop what comes out until there."""
     rate = clip.sample_rate
-    tails = [step.values["rt60_s"] for step in settings.effects if step.enabled and "rt60_s" in step.values]
-    before = min(start, int(min(max([PREROLL_S, *tails]), MOST_PREROLL_S) * rate))
+    before = min(start, int(_preroll_s(settings) * rate))
     player = _Player(Engine(settings, rate, clip.channels), LOOKAHEAD + settings.latency, start)
     player.engine.process(_read(clip.path, start - before, before + player.delay))
     return player
 
 
+def _preroll_s(settings: ChainSettings) -> float:
+    """Give how long before a stretch to begin, in s: until what was not played would have fallen by 60 dB."""
+    tails = [0.5 * e.tail(**step.values) for step in settings.effects if step.enabled and (e := load(step.effect)).tail]
+    return min(max([PREROLL_S, *tails]), MOST_PREROLL_S)
+
+
 def _played(player: _Player, clip: Clip, frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Go on by so many frames."""
-    step = max(int(STEP_S * clip.sample_rate), 1)
+    step = meter_step(clip.sample_rate)
     x = _read(clip.path, player.at + player.delay, frames)
     sound, rows = np.empty((frames, clip.channels), np.float32), []
     for at in range(0, frames, step):

@@ -13,15 +13,14 @@ from typing import Protocol
 
 import numpy as np
 
-from ...chain import ChainPlayer, ChainSettings
+from ...chain import GAIN, ChainPlayer, ChainSettings
 from ...dsp.dc_blocker import DcBlocker
 from ...dsp.loudness import LoudnessMeter
 from ...dsp.sound import INPUT_CLIP
 from ...dsp.true_peak import TruePeak
-from ...effects import load
 from ...files import AudioReader
 from ...files.metadata import copy_metadata
-from ...files.reader import shown
+from ...files.streams import shown
 from ...files.writer import AudioWriter, choose_format
 from ...matching import Clip, ClipError, Match
 from ...matching.blocks import BLOCK, prefetch, split_chain
@@ -144,7 +143,7 @@ def settled(
         if target is None or abs(target - done.lufs) < TOLERANCE_LU or not done.lufs > SILENT_LUFS:
             break
         old_gain_db, old_lufs = settings.output_gain_db, done.lufs
-        gain_db = load("gain").param("gain_db").clip(old_gain_db + (target - old_lufs) / slope)
+        gain_db = GAIN.clip(old_gain_db + (target - old_lufs) / slope)
         if abs(gain_db - old_gain_db) < TOLERANCE_LU:
             break
         settings = replace(settings, output_gain_db=gain_db)

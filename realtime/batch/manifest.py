@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ...files.reader import shown
-from ..strict_json import finite
+from ...files.json_checks import finite
+from ...files.streams import shown
 from .work_list import Item
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...files.encodings import FORMATS
-from ...files.reader import shown
+from ...files.streams import shown
 
 FOREIGN = {".m4a", ".mp4", ".aac", ".ac3", ".wma", ".amr", ".ape", ".wv", ".mka", ".webm"}
 """Sound that cannot be read: it is in the list all the same, for nobody should miss it in silence."""

@@ -5,18 +5,17 @@ import shutil
 import sys
 from pathlib import Path
 from time import perf_counter
-from typing import Literal
 
 from ... import presets
 from ...files.distinct import Named, check_distinct
-from ...matching.clips import read_clip as read_clip
-from ...matching.match import match_clip as match_clip
-from ...matching.reference import read_reference as read_reference
+from ...matching.clips import read_clip
+from ...matching.match import match_clip
+from ...matching.reference import read_reference
 from ...matching.words import sentences
 from ..audio.render import render as render_file
 from .errors import ExitCode, UsageError
-from .files import settings_data
 from .printer import Printer
+from .saving import settings_data
 from .sources import announce_compiling, load_model
 
 NAME = "demo"
@@ -38,7 +37,7 @@ def _is_ours(saved: Path) -> bool:
 
 
 def demo(
-    clip: Literal["guitar", "voice", "drums"] = "guitar",
+    clip: str = "guitar",
     folder: Path = Path("afx-demo"),
     model: Path | None = None,
     printer: Printer | None = None,
@@ -56,7 +55,7 @@ def demo(
     announce_compiling(printer)
     matcher = load_model(model)
     folder.mkdir(parents=True, exist_ok=True)
-    reference = read_reference(presets.clip("guitar_reference" if clip == "guitar" else "voice_reference"), matcher)
+    reference = read_reference(presets.clip(presets.DEMO_REFERENCES[clip]), matcher)
     heard = read_clip(source)
     found = match_clip(heard, matcher, [reference])
     begin = perf_counter()

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from typing import Any
 
+from ...files.streams import shown
+
 
 class ExitCode(IntEnum):
     """What `afx-live` returns to the shell."""
@@ -51,9 +53,9 @@ def message(error: BaseException) -> str:
     if exit_code(error) == ExitCode.BUG:
         return f"a bug: {error!r}. Run again with -v and report it, please."
     if isinstance(error, FileExistsError) and error.strerror:  # a folder could not be made
-        return f"{_shown(str(error.filename or 'a file'))} is a file, not a folder; choose another place"
+        return f"{shown(str(error.filename or 'a file'))} is a file, not a folder; choose another place"
     if isinstance(error, OSError) and error.strerror:  # the system's own words, which are made for programmers
-        return f"{_shown(str(error.filename or 'a file'))}: {error.strerror}; {advice(error)}"
+        return f"{shown(str(error.filename or 'a file'))}: {error.strerror}; {advice(error)}"
     return str(error)
 
 
@@ -72,7 +74,7 @@ def as_data(code: int, text: str, given: Iterable[Any] = ()) -> dict[str, Any]:
 
     given: values of the command line; the path is the longest of them that the message names.
     """
-    named = [word for word in _words(given) if _shown(word) in text and not word.startswith("-")]
+    named = [word for word in _words(given) if shown(word) in text and not word.startswith("-")]
     return {"code": code, "kind": KINDS.get(code, "bug"), "path": max(named, key=len, default=None), "message": text}
 
 
@@ -84,7 +86,3 @@ def _words(given: Iterable[Any]) -> Iterator[str]:
             yield os.fspath(value)
         elif isinstance(value, str) and len(value) > 1 and ("/" in value or "." in value or os.path.exists(value)):
             yield value
-
-
-def _shown(path: str) -> str:
-    return os.fsencode(path).decode("utf-8", "replace")

@@ -14,8 +14,8 @@ from contextlib import redirect_stderr
 from importlib import import_module
 from typing import NoReturn
 
+from ...files.json_checks import finite
 from ...files.streams import make_safe
-from ..strict_json import finite
 from .errors import INTERRUPTED, ExitCode, as_data, exit_code, message
 from .parser import parser
 

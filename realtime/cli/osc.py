@@ -8,8 +8,8 @@ from ...files.distinct import Named, check_distinct
 from ..osc import layouts
 from ..osc.addresses import addresses, table, table_markdown
 from .errors import ExitCode, UsageError
-from .files import refuse_existing
 from .printer import Printer
+from .saving import refuse_existing
 
 
 def osc(

@@ -11,8 +11,8 @@ from ..view.console import Console
 from ..web import HOST, PORT
 from ..web.page import EVERYWHERE, Page, open_browser
 from .errors import UsageError
+from .file_work import Files, work_on_files
 from .playing import Live, Outcome, play_live
-from .work import Files, work_on_files
 
 NEEDED = ("starlette", "uvicorn", "websockets")
 

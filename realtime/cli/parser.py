@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ...files.encodings import ENCODINGS, SUBTYPES
-from ..web import HOST, PORT
+from .. import osc, web
 from . import values
 from .errors import ExitCode
 
 CLIPS = ("guitar", "voice", "drums")
+"""Those of `presets.DEMO_REFERENCES`, which would load numpy."""
 
 EPILOG = """\
 exit codes: 0 done · 1 a bug · 2 usage · 3 audio device · 4 audio file · 5 preset, model or tool · 6 port
@@ -155,9 +156,9 @@ def _run(run: argparse.ArgumentParser) -> None:
     g.add_argument(
         "--osc",
         type=values.host_port,
-        default=("127.0.0.1", 9123),
+        default=(osc.HOST, osc.PORT),
         metavar="HOST:PORT",
-        help="where to receive OSC, or off (default: 127.0.0.1:9123)",
+        help=f"where to receive OSC, or off (default: {osc.HOST}:{osc.PORT})",
     )
     g.add_argument(
         "--osc-allow", action="append", default=[], metavar="IP", help="another machine that may send OSC; repeatable"
@@ -189,10 +190,11 @@ def _run(run: argparse.ArgumentParser) -> None:
     g.add_argument(
         "--web",
         nargs="?",
-        const=PORT,
+        const=web.PORT,
         type=values.port,
         metavar="PORT",
-        help=f"serve a page to see and control it, and open a browser; alone, devices are chosen there (port {PORT})",
+        help="serve a page to see and control it, and open a browser; alone, devices are chosen there "
+        f"(port {web.PORT})",
     )
     _add_page(g)
     g = run.add_argument_group("microphone (Linux, PipeWire)")
@@ -218,14 +220,14 @@ def _studio(studio: argparse.ArgumentParser) -> None:
     _add_choices(studio, lock=False)
     studio.set_defaults(lock=[])
     _add_model(studio)
-    studio.add_argument("--port", type=values.port, default=PORT, help="the page's port (default: %(default)s)")
+    studio.add_argument("--port", type=values.port, default=web.PORT, help="the page's port (default: %(default)s)")
     _add_page(studio)
 
 
 def _add_page(command: Any) -> None:
     command.add_argument(
         "--web-host",
-        default=HOST,
+        default=web.HOST,
         metavar="HOST",
         help="address to serve the page on; 0.0.0.0 opens it to the network (default: %(default)s)",
     )
@@ -337,12 +339,12 @@ def _preset(preset: argparse.ArgumentParser) -> None:
     group.add_argument("--force", action="store_true", help="replace files that exist")
 
 
-def _osc(osc: argparse.ArgumentParser) -> None:
-    osc.add_argument(
+def _osc(table: argparse.ArgumentParser) -> None:
+    table.add_argument(
         "--list", dest="markdown", action="store_false", default=argparse.SUPPRESS, help="print the table (the default)"
     )
-    osc.add_argument("--markdown", action="store_true", help="print it as Markdown")
-    g = osc.add_argument_group("files for other programs (to standard output without a name)")
+    table.add_argument("--markdown", action="store_true", help="print it as Markdown")
+    g = table.add_argument_group("files for other programs (to standard output without a name)")
     for flag, what in (
         ("--reaper", "REAPER's patterns, a .ReaperOSC file"),
         ("--reaper-effect", "an effect for REAPER with a slider for everything, a .jsfx file"),

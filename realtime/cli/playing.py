@@ -10,6 +10,7 @@ from ... import presets
 from ...matching.model import MatchModel
 from ..audio.live_engine import LiveEngine
 from ..audio.options import StreamOptions
+from ..osc import HOST, PORT
 from ..osc.server import OscServer
 from ..session.autosave import Autosave
 from ..session.session import Session
@@ -35,7 +36,7 @@ class OscOptions:
     `range` divides integers that are sent to addresses of 0 to 1.
     """
 
-    address: Address | None = ("127.0.0.1", 9123)
+    address: Address | None = (HOST, PORT)
     allow: Sequence[str] = ()
     feedback: Sequence[Address] = ()
     range: float = 1.0

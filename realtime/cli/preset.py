@@ -7,7 +7,7 @@ from typing import Literal
 
 from ... import presets
 from ...files.distinct import Named, check_distinct
-from ...files.reader import shown
+from ...files.streams import shown
 from ...presets import other_programs
 from .errors import ExitCode, UsageError
 from .printer import Printer

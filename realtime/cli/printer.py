@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..strict_json import finite
+from ...files.json_checks import finite
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,15 @@ from typing import Any
 
 from ...files.distinct import Named, check_distinct
 from ...files.pipe import is_stream
-from ...files.reader import shown
+from ...files.streams import shown
 from ..batch import Item, Manifest, cores, run, work_list
 from ..batch.cluster import run_on_ray
 from .errors import ExitCode, UsageError
-from .files import check_preset_path, model_files, refuse_existing
-from .files import save_preset as write_preset
 from .printer import Printer
 from .render_job import Rendered, RenderJob, failed
 from .render_pipe import Raw, input_of, render_pipe
+from .saving import check_preset_path, model_files, refuse_existing
+from .saving import save_preset as write_preset
 from .sources import load_sources
 from .stopping import term_interrupts
 from .wishes import NO_WISHES, Wishes

@@ -10,11 +10,11 @@ from time import perf_counter
 from typing import Any
 
 from ... import presets
-from ...chain import ChainSettings
-from ...effects import load
-from ...files.reader import shown
+from ...chain import GAIN, ChainSettings
+from ...files.streams import shown
 from ...matching.clips import Clip, read_clip
 from ...matching.explain import Explanation, explain
+from ...matching.format import DESCRIPTION
 from ...matching.level import MAX_LUFS
 from ...matching.match import Match, given_settings, match_clip
 from ...matching.words import sentences
@@ -22,7 +22,7 @@ from ..audio.render import Rendering, render
 from ..audio.safety import CEILING
 from ..batch import Item, check_stopped
 from .errors import KINDS, exit_code, message
-from .files import settings_data
+from .saving import settings_data
 from .sources import Sources
 
 MISSED_LU = 0.5
@@ -112,7 +112,7 @@ class RenderJob:
         said = [
             presets.to_json(s.preset) if s.preset else "",
             [(r.sha256, r.seconds) for r in s.references],
-            (s.model.folder / "model.json").read_text(encoding="utf-8") if s.model else "",
+            (s.model.folder / DESCRIPTION).read_text(encoding="utf-8") if s.model else "",
             [self.amount, self.lufs, self.subtype, self.channels, s.asked],
         ]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
@@ -128,7 +128,7 @@ class RenderJob:
         found = match_clip(clip, self.sources.model, self.sources.references, amount, choices)
         if self.lufs is None or found.target_lufs is None:
             return found
-        gain_db = load("gain").param("gain_db").clip(found.settings.output_gain_db + self.lufs - found.target_lufs)
+        gain_db = GAIN.clip(found.settings.output_gain_db + self.lufs - found.target_lufs)
         return replace(found, settings=replace(found.settings, output_gain_db=gain_db), target_lufs=self.lufs)
 
     def render(self, item: Item, step: Callable[[float, float | None], None] = lambda done, total: None) -> Rendered:

@@ -17,7 +17,7 @@ from ...chain import ChainSettings
 from ...files import AudioFileError, AudioReader
 from ...files.encodings import PIPED, SUBTYPES
 from ...files.pipe import PipeReader, PipeWriter, is_stream, open_for_writing
-from ...files.reader import shown
+from ...files.streams import shown
 from ...files.writer import AudioWriter, choose_format
 from ...matching.clips import SILENT_LUFS, Clip, clip_of, read_clip
 from ..audio.render import Rendering, check_channels, play, settled

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ...chain import ChainSettings
 from ...files.distinct import Named, check_distinct
-from ...files.reader import shown
+from ...files.streams import shown
 from ...matching.model import MatchModel
-from ...matching.reference import read_reference as read_reference
+from ...matching.reference import read_reference
 from ..audio.options import StreamOptions
 from ..audio.virtual_mic import VirtualMicrophone, need_pipewire
 from ..session.autosave import saved
@@ -20,13 +20,13 @@ from ..view.terminal import supports_view
 from ..web import HOST
 from .devices import devices
 from .errors import ExitCode, UsageError
-from .files import check_preset_path, model_files, save_last, settings_data
+from .file_work import Files
 from .page import PageOptions, open_page, play
 from .playing import Address, Live, OscOptions
 from .printer import Printer
+from .saving import check_preset_path, model_files, save_last, settings_data
 from .sources import announce_compiling, asked, load_model, load_sources, neutral
 from .wishes import NO_WISHES, Wishes
-from .work import Files
 
 Plan = tuple[MatchModel | None, SessionState]
 """The model, and what to play at first."""
@@ -42,7 +42,7 @@ def run(
     resume: bool = False,
     options: StreamOptions | None = None,
     list_devices: bool = False,
-    osc: Address | None = ("127.0.0.1", 9123),
+    osc: Address | None = OscOptions.address,
     osc_allow: Sequence[str] = (),
     osc_feedback: Sequence[Address] = (),
     osc_range: float = 1.0,

@@ -14,12 +14,11 @@ from ...chain import ChainSettings
 from ...dsp import library
 from ...dsp.sources import FOLDER, first_start, folder
 from ...files.pipe import is_stream
-from ...files.reader import shown
+from ...files.streams import shown
 from ...matching import ClipError
 from ...matching.choices import NO_CHOICES, Choices
 from ...matching.model import MatchModel
-from ...matching.reference import ReferenceClip
-from ...matching.reference import read_reference as read_reference
+from ...matching.reference import ReferenceClip, read_reference
 from .. import audio
 from ..session.places import places_named
 from ..session.state import SessionState

@@ -8,14 +8,12 @@ from ...files.reader import AudioReader
 from ..view.console import Console, ConsoleLogHandler
 from ..web import HOST, PORT
 from .errors import ExitCode
-from .files import save_last, settings_data
+from .file_work import Files, work_on_files
 from .page import PageOptions, open_page
 from .printer import Printer
+from .saving import save_last, settings_data
 from .sources import neutral
 from .wishes import NO_WISHES, Wishes
-from .work import Files, work_on_files
-
-DEMO = {"guitar": "guitar_reference", "voice": "voice_reference", "drums": "voice_reference"}
 
 
 def studio(
@@ -36,7 +34,7 @@ def studio(
     """
     printer = printer or Printer()
     if demo:
-        recording, reference = presets.clip(demo), [*reference] or [presets.clip(DEMO[demo])]
+        recording, reference = presets.clip(demo), [*reference] or [presets.clip(presets.DEMO_REFERENCES[demo])]
     if recording:
         AudioReader(recording).close()  # what cannot be read is told before a page opens
     matcher, state = neutral(model, wishes, printer, references=reference)

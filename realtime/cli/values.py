@@ -4,6 +4,8 @@ import argparse
 import math
 from collections.abc import Callable
 
+from ..osc import HOST, PORT
+
 
 def amount(text: str) -> float:
     try:
@@ -100,10 +102,10 @@ def host_port(text: str) -> tuple[str, int] | None:
         return None
     host, _, port = text.rpartition(":")
     if ":" in host:
-        raise argparse.ArgumentTypeError(f"{text!r} is IPv6, which is not received; write 127.0.0.1:{port or 9123}")
+        raise argparse.ArgumentTypeError(f"{text!r} is IPv6, which is not received; write {HOST}:{port or PORT}")
     if not port.isdigit() or not 0 < int(port) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT or off")
-    return host or "127.0.0.1", int(port)
+    return host or HOST, int(port)
 
 
 def host_port_only(text: str) -> tuple[str, int]:

@@ -7,3 +7,6 @@
 
 Nothing is imported here, so that `--help` stays quick: import from the files.
 """
+
+HOST, PORT = "127.0.0.1", 9123
+"""Where OSC is received unless told otherwise."""

@@ -6,6 +6,7 @@ They are derived from the effects' specs, so that a new effect has its own. No o
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from ...dsp.units import UNITS, unit_of
 from ..session import controls
 from ..session.controls import Control, hand_controls, place_control
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from ...effects import Param
 
 Kind = Literal["float", "bool", "string", "trigger", "request", "meter", "told"]
-UNITS = {"db": "dB", "hz": "Hz", "ms": "ms", "s": "s", "lufs": "LUFS"}
 
 ROOT = "/afx/"
 AMOUNT, PANIC = f"{ROOT}amount", f"{ROOT}panic"
@@ -143,7 +143,7 @@ def _meters() -> list[Address]:
         ("osc_dropped", "OSC datagrams dropped: over the rate, or not allowed to send"),
     ]
     found = [_plain(f"meter/{name}", "meter", doc) for name, doc in rows]
-    return [replace(a, unit=UNITS.get(a.path.rpartition("_")[2], "")) for a in found]
+    return [replace(a, unit=UNITS.get(unit_of(a.path), "")) for a in found]
 
 
 def _plain(name: str, kind: Kind, doc: str, control: Control | None = None, start: float | None = None) -> Address:
@@ -164,7 +164,7 @@ def _hand(effect: str) -> list[Address]:
 
 def _param(stage: str, param: "Param") -> tuple[Address, Address]:
     path, control = f"{ROOT}{stage}/{param.name}", place_control(stage, param.name)
-    unit = UNITS.get(param.name.rpartition("_")[2], "") if "_" in param.name else ""
+    unit = UNITS.get(unit_of(param.name), "")
     return (
         Address(path, "float", param.doc, param.low, param.high, unit, control, path),
         Address(f"{path}/n", "float", f"{param.doc}, 0 to 1 over its range", 0.0, 1.0, "", control, path, param),

@@ -8,7 +8,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .addresses import DUMP, METER, NUMBERED, PANIC, ROOT, SUBSCRIBE, UNITS, Address, addresses, numbered
+from ...dsp.units import UNITS
+from .addresses import DUMP, METER, NUMBERED, PANIC, ROOT, SUBSCRIBE, Address, addresses, numbered
 
 Widget = dict[str, Any]
 METERS_DB = (-60.0, 0.0)
@@ -64,7 +65,7 @@ def open_stage_control() -> str:
     table = [a for a in addresses() if a.param is None]
     stages: dict[str, list[Address]] = {}
     for a in table:
-        if a.kind != "meter" and a.path.count("/") == 3 and a.path.split("/")[2] not in ("preset", "morph", "panic"):
+        if a.kind != "meter" and not _is_of_all(a):
             stages.setdefault(a.path.split("/")[2], []).append(a)
     gains = [a for stage in ("input", "output") for a in stages.pop(stage)]
     pages = [_main_page(table), *(_page(name, mine) for name, mine in stages.items()), _page("gains", gains)]
@@ -73,9 +74,15 @@ def open_stage_control() -> str:
     return json.dumps(session, indent=2) + "\n"
 
 
+def _is_of_all(address: Address) -> bool:
+    """Tell whether an address concerns the whole, not an effect or a gain."""
+    first, _, rest = address.path.removeprefix(ROOT).partition("/")
+    return not rest or first in ("preset", "morph", "panic")
+
+
 def _main_page(table: Sequence[Address]) -> Widget:
     """Everything outside the effects: switches, amount and morph, names, meters."""
-    whole = [a for a in table if a.path.count("/") == 2 or a.path.split("/")[2] in ("preset", "morph", "panic")]
+    whole = [a for a in table if _is_of_all(a)]
     switches = [_button(a) for a in whole if a.kind in ("bool", "trigger")]
     faders = [{**_fader(a), "horizontal": True} for a in whole if a.kind == "float"]
     texts = [_input(a) for a in whole if a.kind == "string"]
@@ -119,7 +126,7 @@ def _fader(address: Address) -> Widget:
 
 
 def _meter(address: Address) -> Widget:
-    if UNITS["db"] != address.unit and address.unit != UNITS["lufs"]:
+    if address.unit not in (UNITS["db"], UNITS["lufs"]):
         return _widget("text", address, html=_label(address), decimals=2, bypass=True)
     low, high = METERS_DB
     return _widget(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..session.controls import Control
 from ..threads import RestartableThread
+from . import HOST, PORT
 from .addresses import OSC_DROPPED, Address, addresses, numbered
 from .admission import Admission
 from .messages import Batch, Origin, Reader
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Controlled", "OscServer", "PortBusy", "PortError"]
 
-HOST, PORT = "127.0.0.1", 9123
 APPLY_RATE = 500.0  # calls of `Session.apply` per second, at most: what comes within 2 ms goes in one
 TOKEN_SIZE = 64  # bytes one token pays for, so that big datagrams are no way around the rate
 MAX_DRAIN = 256  # datagrams taken in one go, so that a flood cannot put off `apply`

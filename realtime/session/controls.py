@@ -6,11 +6,12 @@ texts to `Session.request`. Names are those of JSON clients: `read_all` gives al
 it; the others of the effects are derived from their parameters.
 """
 
-import difflib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
+
+from ...files.json_checks import nearest, shown
 
 if TYPE_CHECKING:  # effects and numba load with the state: who only needs the names does not wait for them
     from .places import Place
@@ -165,21 +166,15 @@ def parse(named: Mapping[str, Any]) -> dict[Control, float | str]:
     parsed: dict[Control, float | str] = {}
     for name, value in named.items():
         if (control := known.get(name)) is None:
-            near = difflib.get_close_matches(name := str(name)[:64], known, 1)
-            raise ValueError(f"{name!r} is not a control" + (f"; did you mean {near[0]!r}?" if near else ""))
+            raise ValueError(f"{shown(name)} is not a control{nearest(name, known)}")
         if control.kind == "told":
             raise ValueError(f"{name} can be read, not set")
         if control.kind == "text":
             if not isinstance(value, str):
-                raise ValueError(f"{name}: a text is needed, not {_shown(value)}")
+                raise ValueError(f"{name}: a text is needed, not {shown(value)}")
             parsed[control] = value
         elif isinstance(value, int | float) and abs(value) <= sys.float_info.max:
             parsed[control] = float(value)
         else:
-            raise ValueError(f"{name}: a finite number or true or false is needed, not {_shown(value)}")
+            raise ValueError(f"{name}: a finite number or true or false is needed, not {shown(value)}")
     return parsed
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 64 else text[:63] + "…"

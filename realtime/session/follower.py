@@ -19,11 +19,11 @@ from ...matching.model import Features, MatchModel, Prediction
 from ...matching.reference import mean_lufs
 from . import undo
 from .decider import Decider, Heard
-from .engine import PlayingEngine
 from .hysteresis import with_hysteresis
+from .input_analyser import InputAnalyser
 from .level import TRAINED_LUFS, LevelSolver
-from .listener import InputAnalyser
 from .places import keep_locked, shared_out
+from .playing_engine import PlayingEngine
 from .state import SessionState
 
 HAND_S = 0.1

@@ -7,7 +7,7 @@ import numpy as np
 from ...chain import ChainSettings
 from ...dsp.loudness import integrated_loudness
 from ...matching.level import SILENT_LUFS, solve_level
-from .engine import PlayingEngine
+from .playing_engine import PlayingEngine
 from .signal_gate import SignalGate
 
 LEVEL_S = 12.0

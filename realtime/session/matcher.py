@@ -21,7 +21,7 @@ from ..threads import RestartableThread
 from . import controls, undo
 from .allowed import allowed_clip, allowed_preset
 from .follower import Editable, Follower
-from .listener import INTERVAL_S
+from .input_analyser import INTERVAL_S
 from .morph import Side
 from .state import SessionState
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ... import presets
-from ...chain import ChainSettings, EffectSettings
+from ...chain import GAIN, ChainSettings, EffectSettings
 from ...effects import load
 from ...matching.choices import Choices
 from ...matching.model import Features, MatchModel, Prediction
@@ -18,8 +18,6 @@ from ...matching.reference import ReferenceClip, mean_lufs
 from .hysteresis import switched, with_hysteresis
 from .level import Levels
 from .places import GAINS, Place, keep_locked
-
-_GAIN = load("gain").param("gain_db")
 
 
 def morph(a: ChainSettings, b: ChainSettings, position: float) -> ChainSettings:
@@ -205,7 +203,7 @@ class Morph:
             a, b = (getattr(s, name) for s in (known[0], known[-1]))
             shift = _mix(a, b, position) - _mix(a, b, self.position)
             if (stage, gain) not in locked:
-                settings = replace(settings, **{name: _GAIN.clip(getattr(playing, name) + shift)})
+                settings = replace(settings, **{name: GAIN.clip(getattr(playing, name) + shift)})
         return new, settings
 
     def with_levels(

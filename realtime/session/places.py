@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from ...chain import ChainSettings
+from ...chain import GAIN, ChainSettings
 from ...effects import load
 
 Place = tuple[str, str]
@@ -34,7 +34,7 @@ def with_value(settings: ChainSettings, place: Place, value: float) -> ChainSett
     """Set the value at a place that is in the chain, clipped to its range; a bypass is on from 0.5."""
     stage, name = place
     if stage in GAIN_STAGES:
-        return replace(settings, **{f"{stage}_gain_db": load("gain").param(name).clip(value)})
+        return replace(settings, **{f"{stage}_gain_db": GAIN.clip(value)})
     if name == BYPASS:
         return settings.with_effect(stage, enabled=value < 0.5)
     return settings.with_effect(stage, None, **{name: load(stage).param(name).clip(value)})

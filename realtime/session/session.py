@@ -9,9 +9,9 @@ from typing import Any, Generic
 from ... import presets
 from ...matching.model import MatchModel
 from .controls import MUTE, REDO, UNDO, Control, parse, read_all
-from .engine import EngineT
 from .follower import Follower
 from .matcher import Matcher
+from .playing_engine import EngineT
 from .state import SessionState
 from .undo import UndoHistory
 

@@ -10,6 +10,7 @@ from typing import Any
 from rich.cells import cell_len
 from rich.text import Text
 
+from ...dsp.units import UNITS, in_hz, unit_of
 from ..audio.health import drop_outs
 from .braille_plot import LEGEND, plot
 
@@ -67,22 +68,16 @@ def _label(text: str, style: str = QUIET) -> Text:
     return Text(clean(text)[: LABEL - 1].ljust(LABEL), style, end="")
 
 
-_UNITS = {"db": "dB", "hz": "Hz", "ms": "ms", "s": "s"}
-
-
 def _value(name: str, value: float) -> str:
     """Write a parameter with its unit: rt60_s 0.6 becomes `rt60 0.6 s`."""
-    stem, _, unit = name.rpartition("_")
-    if unit not in _UNITS:
-        return f"{name.replace('_', ' ')} {value:.2f}"
+    unit = unit_of(name)
+    words = name.removesuffix(f"_{unit}").replace("_", " ")
+    if not unit:
+        return f"{words} {value:.2f}"
     if unit == "hz":
-        return f"{stem.replace('_', ' ')} {_hz(value)}"
+        return f"{words} {in_hz(value)}"
     digits = 2 if unit == "s" or abs(value) < 10 else 1
-    return f"{stem.replace('_', ' ')} {value:.{digits if unit != 'db' else 1}f} {_UNITS[unit]}"
-
-
-def _hz(hz: float) -> str:
-    return f"{hz / 1000:.1f} kHz" if hz >= 1000 else f"{hz:.0f} Hz"
+    return f"{words} {value:.{digits if unit != 'db' else 1}f} {UNITS[unit]}"
 
 
 def _values(values: Mapping[str, float]) -> list[str]:
@@ -95,7 +90,7 @@ def _values(values: Mapping[str, float]) -> list[str]:
             if stem not in done:
                 done.add(stem)
                 hz, db, q = (values[b] for b in band)
-                said.append(f"{stem.replace('_', ' ')} {db:+.1f} dB @ {_hz(hz)} Q {q:.2f}")
+                said.append(f"{stem.replace('_', ' ')} {db:+.1f} dB @ {in_hz(hz)} Q {q:.2f}")
         else:
             said.append(_value(name, value))
     return said

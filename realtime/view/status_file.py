@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...chain import GAIN_NAMES
 from ...effects import load
 from ...files.atomic_write import atomic_path
 from ...matching.equaliser_fit import settings_curve_db
@@ -21,7 +22,7 @@ from ..audio.health import advice
 from ..audio.latency import parts_ms
 from ..audio.shared_folder import SHARED
 from ..audio.shared_memory import METERS
-from ..audio.spectra import HZ, Spectra, rounded
+from ..session.spectra import HZ, Spectra, rounded
 from ..threads import RestartableThread
 from .status_reader import FILE
 
@@ -166,5 +167,5 @@ class Publisher:
             "input_db": self._spectra.input,
             "reference_db": self._spectra.reference,
         }
-        gains = {name: round(getattr(playing, name), 2) for name in ("input_gain_db", "output_gain_db")}
+        gains = {name: round(getattr(playing, name), 2) for name in GAIN_NAMES}
         return {**gains, "chain": chain, "curves": curves}

@@ -42,7 +42,7 @@ def decode(source: Path, target: Path) -> dict[str, Any]:
     import soundfile
 
     from ...files import AudioFileError, AudioReader
-    from ...files.reader import shown
+    from ...files.streams import shown
 
     try:
         with AudioReader(source) as sound:

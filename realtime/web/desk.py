@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from ... import presets
+from ...chain import GAIN
 from ...effects import Param, load, names
 from ...matching import ReferenceClip
 from ...matching.words import sentences
-from ..audio.spectra import HZ
 from ..session.allowed import allowed_preset
 from ..session.places import places_in, places_named, value_at
 from ..session.session import Session
+from ..session.spectra import HZ
 from ..session.state import SessionState
 from .pictures import Artist
 
@@ -212,7 +213,7 @@ def _spec() -> dict[str, Any]:
         if name != "gain"
     }
     hz = [round(float(f), 1) for f in HZ]
-    return {"effects": effects, "gain": _plain(load("gain").param("gain_db")), "clips": list(presets.clips()), "hz": hz}
+    return {"effects": effects, "gain": _plain(GAIN), "clips": list(presets.clips()), "hz": hz}
 
 
 def _plain(p: Param) -> dict[str, Any]:

@@ -16,10 +16,10 @@ from ... import presets
 from ...files import AudioReader
 from ...matching import Match, ReferenceClip
 from ..audio import devices
-from ..audio.file_engine import FileEngine, fields
+from ..audio.file_engine import FileEngine, fields, meter_step
 from ..audio.render import render
-from ..audio.spectra import spectrum_of
-from ..session.files import FileSession
+from ..session.file_session import FileSession
+from ..session.spectra import spectrum_of
 from ..session.state import SessionState
 from .desk import SessionDesk, asked
 
@@ -160,7 +160,7 @@ class FileDesk(SessionDesk):
         else:
             x = self._resampled(self._path_of(message.get("id")))[start : start + frames]
         about = {"frames": len(x), "channels": x.shape[1], "fields": fields() if len(rows) else []}
-        about["step"] = max(int(self._files.sample_rate / 30), 1)
+        about["step"] = meter_step(self._files.sample_rate)
         return about, np.ascontiguousarray(x, np.float32).tobytes() + rows.tobytes()
 
     # --- saving ---------------------------------------------------------------------------------------

@@ -7,8 +7,8 @@ from typing import Any
 from ..audio.live_engine import LiveEngine
 from ..audio.shared_folder import SHARED
 from ..audio.shared_memory import COMMAND, METERS
-from ..audio.spectra import HZ
 from ..session.session import Session
+from ..session.spectra import HZ
 from .desk import SessionDesk
 
 MESSAGES = 20

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ...dsp.spectrum import band_powers
+
 FRAME_S = 1 / 30
-BANDS = 96
 WINDOW = 4096
 SMOOTHING = 0.35
 """How far the spectrum follows each frame."""
@@ -23,23 +24,21 @@ class MeterReader:
     """Read the meters, and the spectrum of the input right now.
 
     A frame is, in float32 and the byte order of this machine, every meter in the order of `fields`, then the
-    input's level in BANDS bands of a third octave, in dB.
+    input's level in a third octave around each of `hz`, in dB.
     """
 
     def __init__(self) -> None:
         self._memory: mmap.mmap | None = None
         self._format: list[tuple[int, str]] = []
         self._ring: np.ndarray | None = None
-        self._band = np.zeros(BANDS)
-        self._edges = np.zeros((2, BANDS))
+        self._hz, self._level, self._rate = np.zeros(0), np.zeros(0), 0.0
         self._written = -1
-        self._level = np.full(BANDS, FLOOR_DB)
         self.fields: list[list[Any]] = []
 
     def open(self, where: Mapping[str, Any] | None) -> None:
-        """Map the memory: `file`, `fields` {name: [offset, struct's letter, count]}, `ring` [offset, frames], `rate`.
+        """Map the memory that `where` names; None closes it.
 
-        None closes it.
+        `file`, `fields` {name: [offset, struct's letter, count]}, `ring` [offset, frames], `rate` and `hz`, the bands.
         """
         self._memory = self._ring = None
         self._format, self.fields = [], []
@@ -53,8 +52,8 @@ class MeterReader:
             offset, frames = where["ring"]
             self._ring = np.frombuffer(self._memory, np.float32, 2 * frames, offset).reshape(-1, 2)
             self._written = where["fields"]["ring"][0]
-            hz = np.asarray(where["hz"]) * WINDOW / where["rate"]
-            self._edges = np.stack([hz * 2 ** (-1 / 6), hz * 2 ** (1 / 6)])
+            self._hz, self._rate = np.asarray(where["hz"]), where["rate"]
+            self._level = np.full(len(self._hz), FLOOR_DB)
 
     def frame(self) -> bytes | None:
         """Give a frame; None while there is nothing to read."""
@@ -72,9 +71,7 @@ class MeterReader:
             return self._level
         x = self._ring[np.arange(end - WINDOW, end) % len(self._ring)].mean(1)
         power = np.abs(np.fft.rfft(x * np.hanning(WINDOW))) ** 2 * (8 / 3) * 2 / WINDOW**2
-        below = np.concatenate([[0.0], np.cumsum(power)])
-        place = np.arange(len(below)) - 0.5
-        band = np.diff([np.interp(edge, place, below) for edge in self._edges], axis=0)[0]
+        band = band_powers(power, self._rate, self._hz)
         level = 10.0 * np.log10(np.maximum(band, 10 ** (FLOOR_DB / 10)))
         self._level = self._level + SMOOTHING * (np.nan_to_num(level, nan=FLOOR_DB) - self._level)
         return self._level

@@ -11,7 +11,7 @@ import numpy as np
 from ...chain import ChainPlayer, ChainSettings, EffectSettings
 from ...dsp.biquad import magnitude_db
 from ...effects import compressor, distortion, equaliser
-from ..audio.spectra import HZ
+from ..session.spectra import HZ
 from ..threads import RestartableThread
 
 log = logging.getLogger(__name__)
@@ -89,13 +89,12 @@ def _rounded(values: Any, digits: int = 2) -> list[float | None]:
 def _equaliser(items: tuple[tuple[str, float], ...], sample_rate: float) -> Picture:
     """The whole curve in dB at HZ, and that of each band."""
     values = dict(items)
-    names = [name.removesuffix("_db") for name in values if name.endswith("_db")]
     sections = equaliser.sections(np.array([*values.values()]), sample_rate)
     audible = sample_rate / 2 > HZ
-    bands = [np.where(audible, magnitude_db(one[None], HZ, sample_rate), np.nan) for one in sections]
+    curves = [np.where(audible, magnitude_db(one[None], HZ, sample_rate), np.nan) for one in sections]
     return {
-        "total_db": _rounded(np.sum(bands, axis=0)),
-        "bands_db": {name: _rounded(band) for name, band in zip(names, bands, strict=True)},
+        "total_db": _rounded(np.sum(curves, axis=0)),
+        "bands_db": {b.name: _rounded(curve) for b, curve in zip(equaliser.bands(values), curves, strict=True)},
     }
 
 

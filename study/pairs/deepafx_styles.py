@@ -27,10 +27,9 @@ from itertools import product
 import numpy as np
 from scipy.signal import lfilter
 
-from ...chain import ChainSettings, EffectSettings
+from ...chain import GAIN, ChainSettings, EffectSettings
 from ...dsp.biquad import high_shelf, low_shelf, peak
 from ...dsp.compiler import jit
-from ...effects import load
 from ...training.recordings import Recording, read_mono, two_stretches
 from .condition import Audio, Condition, Pair
 from .ours import description, play_chain, scaled
@@ -213,7 +212,7 @@ def to_peak(x: Audio, peak_db: float = 0.0) -> Audio:
 def _known(settings: ChainSettings, before: Audio, after: Audio) -> ChainSettings:
     """Give settings the gains for a clip that is at 0 dBFS peak before and after them."""
     gains = (20 * math.log10(max(np.abs(x).max(), 1e-3)) for x in (before, after))
-    input_db, output_db = (load("gain").params[0].clip(db) for db in gains)
+    input_db, output_db = (GAIN.clip(db) for db in gains)
     return replace(settings, input_gain_db=input_db, output_gain_db=-output_db)
 
 

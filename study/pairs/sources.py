@@ -22,9 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...chain import ChainSettings
+from ...chain import GAIN, ChainSettings
 from ...dsp.loudness import integrated_loudness
-from ...effects import load
 from ...training.features import LUFS, SAMPLE_RATE, WINDOW_S
 from ...training.recordings import (
     NoRecordings,
@@ -179,5 +178,5 @@ def played(
     reference, answer = delivered([play(a, rate), wet], rate, target)
     if settings is not None and np.abs(wet).max() > 0:
         gain_db = 20 * math.log10(np.abs(answer).max() / np.abs(wet).max())
-        settings = replace(settings, output_gain_db=load("gain").params[0].clip(gain_db))
+        settings = replace(settings, output_gain_db=GAIN.clip(gain_db))
     return Pair(b, reference, answer, rate, group, settings, about)

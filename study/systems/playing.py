@@ -5,9 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...chain import ChainSettings, play_clip
+from ...chain import GAIN, ChainSettings, play_clip
 from ...dsp.loudness import integrated_loudness
-from ...effects import load
 from ...matching import solve_level
 from ..metrics.audio import MATCHED_LUFS
 from ..pairs.condition import Audio, Pair, Result
@@ -37,9 +36,8 @@ def at_reference_loudness(pair: Pair, audio: Audio, settings: ChainSettings | No
     step = integrated_loudness(pair.reference, pair.sample_rate) - integrated_loudness(audio, pair.sample_rate)
     if not np.isfinite(step):
         return Result(audio, settings)
-    clip = load("gain").params[0].clip
-    step = clip(step)
+    step = GAIN.clip(step)
     if settings is not None:
-        gain_db = clip(settings.output_gain_db + step)
+        gain_db = GAIN.clip(settings.output_gain_db + step)
         step, settings = gain_db - settings.output_gain_db, replace(settings, output_gain_db=gain_db)
     return Result(audio * 10 ** (step / 20), settings)

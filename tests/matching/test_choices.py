@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import soundfile
 
 from afx_live import presets
 from afx_live.chain import CANONICAL, ChainSettings, play_clip
@@ -20,27 +19,18 @@ from afx_live.matching import (
     match_features,
 )
 from afx_live.matching.long_term_spectrum import BANDS, long_term_spectrum
+from support.clips import RATE, bundled
 
-RATE = 48000
 PLAIN = Decision(np.zeros((4, 2)), np.ones(4), 0.5, 3.0, 0.08)
 
 
-@pytest.fixture(scope="module")
-def model() -> MatchModel:
-    return MatchModel()
-
-
-def clip(name: str) -> np.ndarray:
-    return soundfile.read(presets.clip(name))[0]
-
-
 def reference(model: MatchModel, name: str) -> ReferenceClip:
-    x = clip(name)
+    x = bundled(name)
     return ReferenceClip(presets.clip(name), model.analyse(x, RATE), integrated_loudness(x, RATE), len(x) / RATE)
 
 
 def found(model: MatchModel, source: str, wanted: str, **choices):
-    x = clip(source)
+    x = bundled(source)
     bounds = Choices.of(model.chain.order, **choices)
     references = [reference(model, wanted)]
     return match_features(model, model.analyse(x, RATE), x, RATE, references, choices=bounds), x
@@ -139,7 +129,7 @@ def test_at_the_greatest_boldness_the_tone_is_the_references(model):
 
 
 def test_bolder_is_never_less(model):
-    x = clip("voice")
+    x = bundled("voice")
     prediction = model.predict(model.analyse(x, RATE), [reference(model, "voice_reference").features])
     rows = np.array([model.amounts(prediction, b) for b in (0.0, 0.25, 0.5, 0.75, 1.0)])
     assert (np.diff(rows, axis=0) >= 0.0).all()
@@ -175,7 +165,7 @@ def test_a_hint_keeps_its_word(model):
 
 
 def test_enough_is_heard_when_two_looks_agree(model):
-    here, there = model.analyse(clip("voice"), RATE), reference(model, "guitar").features
+    here, there = model.analyse(bundled("voice"), RATE), reference(model, "guitar").features
     one = model.predict(here, [there])
     assert not heard_enough(one, None, 5.0, model)
     assert not heard_enough(one, one, 1.0, model)

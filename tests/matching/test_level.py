@@ -10,7 +10,8 @@ from afx_live.dsp.loudness import integrated_loudness
 from afx_live.effects import load
 from afx_live.matching import Features, ReferenceClip, loudness, mean_lufs, solve_level
 from afx_live.presets import clip
-from support.clips import RATE, WORKING, bundled, played
+from support.chains import WORKING
+from support.clips import RATE, bundled, played
 
 CLIPS = ("voice", "guitar", "drums")
 BACKWARDS = ChainSettings(tuple(reversed(WORKING.effects)))

@@ -8,7 +8,8 @@ from afx_live.dsp.polarity import mono
 from afx_live.matching import ClipError, ModelError, feature_distance, read_clip
 from afx_live.matching.level import SILENT_LUFS, solve_level
 from afx_live.matching.model import MatchModel
-from support.clips import RATE, WORKING, bundled, played, put
+from support.chains import WORKING
+from support.clips import RATE, bundled, played, put
 
 pytestmark = pytest.mark.slow  # minutes of sound are listened to
 

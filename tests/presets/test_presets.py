@@ -18,11 +18,7 @@ HERE = Path(presets.__file__).resolve().parent
 FACTORY = sorted(p.stem for p in HERE.glob("*.json"))
 RATE = 48000
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("AFX_LIVE_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def preset(**changes) -> Preset:

@@ -11,14 +11,13 @@ import pytest
 
 from afx_live import presets
 from afx_live.chain import ChainSettings
-from afx_live.matching.model import MatchModel
 from afx_live.matching.reference import read_reference
-from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.session import matcher
 from afx_live.realtime.session.session import Session
 from afx_live.realtime.session.state import SessionState
 from afx_live.realtime.view.keyboard import HELP
-from support.in_process import InProcess, clip
+from support.clips import bundled
+from support.in_process import InProcess
 from support.terminals import Pty
 from support.view import DRIVEN, Player, Sitting, publishing
 
@@ -46,11 +45,6 @@ def publisher(player):
     return made
 
 
-@pytest.fixture(scope="session")
-def model():
-    return MatchModel(SHIPPED_MODEL)
-
-
 @pytest.fixture
 def matching(model, monkeypatch):
     """A session that listens twenty times a second, and hears a guitar."""
@@ -58,7 +52,7 @@ def matching(model, monkeypatch):
     engine: Any = InProcess()
     found = read_reference(presets.clip("guitar_reference"), model)
     made = Session(engine, model, SessionState(ChainSettings.default(model.chain.order), references=(found,)))
-    engine.feed(clip("guitar"))
+    engine.feed(bundled("guitar", 6.0))
     yield made
     made.close()
 

@@ -3,7 +3,8 @@
 import socket
 
 from afx_live.realtime.osc.packets import datagrams
-from support.osc_client import bundle, message, wait_until
+from support.osc_client import bundle, message
+from support.waiting import until
 
 PING = bundle(*[message("/afx/ping")] * 3)  # as nothing else here asks for it
 PONG = next(datagrams([("/afx/ping", 0.0)] * 3, 1000))
@@ -63,7 +64,7 @@ class Attacker:
             self.settle()
 
     def settle(self):
-        wait_until(lambda: self.server.counters["packets"] == self.sent)
+        until(lambda: self.server.counters["packets"] == self.sent)
         self.waiting = 0
 
     def answers(self):

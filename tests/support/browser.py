@@ -2,7 +2,6 @@
 
 import base64
 import os
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,14 +40,6 @@ STARTS = """
 }
 """
 """Notes in `window.starts` when the page begins to play another sound."""
-
-
-def until(holds, seconds=20):
-    """Wait until something holds that the page has asked for: it shows what a hand has moved before it is so."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @contextmanager

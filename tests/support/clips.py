@@ -1,4 +1,4 @@
-"""Sounds and chains that several test modules use."""
+"""Sounds that several test modules use."""
 
 from pathlib import Path
 
@@ -7,23 +7,15 @@ import soundfile
 import soxr
 
 from afx_live import presets
-from afx_live.chain import ChainPlayer, ChainSettings, EffectSettings
+from afx_live.chain import ChainPlayer, ChainSettings
 
 RATE = 48000
-WORKING = ChainSettings(
-    (
-        EffectSettings("equaliser", {"low_shelf_db": 6.0, "peak_2_db": -5.0, "high_shelf_db": 4.0}),
-        EffectSettings("compressor", {"threshold_db": -30.0, "ratio": 4.0}),
-        EffectSettings("distortion", {"drive_db": 18.0, "mix": 0.8}),
-        EffectSettings("reverb", {"mix": 0.2}),
-    )
-)
-"""Every effect at work."""
 
 
-def bundled(name: str) -> np.ndarray:
-    """Read a bundled clip (frames,), 48 kHz."""
-    return soundfile.read(presets.clip(name))[0]
+def bundled(name: str, seconds: float | None = None) -> np.ndarray:
+    """Read a bundled clip (frames,), 48 kHz; so long, over and over, if that is said."""
+    x = soundfile.read(presets.clip(name))[0]
+    return x if seconds is None else np.resize(x, int(seconds * RATE))
 
 
 def played(settings: ChainSettings, x: np.ndarray) -> np.ndarray:

@@ -1,16 +1,12 @@
 """The real engine without a device: sound is fed by hand."""
 
-import time
 from typing import Any, ClassVar
 
 import numpy as np
-import soundfile
 
-from afx_live import presets
 from afx_live.chain import ChainSettings
 from afx_live.realtime.audio.engine import Engine
-
-RATE = 48000
+from support.clips import RATE
 
 
 class InProcess:
@@ -38,15 +34,3 @@ class InProcess:
         x = x if x.ndim == 2 else np.repeat(x[:, None], 2, 1)
         blocks = np.array_split(x.astype(np.float32), max(1, len(x) // 512))
         return np.concatenate([self._engine.process(b) for b in blocks])
-
-
-def clip(name, seconds=6.0):
-    x, _ = soundfile.read(presets.clip(name))
-    return np.resize(x, int(seconds * RATE))
-
-
-def until(condition, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""A JACK server of our own, without a sound card."""
+"""Sound servers of our own: JACK without a sound card, and what a session of PipeWire has in common with it."""
 
 import ctypes
 import fcntl
@@ -27,8 +27,19 @@ def need(program: str, package: str) -> str:
     return path
 
 
-class Jack:
-    """A JACK server of our own, without a sound card; `env` is for the processes that are to find it.
+class Server:
+    """A sound server of our own; `env` is for the processes that are to find it."""
+
+    env: dict[str, str]
+
+    def tool(self, *command):
+        """Run one of its tools; returns its output, or nothing if it fails."""
+        done = subprocess.run(command, env={**os.environ, **self.env}, capture_output=True, text=True, timeout=10)
+        return done.stdout if done.returncode == 0 else ""
+
+
+class Jack(Server):
+    """A JACK server without a sound card.
 
     AFX_JACK_REALTIME=1 asks for real-time priority, where the system allows it, as a musician's has.
     JACK remembers servers in a table of eight names, those that were killed too, and takes a name's
@@ -91,11 +102,6 @@ class Jack:
         for left in Path("/dev/shm").glob(f"jack*{self.name}_*"):  # a server that was killed leaves its semaphores
             left.unlink(missing_ok=True)
         self._turn.close()
-
-    def tool(self, *command):
-        """Run one of JACK's tools; returns its output, or nothing if it fails."""
-        done = subprocess.run(command, env={**os.environ, **self.env}, capture_output=True, text=True, timeout=10)
-        return done.stdout if done.returncode == 0 else ""
 
     def ports(self):
         return self.tool("jack_lsp").split()

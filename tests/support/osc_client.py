@@ -109,10 +109,3 @@ def mutate(rnd, datagram, at):
     else:
         del datagram[at & ~3 :]
         datagram += bytes(4)
-
-
-def wait_until(condition, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)

@@ -9,7 +9,8 @@ import time
 from contextlib import contextmanager
 
 from afx_live.realtime.audio.virtual_mic_process import loopback
-from support.jack import need
+from support.jack import Server, need
+from support.waiting import until
 
 QUANTUM = 1024
 """Frames of a cycle: large, since no test machine has real-time priority."""
@@ -20,7 +21,7 @@ def _end_with_us():
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
-class PipeWire:
+class PipeWire(Server):
     """The session; `env` is for the processes that are to find it."""
 
     def __init__(self, folder):
@@ -49,21 +50,13 @@ class PipeWire:
             start_new_session=True,
             preexec_fn=_end_with_us,
         )
-        end = time.monotonic() + 10
-        while "WirePlumber" not in self.tool("wpctl", "status"):
-            assert self.process.poll() is None, "PipeWire ended"
-            assert time.monotonic() < end, "PipeWire does not answer"
-            time.sleep(0.1)
+        until(lambda: self.process.poll() is not None or "WirePlumber" in self.tool("wpctl", "status"))
+        assert self.process.poll() is None, "PipeWire ended"
         self.tool("pw-metadata", "-n", "settings", "0", "clock.force-quantum", str(QUANTUM))
 
     def stop(self):
         os.killpg(self.process.pid, signal.SIGTERM)
         self.process.wait(10)
-
-    def tool(self, *command):
-        """Run a tool; returns its output, or nothing if it fails."""
-        done = subprocess.run(command, env={**os.environ, **self.env}, capture_output=True, text=True, timeout=10)
-        return done.stdout if done.returncode == 0 else ""
 
     def sources(self):
         """Name the sources, by their nodes."""
@@ -105,15 +98,5 @@ def card(server):
     source = {"media.class": "Audio/Source", "node.name": "card", "node.description": "Some Card"}
     command[command.index("--playback-props") + 1] = json.dumps({**source, "priority.session": 1600})
     with server.running(*command):
-        assert until(lambda: "card" in server.sources())
+        until(lambda: "card" in server.sources())
         yield "card"
-
-
-def until(holds, seconds=5.0):
-    """Wait until something holds; tells whether it does."""
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True

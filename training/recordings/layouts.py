@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...files import AudioFileError, AudioReader
-from ...files.reader import shown
+from ...files.streams import shown
 from .recording import NoRecordings, Recording
 
 log = logging.getLogger(__name__)

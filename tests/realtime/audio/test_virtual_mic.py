@@ -13,7 +13,8 @@ import soundfile
 from afx_live.realtime.audio.devices import Device, DeviceError, Listing
 from afx_live.realtime.audio.options import StreamOptions
 from afx_live.realtime.audio.virtual_mic import LATENCY, VirtualMicrophone, graph, steps
-from support.pipewire import card, session, until
+from support.pipewire import card, session
+from support.waiting import until
 
 pytestmark = pytest.mark.slow
 RATE = 48000
@@ -91,7 +92,7 @@ def test_others_list_it_as_a_microphone_while_it_is_there_and_only_then(server):
         sinks = listed[listed.index("Sinks:") : listed.index("Sink endpoints:")]
         assert "afx-live" not in sinks  # the feed is no place where a browser's sound could end up
         assert len(loopbacks()) == 1
-    assert until(lambda: not there())
+    until(lambda: not there())
     assert not loopbacks()
 
 
@@ -101,10 +102,10 @@ def test_it_is_never_the_default_unless_asked(real):
         assert graph().default_source == real
         assert mic.options(ANY).input_device == "Some Card"
     with VirtualMicrophone(default=True):
-        assert until(lambda: graph().default_source == "afx-live")
+        until(lambda: graph().default_source == "afx-live")
         with pytest.raises(DeviceError, match="would hear itself"):
             VirtualMicrophone().options(StreamOptions("afx-live"))
-    assert until(lambda: graph().default_source == real)
+    until(lambda: graph().default_source == real)
 
 
 def test_it_never_hears_itself(real):
@@ -131,8 +132,8 @@ def test_it_is_gone_after_a_crash(victim):
     keeper = int(owner.stdout.readline())
     assert there()
     os.kill(owner.pid if victim == "owner" else keeper, 9)
-    assert until(lambda: not loopbacks())
-    assert until(lambda: not there())
+    until(lambda: not loopbacks())
+    until(lambda: not there())
     owner.kill()
     owner.wait()
 
@@ -141,8 +142,8 @@ def test_it_comes_back_with_pipewire(server):
     with VirtualMicrophone():
         server.stop()
         server.start()
-        assert until(there)
-    assert until(lambda: not there())
+        until(there)
+    until(lambda: not there())
 
 
 def test_two_of_one_name_are_refused_and_of_two_names_are_not():

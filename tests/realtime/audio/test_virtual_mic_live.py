@@ -12,8 +12,9 @@ import soundfile
 from afx_live import presets
 from afx_live.chain import ChainSettings
 from afx_live.realtime.audio.safety import LOOKAHEAD
-from support.pipewire import QUANTUM, card, session, until
+from support.pipewire import QUANTUM, card, session
 from support.programs import PROGRAM
+from support.waiting import until
 
 pytestmark = pytest.mark.slow
 RATE = 48000
@@ -35,7 +36,7 @@ def afx(server, tmp_path):
     said = []
     assert process.stderr
     threading.Thread(target=said.extend, args=(process.stderr,), daemon=True).start()
-    assert until(lambda: any("Hz, block" in line for line in said), 180), said
+    until(lambda: any("Hz, block" in line for line in said), 180, said)
     yield process, said
     process.kill()
     process.wait()
@@ -71,7 +72,7 @@ def test_it_is_gone_after_ctrl_c(server, afx):
     assert "afx-live" in server.sources()
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0
-    assert until(lambda: "afx-live" not in server.sources())
+    until(lambda: "afx-live" not in server.sources())
     assert not any("Traceback" in line for line in said)
 
 
@@ -79,7 +80,7 @@ def test_it_is_gone_after_a_crash(server, afx):
     process, _ = afx
     assert "afx-live" in server.sources()
     os.kill(process.pid, signal.SIGKILL)
-    assert until(lambda: "afx-live" not in server.sources(), 10)
+    until(lambda: "afx-live" not in server.sources(), 10)
 
 
 WRONG = [

@@ -13,9 +13,8 @@ from support.fake_live import FakeLive
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(tmp_path, home, monkeypatch):
     """An empty folder to work in, a home of our own, and no sound card."""
-    monkeypatch.setenv("AFX_LIVE_HOME", str(tmp_path / "home"))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     nothing = Listing((), {"ALSA": (-1, -1), "JACK": (-1, -1)})

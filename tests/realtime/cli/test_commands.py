@@ -8,13 +8,18 @@ import pytest
 import soundfile
 
 from afx_live import presets
-from afx_live.realtime.cli import sources
+from afx_live.realtime.cli import parser, sources
 from afx_live.realtime.osc.addresses import addresses
 from support.sounds import VOICE
 
 
+def test_the_command_line_names_the_clips_of_demos():
+    assert (*presets.DEMO_REFERENCES,) == parser.CLIPS
+    assert {*presets.DEMO_REFERENCES, *presets.DEMO_REFERENCES.values()} <= {*presets.clips()}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("clip", ["voice", "guitar", "drums"])
+@pytest.mark.parametrize("clip", presets.DEMO_REFERENCES)
 def test_demo_writes_sound_and_preset_and_says_what_it_chose(afx, place, clip):
     code, out, err = afx("demo", "--clip", clip, "--folder", "d")
     assert (code, err) == (0, "")

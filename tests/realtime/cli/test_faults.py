@@ -21,19 +21,16 @@ from afx_live.realtime.audio.live_engine import LiveEngine
 from afx_live.realtime.session import autosave
 from afx_live.realtime.session.session import Session
 from afx_live.realtime.session.state import SessionState
-from support.in_process import RATE, until
+from support.clips import RATE
 from support.programs import Looper, Program, children
+from support.waiting import until
 
 PROGRAM = [sys.executable, "-m", "afx_live.realtime.cli.main"]
 
 
 GUITAR = str(presets.clip("guitar"))
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("AFX_LIVE_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @contextmanager

@@ -21,7 +21,8 @@ from afx_live.realtime.session.state import SessionState
 from support.attack import OUTSIDE, Attacker
 from support.fake_session import FakeSession
 from support.in_process import InProcess
-from support.osc_client import message, wait_until
+from support.osc_client import message
+from support.waiting import until
 
 
 @pytest.mark.parametrize(
@@ -55,8 +56,8 @@ def test_peers_are_told_apart_whatever_they_call_themselves(allow, source, heard
     with osc.OscServer(session, host="::", port=0, allow=allow) as server:
         with closing(socket.socket(family, socket.SOCK_DGRAM)) as client:
             client.sendto(message("/afx/panic", "T"), (source, server.address[1]))
-        wait_until(lambda: server.counters["packets"] == 1)
-        wait_until(lambda: server.counters["dropped"] == 1 or session.calls)
+        until(lambda: server.counters["packets"] == 1)
+        until(lambda: server.counters["dropped"] == 1 or session.calls)
     assert session.calls == ([{"/afx/panic": 1.0}] if heard else [])
 
 
@@ -107,9 +108,9 @@ def test_no_address_opens_anything_outside_the_clip_and_preset_folders(places, m
                 for name in (*OUTSIDE, "sub/../good.wav", "sub/deep.wav", "mine"):
                     attacker.send(message(path, "s", name))
                     attacker.answers()
-                    wait_until(playing.matcher._jobs.empty)
+                    until(playing.matcher._jobs.empty)
             attacker.send(message("/afx/preset/load", "s", "mine"))
-            wait_until(lambda: playing.state.preset_name == "mine")
+            until(lambda: playing.state.preset_name == "mine")
             attacker.socket.close()
     finally:
         opened = {os.path.realpath(path) for path in OPENED if path}

@@ -37,7 +37,8 @@ from support.attack import OUTSIDE, Attacker
 from support.fake_session import FakeSession
 from support.in_process import InProcess
 from support.memory import memory_mb
-from support.osc_client import BAD, bundle, message, mutate, nested, ntp, text, wait_until
+from support.osc_client import BAD, bundle, message, mutate, nested, ntp, text
+from support.waiting import until
 
 COUNT = int(os.environ.get("AFX_ATTACK", "100000"))
 
@@ -246,7 +247,7 @@ def test_a_flood_at_full_speed_is_counted_to_the_last_datagram(caplog):
         wall, used = time.monotonic() - begin, time.process_time() - used
         attacker = Attacker(server)
         attacker.socket.sendto(message("/afx/ping"), ("127.0.0.1", server.address[1]))
-        wait_until(lambda: server.counters["packets"] + server.counters["lost"] == count + 1)
+        until(lambda: server.counters["packets"] + server.counters["lost"] == count + 1)
         counters = dict(server.counters)
         attacker.socket.close()
         taken = counters["packets"] - counters["dropped"]
@@ -254,7 +255,7 @@ def test_a_flood_at_full_speed_is_counted_to_the_last_datagram(caplog):
         assert counters["messages"] + counters["bad"] == taken
         assert len(session.calls) <= 500 * (wall + 1.0)
         assert used < 1.1 * wall  # one thread, never more than a core
-        wait_until(lambda: server._admission.budget("127.0.0.1", b""))
+        until(lambda: server._admission.budget("127.0.0.1", b""))
         attacker = Attacker(server)
         attacker.send(message("/afx/panic", "T"))
         attacker.settle()
@@ -273,5 +274,5 @@ def test_what_is_slow_to_apply_does_not_keep_anyone_from_muting(monkeypatch):
         for n in range(300):
             client.sendto(slow[n % 2], ("127.0.0.1", server.address[1]))
         client.sendto(message("/afx/panic", "T"), ("127.0.0.1", server.address[1]))
-        wait_until(lambda: session.state.muted)
+        until(lambda: session.state.muted)
         assert len(session.events) < 50  # each takes 2 ms; the rest are over what a sender may ask for

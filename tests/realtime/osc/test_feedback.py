@@ -18,13 +18,14 @@ from afx_live.realtime.osc.subscribers import (
     EXPIRE_S,
     MAX_SUBSCRIBERS,
 )
-from support.osc_client import RATIO, THRESHOLD, Client, bundle, message, wait_until
+from support.osc_client import RATIO, THRESHOLD, Client, bundle, message
+from support.waiting import until
 
 
-def listen(sock, until, seconds=5.0):
-    """Collect all that comes, by address, until that holds."""
+def listen(sock, enough, seconds=5.0):
+    """Collect all that comes, by address, until it is enough."""
     found, end = {}, time.monotonic() + seconds
-    while not until(found):
+    while not enough(found):
         assert time.monotonic() < end, f"heard only {sorted(found)}"
         found |= heard(sock.recv(65536))
     return found
@@ -53,7 +54,7 @@ def test_a_subscriber_hears_another_client_and_itself_not(server, client, sessio
     assert THRESHOLD not in later
     client.send(message("/afx/unsubscribe"))
     client.socket.settimeout(0.3)
-    wait_until(lambda: silent(client.socket))
+    until(lambda: silent(client.socket))
 
 
 def test_a_flood_does_not_stop_the_feedback(server, client):
@@ -102,7 +103,7 @@ def test_guessing_tokens_is_slow(session, monkeypatch):
         client = Client(server)
         for n in range(200):
             client.send(message("/afx/subscribe", "ii", 0, n + 1))
-        wait_until(lambda: server.counters["packets"] == 200)
+        until(lambda: server.counters["packets"] == 200)
         assert server.counters["dropped"] > 150
         client.socket.close()
 
@@ -118,7 +119,7 @@ def test_a_storm_of_requests(server, session, monkeypatch, local):
         tags = rnd.choice(["", "i", "ii", "f", "d", "iii", "T", "h"])
         values = [rnd.choice([0, 1, 1024, 9000, 65536, -5, 2**31 - 1, 12345]) for tag in tags if tag != "T"]
         rnd.choice(clients).send(message(rnd.choice(paths), tags, *values))
-    wait_until(lambda: clients[0].send(message("/afx/panic", "T")) or session.state.muted)
+    until(lambda: clients[0].send(message("/afx/panic", "T")) or session.state.muted)
     listening = server._subscribers._all
     assert len(listening) <= (MAX_SUBSCRIBERS if local else 0)
     assert all(len(s.known) <= len(server._table) and len(s.held) <= len(server._table) for s in listening)
@@ -165,7 +166,7 @@ def test_the_explanation_is_fed_back_and_cannot_be_set(server, client, session):
     assert "3 dB gain reduction on peaks (90% sure, 50% used)" in told
     assert "heard about 12 s" in told
     client.send(message("/afx/explanation", "s", "nonsense"))
-    wait_until(lambda: server.counters["bad"] == 1)
+    until(lambda: server.counters["bad"] == 1)
     assert not session.requests
 
 

@@ -13,15 +13,8 @@ from afx_live.realtime.osc import admission
 from afx_live.realtime.osc.addresses import addresses
 from afx_live.realtime.osc.packets import datagrams, decode
 from afx_live.realtime.osc.server import OscServer, PortBusy, PortError
-from support.osc_client import (
-    BAD,
-    RATIO,
-    Client,
-    bundle,
-    message,
-    nested,
-    wait_until,
-)
+from support.osc_client import BAD, RATIO, Client, bundle, message, nested
+from support.waiting import until
 
 
 def named(name):
@@ -79,7 +72,7 @@ def stopped_clock(monkeypatch):
 def test_a_flood_is_dropped_and_counted(server, client):
     for n in range(20000):
         client.send(message("/afx/amount", "f", n / 20000))
-    wait_until(lambda: quiet(server))
+    until(lambda: quiet(server))
     counters = server.counters
     assert counters["dropped"] + counters["lost"] > 0  # by the server or, where it had no time, by the kernel
     assert counters["packets"] + counters["lost"] == 20000
@@ -91,12 +84,12 @@ def test_a_flood_is_dropped_and_counted(server, client):
 def test_a_flood_can_not_keep_one_from_muting(server, client, session):
     session.hold.clear()
     client.send(message("/afx/amount", "f", 0.0))
-    wait_until(lambda: session.calls)
+    until(lambda: session.calls)
     for _ in range(30):
         client.send(bundle(*[message(RATIO, "f", 2.0)] * 64))
     client.send(message("/afx/panic", "i", 1))
     session.hold.set()
-    wait_until(lambda: session.read("/afx/panic"))
+    until(lambda: session.read("/afx/panic"))
     assert server.counters["dropped"] + server.counters["lost"] > 0
 
 
@@ -104,7 +97,7 @@ def test_a_flood_can_not_keep_one_from_muting(server, client, session):
 def test_bundles_are_no_way_around_the_rate(server, client):
     for _ in range(200):
         client.send(bundle(*[message(RATIO, "f", 2.0)] * 64))
-    wait_until(lambda: quiet(server))
+    until(lambda: quiet(server))
     assert server.counters["dropped"] > 0
 
 
@@ -124,7 +117,7 @@ def test_strangers_are_dropped(session):
     with OscServer(session, host="0.0.0.0", port=0, allow=["10.9.8.7"]) as server:
         client = Client(server)
         client.send(message(RATIO, "f", 2.0))
-        wait_until(lambda: server.counters["dropped"] == 1)
+        until(lambda: server.counters["dropped"] == 1)
         client.socket.close()
     assert session.calls == []
     with OscServer(session, host="0.0.0.0", port=0, allow=["10.9.8.7", "127.0.0.1"]) as server:

@@ -16,15 +16,8 @@ from afx_live.realtime.osc.addresses import NUMBERED, addresses, numbered, table
 from afx_live.realtime.osc.packets import decode
 from afx_live.realtime.osc.server import OscServer
 from support.jack import need
-from support.osc_client import (
-    RATIO,
-    THRESHOLD,
-    Client,
-    bundle,
-    message,
-    ntp,
-    wait_until,
-)
+from support.osc_client import RATIO, THRESHOLD, Client, bundle, message, ntp
+from support.waiting import until
 
 
 def named(name):
@@ -268,7 +261,7 @@ def test_no_bundle_is_ever_split(client, session):
 def test_the_last_value_wins(client, session):
     session.hold.clear()
     client.send(message(RATIO, "f", 2.0))
-    wait_until(lambda: session.calls)
+    until(lambda: session.calls)
     for value in (3.0, 4.0, 5.0):
         client.send(message(RATIO, "f", value))
     client.send(message(f"{THRESHOLD}/n", "f", 0.0))
@@ -281,7 +274,7 @@ def test_the_last_value_wins(client, session):
 def test_a_preset_comes_between_what_came_before_and_after(client, session):
     session.hold.clear()
     client.send(message("/afx/amount", "f", 0.0))
-    wait_until(lambda: session.calls)
+    until(lambda: session.calls)
     client.send(message(RATIO, "f", 2.0))
     client.send(bundle(message(RATIO, "f", 4.0), message("/afx/preset/load", "s", "a")))
     session.hold.set()

@@ -9,7 +9,8 @@ from afx_live.chain import ChainSettings
 from afx_live.matching.reference import read_reference
 from afx_live.realtime.session.session import Session
 from afx_live.realtime.session.state import SessionState
-from support.in_process import InProcess, clip
+from support.clips import bundled
+from support.in_process import InProcess
 
 
 @pytest.fixture(scope="session")
@@ -18,9 +19,8 @@ def references(model):
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("AFX_LIVE_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+def home(home):
+    return home
 
 
 @pytest.fixture
@@ -41,6 +41,6 @@ def session(engine, model, references):
 @pytest.fixture
 def matched(session, engine):
     """The same, when six seconds of it were matched."""
-    engine.feed(clip("guitar"))
+    engine.feed(bundled("guitar", 6.0))
     assert session.follower.listen()
     return session

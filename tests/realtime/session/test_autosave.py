@@ -16,7 +16,7 @@ from afx_live.realtime.session import autosave
 from afx_live.realtime.session.session import Session
 from afx_live.realtime.session.state import SessionState
 from afx_live.realtime.view.console import Console, ConsoleLogHandler
-from support.in_process import until
+from support.waiting import until
 
 SAVER = """
 import itertools, sys

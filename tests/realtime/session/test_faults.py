@@ -8,15 +8,16 @@ import pytest
 from afx_live.realtime.osc.server import OscServer
 from afx_live.realtime.view.console import Console, ConsoleLogHandler
 from afx_live.realtime.view.monitor import SessionMonitor
+from support.clips import bundled
 from support.fake_session import FakeSession
-from support.in_process import clip, until
+from support.waiting import until
 
 SILENT_END = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 
 def plays(engine):
     """Whether sound comes out of an engine without a device."""
-    return np.abs(engine.feed(clip("guitar", 1.0))).max() > 0.01
+    return np.abs(engine.feed(bundled("guitar", 1.0))).max() > 0.01
 
 
 # --- helpers that fall over -----------------------------------------------------------------------

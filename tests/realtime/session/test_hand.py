@@ -9,7 +9,7 @@ from afx_live import presets
 from afx_live.realtime.session import matcher
 from afx_live.realtime.session.controls import AMOUNT, BOLDNESS, FREEZE, UNDO, controls, hand_controls
 from afx_live.realtime.session.state import SessionState
-from support.in_process import RATE, clip
+from support.clips import RATE, bundled
 
 EFFECTS = ("equaliser", "compressor", "distortion", "reverb")
 
@@ -141,7 +141,7 @@ def test_it_is_explained_while_it_plays(matched, engine):
     assert {e.effect for e in told.effects if e.amount > 0.0} == on(matched.state)
     assert not told.enough  # a single look
     for _ in range(8):
-        engine.feed(clip("guitar", 2.0))
+        engine.feed(bundled("guitar", 2.0))
         matched.follower.listen()
     matched.follower.explain()
     assert matched.state.explanation.heard_s > told.heard_s

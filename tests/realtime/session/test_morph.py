@@ -19,7 +19,9 @@ from afx_live.realtime.session.level import Levels
 from afx_live.realtime.session.morph import Morph, Side, morph
 from afx_live.realtime.session.session import Session
 from afx_live.realtime.session.state import SessionState
-from support.in_process import RATE, InProcess, clip, until
+from support.clips import RATE, bundled
+from support.in_process import InProcess
+from support.waiting import until
 
 QUIET, LOUD = "telephone", "driven-guitar"
 
@@ -184,7 +186,7 @@ def test_each_end_is_levelled_once():
 @pytest.fixture
 def engine():
     made = InProcess()
-    made.feed(clip("guitar", 6.0))
+    made.feed(bundled("guitar", 6.0))
     return made
 
 
@@ -198,7 +200,7 @@ def session(engine, model):
 
 
 def loudness(engine):
-    return integrated_loudness(engine.feed(clip("guitar", 8.0))[RATE:], RATE)
+    return integrated_loudness(engine.feed(bundled("guitar", 8.0))[RATE:], RATE)
 
 
 def at(session, position):
@@ -328,7 +330,7 @@ def test_through_commands_and_silence(engine, model):
     session.request(MORPH_B, "guitar_reference")
     until(lambda: session.state.morph.name("b") == "guitar_reference.flac")
     session.apply({MORPH: 1.0})
-    silent.feed(clip("guitar", 6.0))
+    silent.feed(bundled("guitar", 6.0))
     until(
         lambda: (
             session.state.playing.effects[-1].effect == "reverb" and session.state.playing.effect("distortion").enabled

@@ -27,7 +27,8 @@ from afx_live.realtime.session.controls import (
 from afx_live.realtime.session.level import LevelAverage, Levels
 from afx_live.realtime.session.session import Session
 from afx_live.realtime.session.state import SessionState
-from support.in_process import RATE, clip, until
+from support.clips import RATE, bundled
+from support.waiting import until
 
 # --- matching ----------------------------------------------------------------------------------------
 
@@ -38,7 +39,7 @@ def test_the_first_look_applies_a_match(matched, engine, references):
     settings, flags = engine.asked[-1]
     assert settings == matched.state.playing
     assert flags["cross_over"]
-    out = engine.feed(clip("guitar", 7.6))[RATE // 2 :]
+    out = engine.feed(bundled("guitar", 7.6))[RATE // 2 :]
     assert integrated_loudness(out, RATE) == pytest.approx(references["guitar_reference"].lufs, abs=1.0)
 
 
@@ -57,7 +58,7 @@ def test_solved_levels_come_to_rest_and_follow_a_knob():
 @pytest.mark.parametrize("left", [1.0, 0.0], ids=["two instruments", "one side"])
 def test_wide_stereo_gets_the_loudness_of_the_reference(session, engine, references, left):
     """Channels that have little in common are louder than their mean by up to 3 LU, and by more on one side."""
-    both = np.stack([left * clip("drums", 20.0), clip("guitar", 20.0)], 1)
+    both = np.stack([left * bundled("drums", 20.0), bundled("guitar", 20.0)], 1)
     engine.feed(both[: 6 * RATE])
     assert session.follower.listen()
     out = engine.feed(both[6 * RATE : 14 * RATE])[RATE // 2 :]
@@ -69,7 +70,7 @@ def test_wide_stereo_gets_the_loudness_of_the_reference(session, engine, referen
 
 @pytest.mark.parametrize("level", [0.0, 1e-5])
 def test_silence_is_ignored(session, engine, level):
-    engine.feed(level * clip("guitar"))
+    engine.feed(level * bundled("guitar", 6.0))
     before = len(engine.asked)
     assert not session.follower.listen()
     assert session.state.prediction is None
@@ -77,7 +78,7 @@ def test_silence_is_ignored(session, engine, level):
 
 
 def test_too_little_is_not_judged(session, engine):
-    engine.feed(clip("guitar", 2.0))
+    engine.feed(bundled("guitar", 2.0))
     assert not session.follower.listen()
 
 
@@ -90,9 +91,9 @@ def test_a_pause_keeps_the_match(matched, engine):
 
 @pytest.mark.slow
 def test_settings_come_to_rest_on_steady_material(session, engine):
-    x, seen = clip("guitar", 60.0), []
+    x, seen = bundled("guitar", 60.0), []
     for i in range(15):
-        engine.feed(x[i * 2 * RATE : (i + 1) * 2 * RATE] if i else clip("guitar"))
+        engine.feed(x[i * 2 * RATE : (i + 1) * 2 * RATE] if i else bundled("guitar", 6.0))
         session.follower.listen()
         seen.append(session.state.playing)
     first, *later = seen[-6:]
@@ -112,7 +113,7 @@ def test_settings_come_to_rest_on_steady_material(session, engine):
 def test_freeze_holds_until_it_is_let_go(matched, engine):
     playing = matched.state.playing
     matched.apply({FREEZE: 1.0})
-    engine.feed(0.2 * clip("drums", 14.0))
+    engine.feed(0.2 * bundled("drums", 14.0))
     matched.follower.listen()
     assert matched.state.playing == playing
     matched.apply({FREEZE: 0.0})
@@ -130,10 +131,10 @@ def test_what_is_set_by_hand_is_left_alone(matched, engine):
             place_control("output", "gain_db"): -3.0,
         }
     )
-    engine.feed(clip("voice", 14.0))
+    engine.feed(bundled("voice", 14.0))
     for _ in range(3):
         matched.follower.listen()
-        engine.feed(clip("drums", 3.0))
+        engine.feed(bundled("drums", 3.0))
     playing = matched.state.playing
     assert playing.effect("distortion").values["drive_db"] == 7.0
     assert not playing.effect("reverb").enabled
@@ -145,7 +146,7 @@ def test_with_the_input_gain_by_hand_the_loudness_is_right(matched, engine, refe
     matched.apply({place_control("input", "gain_db"): 15.0})
     matched.follower.listen()
     assert matched.state.playing.input_gain_db == 15.0
-    out = engine.feed(clip("guitar", 7.6))[RATE // 2 :]
+    out = engine.feed(bundled("guitar", 7.6))[RATE // 2 :]
     assert integrated_loudness(out, RATE) == pytest.approx(references["guitar_reference"].lufs, abs=1.0)
 
 
@@ -156,7 +157,7 @@ def test_a_new_reference_is_matched_while_running(matched, engine, references):
     assert matched.state.reference_name == "voice_reference.flac"
     assert matched.state.prediction is not None
     assert matched.state.playing.effect("distortion").values["drive_db"] != 7.0
-    out = engine.feed(clip("guitar", 7.6))[RATE // 2 :]
+    out = engine.feed(bundled("guitar", 7.6))[RATE // 2 :]
     assert integrated_loudness(out, RATE) == pytest.approx(references["voice_reference"].lufs, abs=1.0)
 
 
@@ -175,7 +176,7 @@ def test_a_preset_takes_the_place_of_matching(matched, engine, model):
     assert (matched.state.preset_name, matched.state.reference_name) == ("telephone", "")
     assert engine.asked[-1][1]["cross_over"]
     for _ in range(2):
-        out = engine.feed(clip("guitar", 7.6))[RATE // 2 :]
+        out = engine.feed(bundled("guitar", 7.6))[RATE // 2 :]
         matched.follower.listen()
         assert matched.state.playing.effects == preset.settings.scaled(preset.amount).effects
     assert preset.target_lufs is not None
@@ -199,7 +200,7 @@ def test_the_session_is_a_preset_at_any_time(matched, engine, model):
 
 def test_a_reference_that_has_gone_since_costs_no_setting(engine, model, tmp_path):
     path = tmp_path / "r.wav"
-    soundfile.write(path, clip("guitar", 2.0), RATE)
+    soundfile.write(path, bundled("guitar", 2.0), RATE)
     session = Session(
         engine, model, SessionState(presets.load("warm").settings, references=(read_reference(path, model),))
     )
@@ -215,17 +216,17 @@ def test_a_reference_that_has_gone_since_costs_no_setting(engine, model, tmp_pat
 @pytest.mark.slow
 def test_amount_moves_sound_and_loudness_even_when_frozen(session, engine, references):
     session.start()
-    engine.feed(clip("guitar", 13.0))
+    engine.feed(bundled("guitar", 13.0))
     session.follower.listen()
     session.apply({FREEZE: 1.0})
     full = session.state.playing
-    dry = integrated_loudness(np.repeat(clip("guitar", 7.6)[:, None], 2, 1), RATE)
+    dry = integrated_loudness(np.repeat(bundled("guitar", 7.6)[:, None], 2, 1), RATE)
     wet = references["guitar_reference"].lufs
     for amount in (0.0, 0.5, 1.0):
         before = len(engine.asked)
         session.apply({AMOUNT: amount})
         until(lambda before=before: len(engine.asked) >= before + 2)
-        out = engine.feed(clip("guitar", 7.6))[RATE // 2 :]
+        out = engine.feed(bundled("guitar", 7.6))[RATE // 2 :]
         assert integrated_loudness(out, RATE) == pytest.approx(dry + amount * (wet - dry), abs=1.0)
         drive = session.state.playing.effect("distortion")
         assert drive.values["mix"] == pytest.approx(amount * full.effect("distortion").values["mix"], abs=1e-6)
@@ -234,7 +235,7 @@ def test_amount_moves_sound_and_loudness_even_when_frozen(session, engine, refer
 
 def test_bypass_is_as_loud_as_the_sound(matched, engine, references):
     matched.apply({BYPASS: 1.0})
-    x = clip("guitar", 7.6)
+    x = bundled("guitar", 7.6)
     out = engine.feed(x)[RATE // 2 :]
     assert integrated_loudness(out, RATE) == pytest.approx(references["guitar_reference"].lufs, abs=1.0)
     late = x[RATE // 2 - 63 : len(x) - 63]  # the same sound, but for its level
@@ -258,24 +259,24 @@ def test_panic_mutes_and_does_not_wait_for_matching(matched, engine, monkeypatch
     matched.apply({MUTE: 1.0})
     assert matched.state.muted is True
     assert time.monotonic() - begin < 0.1
-    assert np.abs(engine.feed(clip("guitar", 1.0))[RATE // 10 :]).max() == 0.0
+    assert np.abs(engine.feed(bundled("guitar", 1.0))[RATE // 10 :]).max() == 0.0
     go_on.set()
     look.join()
     matched.follower.listen()
-    assert np.abs(engine.feed(clip("guitar", 1.0))).max() == 0.0
+    assert np.abs(engine.feed(bundled("guitar", 1.0))).max() == 0.0
     matched.apply({MUTE: 0.0})  # a pad let go
     assert matched.state.muted is True
     matched.apply({UNMUTE: 1.0, MUTE: 1.0})  # in one breath: what mutes wins
-    assert np.abs(engine.feed(clip("guitar", 1.0))).max() == 0.0
+    assert np.abs(engine.feed(bundled("guitar", 1.0))).max() == 0.0
     matched.apply({UNMUTE: 1.0})
-    assert np.abs(engine.feed(clip("guitar", 1.0))).max() > 0.01
+    assert np.abs(engine.feed(bundled("guitar", 1.0))).max() > 0.01
 
 
 # --- A/B ---------------------------------------------------------------------------------------------
 
 
 def test_ab_is_one_trigger_and_both_sides_are_equally_loud(matched, engine):
-    x, heard = clip("guitar", 7.6), []
+    x, heard = bundled("guitar", 7.6), []
     for bypassed in (True, False, True):
         matched.apply({AB: 1.0})
         assert matched.state.bypass is bypassed
@@ -290,7 +291,7 @@ def test_ab_is_one_trigger_and_both_sides_are_equally_loud(matched, engine):
 @pytest.mark.slow
 def test_a_session_matches_by_itself_and_follows_commands(session, engine):
     session.start()
-    engine.feed(clip("guitar"))
+    engine.feed(bundled("guitar", 6.0))
     until(lambda: session.state.prediction is not None)
     session.request(PRESET, "telephone")
     until(lambda: session.state.preset_name == "telephone")
@@ -313,7 +314,7 @@ def test_a_fault_in_matching_does_not_end_it(session, engine, model, monkeypatch
 
     monkeypatch.setattr(model, "predict", broken)
     session.start()
-    engine.feed(clip("guitar"))
+    engine.feed(bundled("guitar", 6.0))
     until(lambda: "matching failed" in session.state.error)
     until(lambda: session.state.prediction is not None)
     until(lambda: session.state.error == "")
@@ -339,9 +340,9 @@ def test_without_a_model_presets_are_followed_and_references_refused(engine):
     )
     assert session.state.preset_name == "warm"
     session.edit(replace, "")
-    engine.feed(0.3 * clip("guitar", 13.0))
+    engine.feed(0.3 * bundled("guitar", 13.0))
     assert session.follower.listen()
-    out = engine.feed(0.3 * clip("guitar", 7.6))[RATE // 2 :]
+    out = engine.feed(0.3 * bundled("guitar", 7.6))[RATE // 2 :]
     assert integrated_loudness(out, RATE) == pytest.approx(preset.target_lufs, abs=1.0)
     with pytest.raises(ValueError, match="no model is loaded"):
         session.matcher.use_reference(presets.clip("voice_reference"))

@@ -5,7 +5,7 @@ import pytest
 
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.realtime.session.signal_gate import SignalGate
-from support.in_process import RATE, clip
+from support.clips import RATE, bundled
 
 RANDOM = np.random.default_rng(2)
 
@@ -21,7 +21,7 @@ HUM = np.sin(2 * np.pi * 50 * np.arange(5 * RATE) / RATE) + 0.01 * HISS
 @pytest.mark.parametrize("name", ["guitar", "voice", "drums"])
 @pytest.mark.parametrize("lufs", [-20.0, -64.0, -80.0])
 def test_playing_is_a_signal_at_any_level(name, lufs):
-    assert SignalGate().open(at(clip(name, 5.0), lufs), RATE)
+    assert SignalGate().open(at(bundled(name, 5.0), lufs), RATE)
 
 
 @pytest.mark.parametrize("noise", [HISS, HUM], ids=["hiss", "hum"])
@@ -57,8 +57,8 @@ def test_nor_is_a_chair_that_moves():
 
 
 def test_between_two_takes_nothing_is_heard_until_the_input_has_stayed_low():
-    gate, low = SignalGate(), at(clip("voice", 5.0), -62.0)
-    assert gate.open(at(clip("voice", 5.0), -20.0), RATE)
+    gate, low = SignalGate(), at(bundled("voice", 5.0), -62.0)
+    assert gate.open(at(bundled("voice", 5.0), -20.0), RATE)
     assert not gate.open(low, RATE)
     heard = [gate.open(low, RATE) for _ in range(40)]
     assert heard[-1]

@@ -16,7 +16,7 @@ from afx_live.realtime.session.controls import (
     place_control,
 )
 from afx_live.realtime.session.undo import UndoHistory
-from support.in_process import clip
+from support.clips import bundled
 
 OUTPUT_GAIN, RATIO = place_control("output", "gain_db"), place_control("compressor", "ratio")
 
@@ -123,7 +123,7 @@ def test_undo_brings_back_reference_preset_and_settings_and_they_hold(matched, e
 
     def step(control):
         matched.apply({control: 1.0})
-        engine.feed(clip("drums", 3.0))
+        engine.feed(bundled("drums", 3.0))
         matched.follower.listen()
         return matched.state.playing, matched.state.reference_name, matched.state.frozen
 
@@ -146,13 +146,13 @@ def test_after_an_undo_matching_goes_on_when_it_is_let(matched, engine, clock):
     matched.apply({UNDO: 1.0})
     assert matched.state.frozen is True
     held = matched.state.playing
-    engine.feed(0.2 * clip("drums", 14.0))
+    engine.feed(0.2 * bundled("drums", 14.0))
     matched.follower.listen()
     assert matched.state.playing == held
     matched.apply({FREEZE: 0.0})
     for _ in range(3):
         matched.follower.listen()
-        engine.feed(0.2 * clip("drums", 3.0))
+        engine.feed(0.2 * bundled("drums", 3.0))
     assert matched.state.playing != held
     assert matched.state.playing.effect("distortion").values["drive_db"] != 3.0  # it is not set by hand any more
 
@@ -169,7 +169,7 @@ def test_an_undo_during_a_match_wins(matched, engine, model, clock, monkeypatch)
         return settings(*a)
 
     monkeypatch.setattr(model, "settings", meanwhile)
-    engine.feed(clip("voice", 14.0))
+    engine.feed(bundled("voice", 14.0))
     matched.follower.listen()
     assert redone[0].output_gain_db == -3.0
     assert matched.state.playing == redone[0]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from afx_live.realtime.audio.spectra import HZ
+from afx_live.realtime.session.spectra import HZ
 from afx_live.realtime.view.braille_plot import GUTTER, plot
 
 

@@ -5,7 +5,7 @@ import sys
 import time
 
 from afx_live.realtime.view.console import Console
-from support.in_process import until
+from support.waiting import until
 
 
 def test_a_terminal_that_takes_no_more_keeps_nobody_waiting(monkeypatch):

@@ -16,7 +16,7 @@ from afx_live.realtime.session.controls import UNDO
 from afx_live.realtime.view import keyboard as keys
 from afx_live.realtime.view.console import Console, ConsoleLogHandler
 from support.fake_session import FakeSession
-from support.in_process import until
+from support.waiting import until
 
 
 @contextmanager

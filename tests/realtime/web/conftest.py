@@ -4,19 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from afx_live import presets
 from afx_live.chain import ChainSettings
-from afx_live.matching.model import MatchModel
 from afx_live.realtime.audio.file_engine import FileEngine
-from afx_live.realtime.session.files import FileSession
+from afx_live.realtime.session.file_session import FileSession
 from afx_live.realtime.session.state import SessionState
 from support.browser import View, chromium
 from support.page import Client, served
-
-
-@pytest.fixture(scope="session")
-def model():
-    return MatchModel(presets.clip("guitar").parents[1] / "models" / "afx-2")
 
 
 @pytest.fixture(scope="session")

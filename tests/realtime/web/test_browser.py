@@ -12,7 +12,8 @@ import soundfile
 
 import afx_live.realtime.web.page as page_module
 from afx_live import presets
-from support.browser import STARTS, until
+from support.browser import STARTS
+from support.waiting import until
 
 pytestmark = pytest.mark.slow
 STATIC = Path(page_module.__file__).parent / "static"
@@ -155,7 +156,7 @@ def test_a_panic_is_silence_and_what_comes_after_it_plays_on(matched):
     matched.page.wait_for_timeout(1000)
     assert matched.page.evaluate(loudest) < -100.0
     matched.page.keyboard.press("m")
-    until(lambda: matched.page.evaluate(loudest) > -80.0)
+    until(lambda: matched.page.evaluate(loudest) > -80.0, 20)
 
 
 def test_a_turn_is_heard_within_a_moment(matched):

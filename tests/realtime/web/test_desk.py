@@ -15,7 +15,7 @@ from afx_live import presets
 from afx_live.chain import ChainSettings
 from afx_live.effects import load, names
 from afx_live.realtime.audio.file_engine import FileEngine, fields
-from afx_live.realtime.session.files import FileSession
+from afx_live.realtime.session.file_session import FileSession
 from afx_live.realtime.session.state import SessionState
 from afx_live.realtime.web.file_desk import FileDesk
 from afx_live.realtime.web.pictures import HZ, pictures
@@ -23,8 +23,7 @@ from support.jack import need
 
 
 @pytest.fixture
-def desk(model, tmp_path, monkeypatch):
-    monkeypatch.setenv("AFX_LIVE_HOME", str(tmp_path / "home"))
+def desk(model, home, tmp_path):
     (tmp_path / "page").mkdir()
     engine = FileEngine()
     session = FileSession(engine, model, SessionState(ChainSettings.default(model.chain.order)))

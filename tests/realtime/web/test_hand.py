@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.browser import until
+from support.waiting import until
 
 pytestmark = pytest.mark.slow
 

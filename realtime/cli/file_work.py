@@ -9,7 +9,7 @@ from typing import Any
 from ...matching.model import MatchModel
 from ..audio.file_engine import FileEngine
 from ..session.autosave import Autosave
-from ..session.files import FileSession
+from ..session.file_session import FileSession
 from ..session.state import SessionState
 from ..view.console import Console
 from ..web.file_desk import FileDesk

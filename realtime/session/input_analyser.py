@@ -6,7 +6,7 @@ import numpy as np
 
 from ...matching.level import SILENT_LUFS
 from ...matching.model import Features, MatchModel
-from .engine import PlayingEngine
+from .playing_engine import PlayingEngine
 from .signal_gate import SignalGate
 
 LISTEN_S = 5.0

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import presets
-from ...chain import ChainSettings
+from ...chain import GAIN_NAMES, ChainSettings
 from ...files.distinct import Named
 from ...files.pipe import is_stream
 from ...presets import other_programs
@@ -75,5 +75,5 @@ def settings_data(settings: ChainSettings) -> dict[str, Any]:
     chain = [
         {"effect": s.effect, "on": s.enabled, **{k: round(v, 4) for k, v in s.values.items()}} for s in settings.effects
     ]
-    gains = {"input_gain_db": round(settings.input_gain_db, 2), "output_gain_db": round(settings.output_gain_db, 2)}
+    gains = {name: round(getattr(settings, name), 2) for name in GAIN_NAMES}
     return {**gains, "chain": chain}

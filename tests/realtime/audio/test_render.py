@@ -14,21 +14,13 @@ from afx_live import presets
 from afx_live.chain import ChainSettings, EffectSettings
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.matching import ClipError, Match, given_settings, match_clip, read_clip, read_reference
-from afx_live.realtime.audio import render as files
+from afx_live.realtime.audio import render as rendering
 from afx_live.realtime.audio.engine import Engine
 from afx_live.realtime.audio.render import render
 from afx_live.realtime.audio.safety import CEILING, LOOKAHEAD
+from support.chains import WORKING
 from support.clips import put, sound
 from support.sounds import without_dc
-
-WORK = ChainSettings(
-    (
-        EffectSettings("equaliser", {"low_shelf_db": 4.0, "peak_2_db": -5.0}),
-        EffectSettings("compressor", {"threshold_db": -30.0, "ratio": 4.0}),
-        EffectSettings("distortion", {"drive_db": 12.0, "mix": 0.5}),
-        EffectSettings("reverb", {"mix": 0.2}),
-    )
-)
 
 
 def no_step(frames):
@@ -49,7 +41,7 @@ def rendered(path, settings, out, target=None, **more):
 @pytest.mark.parametrize("channels", [1, 2])
 def test_output_has_the_inputs_length_rate_and_channels(tmp_path, rate, channels):
     path = put(tmp_path / "in.wav", sound(rate, channels, 1.7), rate)
-    _, lufs = rendered(path, WORK, tmp_path / "out.wav", -20.0)
+    _, lufs = rendered(path, WORKING, tmp_path / "out.wav", -20.0)
     y, at = soundfile.read(tmp_path / "out.wav", always_2d=True)
     assert (y.shape, at) == ((int(1.7 * rate), channels), rate)
     assert lufs == pytest.approx(integrated_loudness(y, rate), abs=0.01)
@@ -88,7 +80,7 @@ def test_there_is_no_delay(tmp_path):
 def test_rendering_twice_gives_the_same_bytes(tmp_path):
     path = put(tmp_path / "in.wav", sound(48000, 2), 48000)
     for name in ("a.wav", "b.wav"):
-        rendered(path, WORK, tmp_path / name, -18.0)
+        rendered(path, WORKING, tmp_path / name, -18.0)
     assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
 
 
@@ -123,10 +115,10 @@ LOUD = ChainSettings(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize(("settings", "takes"), [(ChainSettings(), 1), (WORK, 1), (LOUD, 2)])
+@pytest.mark.parametrize(("settings", "takes"), [(ChainSettings(), 1), (WORKING, 1), (LOUD, 2)])
 def test_a_chain_in_two_parts_plays_the_bits_of_the_whole(tmp_path, monkeypatch, channels, settings, takes):
     """Where the engine would limit what goes from part to part, the whole is played in a second take."""
-    path, played, play = put(tmp_path / "in.wav", sound(48000, channels, 3.0), 48000), [], files._played
+    path, played, play = put(tmp_path / "in.wav", sound(48000, channels, 3.0), 48000), [], rendering._played
 
     def listening(*given):
         played.append([])
@@ -134,7 +126,7 @@ def test_a_chain_in_two_parts_plays_the_bits_of_the_whole(tmp_path, monkeypatch,
             played[-1].append(block)
             yield block
 
-    monkeypatch.setattr(files, "_played", listening)
+    monkeypatch.setattr(rendering, "_played", listening)
     heard = read_clip(path)
     render(heard, Match(settings, 48000, heard.lufs, None), tmp_path / "out.wav", no_step)
     given, _ = soundfile.read(path, dtype="float32", always_2d=True)
@@ -148,7 +140,7 @@ def test_a_chain_in_two_parts_plays_the_bits_of_the_whole(tmp_path, monkeypatch,
 @pytest.mark.parametrize("target", [-35.0, -23.0, -16.0, -11.0])
 def test_loudness_is_what_was_asked_even_where_the_ceiling_works(tmp_path, clip, target):
     path = put(tmp_path / "in.wav", sound(48000, 1, 6.0, clip), 48000)
-    _, lufs = rendered(path, WORK, tmp_path / "out.wav", target)
+    _, lufs = rendered(path, WORKING, tmp_path / "out.wav", target)
     y, _ = soundfile.read(tmp_path / "out.wav")
     assert integrated_loudness(y, 48000) == pytest.approx(target, abs=0.5)
     assert lufs == pytest.approx(target, abs=0.5)

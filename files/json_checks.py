@@ -1,4 +1,4 @@
-"""Checks of parsed JSON, for presets and model descriptions.
+"""JSON from elsewhere, checked, and JSON that every parser reads.
 
 Every check raises SchemaError with the place of the value (`chain[0].ratio`), the value, what is allowed and,
 for a misspelt key, the nearest one. Callers put the file's name in front.
@@ -128,3 +128,12 @@ def text(value: Any, where: str, max_length: int = MAX_TEXT) -> str:
     if any((c < " " and c not in "\n\t") or "\ud800" <= c <= "\udfff" for c in value):
         raise SchemaError(f"{where}: {shown(value)} holds a control character or half a surrogate pair")
     return value
+
+
+def finite(data: Any) -> Any:
+    """Replace NaN and the infinities in plain data by None: JSON (RFC 8259) has no word for them."""
+    if isinstance(data, dict):
+        return {key: finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data

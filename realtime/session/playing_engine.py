@@ -1,4 +1,4 @@
-"""What a session needs of an engine, whether that plays live or recordings."""
+"""What a session needs of an engine, whether that plays live (`LiveEngine`) or recordings (`FileEngine`)."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar

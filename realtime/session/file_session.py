@@ -16,7 +16,7 @@ import numpy as np
 
 from ...matching.model import Features, MatchModel
 from ..audio.file_engine import FileEngine, Recording
-from .listener import InputAnalyser
+from .input_analyser import InputAnalyser
 from .matcher import Matcher
 from .session import Session
 from .signal_gate import SignalGate

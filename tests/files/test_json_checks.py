@@ -3,7 +3,7 @@
 import json
 import math
 
-from afx_live.realtime.strict_json import finite
+from afx_live.files.json_checks import finite
 
 
 def test_only_what_is_not_finite_changes():

@@ -7,7 +7,7 @@ import soundfile
 from afx_live import presets
 from afx_live.matching.model import Features
 from afx_live.matching.reference import ReferenceClip
-from afx_live.realtime.audio.spectra import HZ, spectrum_of
+from afx_live.realtime.session.spectra import HZ, spectrum_of
 from afx_live.realtime.view import status_file
 from support.view import DRIVEN, Sitting, publishing
 

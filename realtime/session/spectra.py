@@ -12,7 +12,7 @@ from ...files import AudioFileError, AudioReader
 from ...matching.reference import ReferenceClip
 
 if TYPE_CHECKING:
-    from .live_engine import LiveEngine
+    from ..audio.live_engine import LiveEngine
 
 log = logging.getLogger(__name__)
 
