@@ -13,7 +13,7 @@ from ..realtime.audio.engine import Memory, begin, memory_at, play
 
 RING = CONTROL_BLOCK
 """Frames of input that an instance keeps: the engine writes them, and nobody listens."""
-METER = len(meter_state(48000.0, 2))
+LOUDNESS_SIZE = len(meter_state(48000.0, 2))
 """Numbers of state of a loudness meter, which are as many at every rate."""
 KINDS = len(built_in())
 
@@ -33,7 +33,7 @@ BEGIN = types.void(_I64)
 
 @jit
 def _memory(i):
-    return memory_at(i, RING, i.room, METER, KINDS)
+    return memory_at(i, RING, i.room, LOUDNESS_SIZE, KINDS)
 
 
 def _play(indata, outdata, frames, instance):

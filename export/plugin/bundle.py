@@ -11,9 +11,10 @@ from ...chain.numbered import order, parameters, path_values, playing_order
 from ...files.distinct import SameFileError, check_replaced
 from ...files.reader import shown
 from ...native.build import SOURCES, kit, link
+from ...native.meters import METER_LABELS, METER_RANGE_DB
 from ...presets import Preset
 from ...presets.plugin_state import ORDER, slug, uri
-from .turtle import METERS, turtle
+from .turtle import turtle
 
 HERE = Path(__file__).resolve().parent
 FORMATS = {".lv2": "lv2_descriptor", ".clap": "clap_entry"}
@@ -82,13 +83,16 @@ def _header(preset: Preset, name: str) -> str:
         "PLUGIN_VERSION": _version(),
         "PLUGIN_TEXT": about,
     }
-    labels = ", ".join(map(json.dumps, METERS.values()))
+    low, high = METER_RANGE_DB
+    labels = ", ".join(map(json.dumps, METER_LABELS.values()))
     lines = [f"#define {key} {json.dumps(text, ensure_ascii=False)}" for key, text in strings.items()]
     bypass = next(q.number for q in parameters() if q.path == "bypass")
     numbers = ", ".join(repr(float(values[q.path])) for q in parameters())
     return "\n".join(
         [
             *lines,
+            f"#define PLUGIN_METER_LOW_DB {low!r}",
+            f"#define PLUGIN_METER_HIGH_DB {high!r}",
             f"enum {{ PLUGIN_BYPASS = {bypass} }};",
             f"static const double plugin_values[] = {{{numbers}}};",
             f"static const char *const plugin_meters[] __attribute__((unused)) = {{{labels}}};",

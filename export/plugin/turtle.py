@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from ... import presets
-from ...chain.numbered import Numbered, order, parameters, path_values
-from ...effects import load
+from ...chain.numbered import Numbered, parameters, path_values
+from ...native.meters import METER_LABELS, METER_RANGE_DB
 from ...presets import Preset
 from ...presets.plugin_state import ORDER_TURTLE, PREFIXES, lv2_preset, slug, text, uri
 
@@ -17,16 +17,6 @@ MORE_PREFIXES = {
     **PREFIXES,
 }
 CHANNELS = {1: (("", ""),), 2: (("_left", " left"), ("_right", " right"))}
-METERS = {
-    "in_lufs": "In loudness (LUFS)",
-    "out_lufs": "Out loudness (LUFS)",
-    "in_peak_db": "In peak",
-    "out_peak_db": "Out peak",
-    "ceiling_db": "Ceiling gain",
-    **{f"{e}_reduction_db": f"{e.capitalize()} gain reduction" for e in order() if load(e).meter is not None},
-}
-"""The library's meters in its order, and how people call them."""
-METER_RANGE = (-120.0, 60.0)
 
 
 def turtle(preset: Preset, name: str, library: str) -> dict[str, str]:
@@ -80,11 +70,11 @@ def _ports(preset: Preset, channels: int) -> Iterator[str]:
         index += 1
     latency = "lv2:designation lv2:latency ;\n        lv2:portProperty lv2:reportsLatency , lv2:integer ;"
     yield _port(index, "lv2:ControlPort , lv2:OutputPort", "latency", "Latency", f"        {latency}\n")
-    for symbol in METERS:
+    for symbol, label in METER_LABELS.items():
         index += 1
         unit = "        units:unit units:db ;\n" if symbol.endswith("_db") else ""
-        unit += _range(*METER_RANGE, default=0.0)
-        yield _port(index, "lv2:ControlPort , lv2:OutputPort", symbol, METERS[symbol], unit)
+        unit += _range(*METER_RANGE_DB, default=0.0)
+        yield _port(index, "lv2:ControlPort , lv2:OutputPort", symbol, label, unit)
 
 
 def _port(index: int, kind: str, symbol: str, name: str, more: str = "") -> str:
