@@ -13,8 +13,8 @@ from ...files.reader import shown
 from ...native.build import SOURCES, kit, link
 from ...native.meters import METER_LABELS, METER_RANGE_DB
 from ...presets import Preset
-from ...presets.plugin_state import ORDER, slug, uri
-from .turtle import turtle
+from ...presets.lv2_writer import ORDER, slug, uri
+from .turtle import about, turtle
 
 HERE = Path(__file__).resolve().parent
 FORMATS = {".lv2": "lv2_descriptor", ".clap": "clap_entry"}
@@ -72,7 +72,6 @@ def _header(preset: Preset, name: str) -> str:
     """Write what the shells in C are told: names, and the preset's values."""
     values = path_values(preset.settings, preset.amount)
     playing = [order().index(effect) for effect in playing_order(preset.settings)]
-    about = preset.notes or f"The sound of {preset.name}, by afx-live."
     strings = {
         "PLUGIN_URI_STEREO": uri(name),
         "PLUGIN_URI_MONO": uri(name, 1),
@@ -81,7 +80,7 @@ def _header(preset: Preset, name: str) -> str:
         "PLUGIN_NAME": name,
         "PLUGIN_VENDOR": "afx-live",
         "PLUGIN_VERSION": _version(),
-        "PLUGIN_TEXT": about,
+        "PLUGIN_TEXT": about(preset),
     }
     low, high = METER_RANGE_DB
     labels = ", ".join(map(json.dumps, METER_LABELS.values()))
@@ -114,5 +113,5 @@ def _version() -> str:
         return "0"
 
 
-PLAYER = Preset("afx-live", ChainSettings())
+NEUTRAL = Preset("afx-live", ChainSettings())
 """What a plug-in opens with that is made without a preset: nothing is done to the sound."""
