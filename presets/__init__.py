@@ -5,7 +5,7 @@ are files beside this one; `schema` checks JSON for other rooms, too. Imports ne
 """
 
 from .bundled import MODELS, SHIPPED_MODEL, clip, clips
-from .preset import Preset, PresetError, factory_names, folder, from_json, load, names, save, to_json
+from .preset import Preset, PresetError, factory_names, folder, from_json, load, load_factory, names, save, to_json
 from .provenance import choices_data, provenance
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "folder",
     "from_json",
     "load",
+    "load_factory",
     "names",
     "provenance",
     "save",

@@ -26,7 +26,7 @@ def about(preset: Preset) -> str:
 def turtle(preset: Preset, name: str, library: str) -> dict[str, str]:
     """Write every file of the bundle but the library; returns text by file name."""
     head, both = prefixes({**MORE_PREFIXES, **PREFIXES}), [uri(name), uri(name, 1)]
-    bank = {f"{uri(name)}:preset:{slug(n)}": presets.load(n) for n in presets.factory_names()}
+    bank = {f"{uri(name)}:preset:{slug(n)}": presets.load_factory(n) for n in presets.factory_names()}
     plugins = "".join(
         f"<{u}>\n    a lv2:Plugin ;\n    lv2:binary <{library}> ;\n    rdfs:seeAlso <plugin.ttl> .\n\n" for u in both
     )
