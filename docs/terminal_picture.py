@@ -31,7 +31,6 @@ def main() -> None:
     reference = read_reference(presets.clip("guitar_reference"), model)
     with tempfile.TemporaryDirectory(prefix="afx-live-") as folder:
         player = Player(Path(folder), ChainSettings())
-        player.play = player.shared.play  # what a session asks of an engine
         state = SessionState(ChainSettings.default(model.chain.order), references=(reference,))
         session = Session(player, model, state)
         player.feed(6.0)

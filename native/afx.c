@@ -10,10 +10,8 @@ _Static_assert(sizeof(void *) == 8 && sizeof(int) == 4, "addresses are handed ov
 
 #include "afx_generated.h"
 
-_Static_assert(AFX_EFFECTS <= 16 && AFX_PARAMS <= 256, "what states and plug-ins have room for");
-
-enum { INPUT_GAIN, OUTPUT_GAIN, AMOUNT, BYPASS };
-enum { IN_LUFS, OUT_LUFS, IN_PEAK, OUT_PEAK, CEILING, REDUCTIONS };
+_Static_assert(AFX_EFFECTS <= AFX_MAX_EFFECTS && AFX_PARAMS <= AFX_MAX_PARAMS && AFX_METERS <= AFX_MAX_METERS,
+               "what states and plug-ins have room for");
 
 enum { PIECE = 512 };
 
@@ -104,7 +102,7 @@ bool afx_level_runs(int level) {
         return v3;
     if (strcmp(name, "x86-64-v4") == 0)
         return v4;
-    return strcmp(name, "x86-64") == 0;
+    return false;
 #else
     return true;
 #endif
@@ -128,8 +126,8 @@ static size_t lay_out(afx *a, char *base, int64_t room) {
     e->command = (intptr_t)take(&at, sizeof(struct afx_command));
     e->engine = (intptr_t)take(&at, AFX_ENGINE_SIZE);
     e->players = (intptr_t)take(&at, 2 * AFX_PLAYER_SIZE);
-    e->in_loudness = (intptr_t)take(&at, AFX_METER_NUMBERS * sizeof(double));
-    e->out_loudness = (intptr_t)take(&at, AFX_METER_NUMBERS * sizeof(double));
+    e->in_loudness = (intptr_t)take(&at, AFX_LOUDNESS_SIZE * sizeof(double));
+    e->out_loudness = (intptr_t)take(&at, AFX_LOUDNESS_SIZE * sizeof(double));
     a->fresh_size = (size_t)(at - a->fresh);
     e->ring = (intptr_t)take(&at, AFX_RING * 2 * sizeof(float));
     e->effect_state = (intptr_t)take(&at, 2 * AFX_SLOTS * (size_t)room * sizeof(double)); /* the engine clears what it uses */
@@ -236,7 +234,7 @@ void afx_cross_over(afx *a) { a->changed = a->crossing = true; }
 /* A value as the amount leaves it: EffectSettings.scaled. */
 static double scaled(const afx *a, int param) {
     const struct afx_param *p = &afx_params[param];
-    double amount = a->values[AMOUNT];
+    double amount = a->values[AFX_AMOUNT];
     if (p->neutral != p->neutral || amount == 1.0)
         return a->values[param];
     double neutral = unit_of(p, p->neutral);
@@ -253,13 +251,13 @@ static void publish(afx *a) {
     }
     memset(c, 0, sizeof *c);
     c->generation = a->generation;
-    c->bypass = a->values[BYPASS];
+    c->bypass = a->values[AFX_BYPASS];
     c->dry_gain = 1.0;
     c->count = last + 1;
     c->kind[0] = c->kind[last] = AFX_GAIN_KIND;
     c->on[0] = c->on[last] = 1.0;
-    c->values[0][0] = a->values[INPUT_GAIN];
-    c->values[last][0] = a->values[OUTPUT_GAIN];
+    c->values[0][0] = a->values[AFX_INPUT_GAIN_DB];
+    c->values[last][0] = a->values[AFX_OUTPUT_GAIN_DB];
     for (int i = 0; i < AFX_EFFECTS; i++) {
         const struct afx_effect *e = &afx_effects[a->order[i]];
         c->kind[i + 1] = e->kind;
@@ -315,34 +313,31 @@ uint64_t afx_tail(const afx *a) {
 
 /* --- meters ------------------------------------------------------------------------------------- */
 
-int afx_meter_count(void) { return REDUCTIONS + AFX_METERED; }
+int afx_meter_count(void) { return AFX_METERS; }
 
-const char *afx_meter_name(int meter) {
-    static const char *const names[] = {"in_lufs", "out_lufs", "in_peak_db", "out_peak_db", "ceiling_db"};
-    if (meter < 0 || meter >= afx_meter_count())
-        return NULL;
-    return meter < REDUCTIONS ? names[meter] : afx_metered[meter - REDUCTIONS].name;
-}
+const char *afx_meter_name(int meter) { return meter >= 0 && meter < AFX_METERS ? afx_metered[meter].name : NULL; }
 
-static double decibels(double level) { return level > 1e-6 ? 20.0 * log10(level) : -120.0; }
+static double held(double db) { return db > AFX_METER_LOW_DB ? db : AFX_METER_LOW_DB; }
+
+static double decibels(double level) { return level > 0.0 ? held(20.0 * log10(level)) : AFX_METER_LOW_DB; }
 
 double afx_meter(const afx *a, int meter) {
     const struct afx_meters *m = a->meters;
     switch (meter) {
-    case IN_LUFS:
-        return m->in_lufs > -120.0 ? m->in_lufs : -120.0;
-    case OUT_LUFS:
-        return m->out_lufs > -120.0 ? m->out_lufs : -120.0;
-    case IN_PEAK:
+    case AFX_IN_LUFS:
+        return held(m->in_lufs);
+    case AFX_OUT_LUFS:
+        return held(m->out_lufs);
+    case AFX_IN_PEAK_DB:
         return decibels(m->in_peak);
-    case OUT_PEAK:
+    case AFX_OUT_PEAK_DB:
         return decibels(m->out_peak);
-    case CEILING:
+    case AFX_CEILING_DB:
         return m->clock ? decibels(m->ceiling_gain) : 0.0;
     }
-    if (meter >= REDUCTIONS && meter < afx_meter_count())
+    if (meter >= 0 && meter < AFX_METERS)
         for (int i = 0; i < AFX_EFFECTS; i++)
-            if (a->order[i] == afx_metered[meter - REDUCTIONS].effect)
+            if (a->order[i] == afx_metered[meter].effect)
                 return m->gain_reduction_db[i + 1];
     return 0.0;
 }

@@ -19,6 +19,7 @@
 #endif
 
 enum { AFX_LINEAR, AFX_LOG, AFX_SLOPE };
+enum { AFX_MAX_EFFECTS = 16, AFX_MAX_PARAMS = 256, AFX_MAX_METERS = 64 }; /* no library has more */
 
 struct afx_param {
     const char *path;   /* "compressor/ratio"; stable */

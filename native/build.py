@@ -175,9 +175,9 @@ def _stamp() -> str:
     return hashlib.sha256(words.encode()).hexdigest()
 
 
-def make_library(out: Path, kit_folder: Path | None = None, flags: Sequence[str] = ()) -> None:
+def make_library(out: Path) -> None:
     """Link the library itself: a shared object that shows the functions of afx.h. Raises ToolError."""
-    link(SOURCES, [kit_folder or kit()], out, ["afx_*"], [SHOWN, *flags])
+    link(SOURCES, [kit()], out, ["afx_*"], [SHOWN])
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from ..realtime.audio.engine import CROSSFADE_S, ENGINE_STATE
 from ..realtime.audio.safety import LOOKAHEAD
 from ..realtime.audio.shared_memory import COMMAND, METERS
 from .compile import symbol
-from .entries import INSTANCE, KINDS, METER, RING
+from .entries import INSTANCE, KINDS, LOUDNESS_SIZE, RING
+from .meters import METER_LABELS, METER_RANGE_DB, REDUCTIONS
 
 C_TYPES = {"int64": "int64_t", "float64": "double"}
 MIN_RATE, MAX_RATE = 8000.0, 192_000.0
@@ -20,7 +21,7 @@ CURVES = {"linear": "AFX_LINEAR", "log": "AFX_LOG", "slope": "AFX_SLOPE"}
 
 def header(levels: Sequence[str]) -> str:
     """Write the C header that `afx.c` includes: what the objects of these levels hold."""
-    return "\n".join([*_records(), *_numbers(), *_parameters(), *_effects(), *_levels(levels), ""])
+    return "\n".join([*_records(), *_numbers(), *_parameters(), *_effects(), *_meters(), *_levels(levels), ""])
 
 
 def _records() -> Iterator[str]:
@@ -41,7 +42,7 @@ def _numbers() -> Iterator[str]:
     constants = {
         "AFX_ENGINE_SIZE": ENGINE_STATE.itemsize,
         "AFX_PLAYER_SIZE": PLAYER_STATE.itemsize,
-        "AFX_METER_NUMBERS": METER,
+        "AFX_LOUDNESS_SIZE": LOUDNESS_SIZE,
         "AFX_RING": RING,
         "AFX_CROSSFADE_S": CROSSFADE_S,
         "AFX_ENGINE_LATENCY": LOOKAHEAD,
@@ -52,6 +53,7 @@ def _numbers() -> Iterator[str]:
         "AFX_GAIN_KIND": number_of("gain"),
         "AFX_MIN_RATE": MIN_RATE,
         "AFX_MAX_RATE": min(MAX_RATE, *(load(name).max_rate for name in built_in())),
+        "AFX_METER_LOW_DB": METER_RANGE_DB[0],
     }
     for name, value in constants.items():
         yield f"#define {name} {value}"
@@ -67,6 +69,8 @@ def _parameters() -> Iterator[str]:
             f"    {{{text}, {p.low!r}, {p.high!r}, {p.default!r}, {neutral}, {CURVES[p.curve]}, {int(q.switch)}}},"
         )  # fmt: skip
     yield "};"
+    whole = (f"AFX_{q.path.upper()} = {q.number}" for q in parameters() if q.effect is None)
+    yield f"enum {{ {', '.join(whole)} }};"
 
 
 def _effects() -> Iterator[str]:
@@ -78,17 +82,21 @@ def _effects() -> Iterator[str]:
         e = load(name)
         yield f'    {{"{name}", {first}, {len(e.params)}, {number_of(name)}, {e.latency}}},'
     yield "};"
-    metered = [(i, name) for i, name in enumerate(order()) if load(name).meter is not None]
-    yield f"#define AFX_METERED {len(metered)}"
-    yield "static const struct { int effect; const char *name; } afx_metered[AFX_METERED] = {"
-    yield from (f'    {{{i}, "{name}_reduction_db"}},' for i, name in metered)
-    yield "};"
     effects = [load(name) for name in built_in()]  # the engine's tables are in the order of kinds
     gauges = (str(-1 if e.meter is None else e.meter) for e in effects)
     yield "static const int64_t afx_gauge[AFX_EFFECTS] = {" + ", ".join(gauges) + "};"
     yield "static const int64_t afx_counts[AFX_EFFECTS] = {" + ", ".join(str(len(e.params)) for e in effects) + "};"
     rows = ("{" + ", ".join(str(int(p.curve != "linear")) for p in e.params) + "}" for e in effects)
     yield "static const bool afx_log[AFX_EFFECTS][AFX_PLACES] = {" + ", ".join(rows) + "};"
+
+
+def _meters() -> Iterator[str]:
+    """By number: the name, and the effect whose gain reduction it is, or -1."""
+    yield f"enum {{ {', '.join(f'AFX_{meter.upper()}' for meter in METER_LABELS)}, AFX_METERS }};"
+    yield "static const struct { const char *name; int effect; } afx_metered[AFX_METERS] = {"
+    for meter in METER_LABELS:
+        yield f'    {{"{meter}", {order().index(REDUCTIONS[meter]) if meter in REDUCTIONS else -1}}},'
+    yield "};"
 
 
 def functions_header(levels: Sequence[str], sources: Sequence[str]) -> str:

@@ -6,16 +6,14 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ..chain.player import PLAYER_STATE, SLOTS
 from ..dsp.compiler import DESIGN, KERNEL, at_address, carray, jit, specialise, to_fixed_tuple
 from ..dsp.loudness import meter_state, start_meter
-from ..effects import CONTROL_BLOCK, MAX_PARAMS, Effect, built_in, load
-from ..realtime.audio.engine import ENGINE_STATE, Memory, begin, play
-from ..realtime.audio.shared_memory import COMMAND, METERS
+from ..effects import CONTROL_BLOCK, Effect, built_in, load
+from ..realtime.audio.engine import Memory, begin, memory_at, play
 
 RING = CONTROL_BLOCK
 """Frames of input that an instance keeps: the engine writes them, and nobody listens."""
-METER = len(meter_state(48000.0, 2))
+LOUDNESS_SIZE = len(meter_state(48000.0, 2))
 """Numbers of state of a loudness meter, which are as many at every rate."""
 KINDS = len(built_in())
 
@@ -35,24 +33,7 @@ BEGIN = types.void(_I64)
 
 @jit
 def _memory(i):
-    return Memory(
-        meters=carray(at_address(i.meters), (1,), METERS),
-        commands=carray(at_address(i.commands), (2,), COMMAND),
-        ring=carray(at_address(i.ring), (RING, 2), np.float32),
-        command=carray(at_address(i.command), (1,), COMMAND),
-        engine=carray(at_address(i.engine), (1,), ENGINE_STATE),
-        players=carray(at_address(i.players), (2,), PLAYER_STATE),
-        effect_state=carray(at_address(i.effect_state), (2, SLOTS, i.room), np.float64),
-        in_loudness=carray(at_address(i.in_loudness), (METER,), np.float64),
-        out_loudness=carray(at_address(i.out_loudness), (METER,), np.float64),
-        address=carray(at_address(i.address), (KINDS, 2), np.int64),
-        log=carray(at_address(i.log), (KINDS, MAX_PARAMS), np.bool_),
-        params=carray(at_address(i.params), (KINDS,), np.int64),
-        state_size=carray(at_address(i.state_size), (KINDS,), np.int64),
-        gauge=carray(at_address(i.gauge), (KINDS,), np.int64),
-        source=carray(at_address(i.source), (2,), np.int64),
-        sink=carray(at_address(i.sink), (2,), np.int64),
-    )
+    return memory_at(i, RING, i.room, LOUDNESS_SIZE, KINDS)
 
 
 def _play(indata, outdata, frames, instance):

@@ -69,5 +69,5 @@ def wrapper(function: Any, specs: Sequence[Spec]) -> Callable[..., None]:
         f"    inner({', '.join(arguments)})",
     ]
     names["COUNT"] = at
-    exec("\n".join(lines), names)  # one text serves every entry
+    exec("\n".join(lines), names)  # numba needs a list of arguments that is spelled out, and each entry has its own
     return names["call"]

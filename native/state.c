@@ -8,8 +8,6 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "states are written as they lie in memory");
 
-enum { MOST_EFFECTS = 16, MOST_PARAMS = 256 }; /* afx.c sees to it that there are no more */
-
 struct bytes {
     char *at;
     size_t size, used;
@@ -30,7 +28,7 @@ static void put_name(struct bytes *b, const char *name) {
 
 size_t afx_save(const afx *a, void *bytes, size_t room) {
     struct bytes b = {bytes, room, 0};
-    int order[MOST_EFFECTS];
+    int order[AFX_MAX_EFFECTS];
     put(&b, "AFX1", 4);
     put_number(&b, (uint32_t)afx_effect_count());
     afx_order(a, order);
@@ -69,8 +67,8 @@ bool afx_load(afx *a, const void *bytes, size_t size) {
     struct bytes b = {(char *)bytes, size, 0};
     char mark[4], name[64];
     uint32_t count;
-    int order[MOST_EFFECTS], known = 0;
-    double values[MOST_PARAMS];
+    int order[AFX_MAX_EFFECTS], known = 0;
+    double values[AFX_MAX_PARAMS];
     for (int i = 0; i < afx_param_count(); i++)
         values[i] = afx_param_info(i)->initial;
     if (!get(&b, mark, 4) || memcmp(mark, "AFX1", 4) != 0 || !get(&b, &count, sizeof count))

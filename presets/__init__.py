@@ -7,12 +7,24 @@ preset           a preset as JSON
 provenance       where settings come from
 bundled          clips and models
 plugin_state     presets as plug-ins keep them
-lv2_reader       presets as hosts save them for LV2 plug-ins; turtle_reader: the language of these files
+lv2_reader       presets as hosts save them for LV2 plug-ins; lv2_writer: the same way out; turtle_reader: their language
 other_programs/  presets for other programs
 """
 
 from .bundled import DEMO_REFERENCES, MODELS, SHIPPED_MODEL, clip, clips
-from .preset import Preset, PresetError, factory_names, fitting_name, folder, from_json, load, names, save, to_json
+from .preset import (
+    Preset,
+    PresetError,
+    factory_names,
+    fitting_name,
+    folder,
+    from_json,
+    load,
+    load_factory,
+    names,
+    save,
+    to_json,
+)
 from .provenance import choices_data, provenance
 
 __all__ = [
@@ -29,6 +41,7 @@ __all__ = [
     "folder",
     "from_json",
     "load",
+    "load_factory",
     "names",
     "provenance",
     "save",

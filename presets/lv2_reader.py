@@ -5,7 +5,8 @@ from pathlib import Path
 from ..chain import ChainSettings
 from ..chain.numbered import order, parameters, settings_of
 from ..files.bounded_read import bounded_read
-from .plugin_state import ORDER, PREFIXES, StateError
+from .lv2_writer import ORDER, PREFIXES
+from .plugin_state import StateError
 from .turtle_reader import Node, TurtleError, read_turtle
 
 _PORT, _SYMBOL, _VALUE = f"{PREFIXES['lv2']}port", f"{PREFIXES['lv2']}symbol", f"{PREFIXES['pset']}value"

@@ -155,6 +155,11 @@ def load(name_or_path: str | Path) -> Preset:
     return from_json(data, str(path), path.stem)
 
 
+def load_factory(name: str) -> Preset:
+    """Load a preset that comes with the program, even if the user has one of that name. Raises PresetError."""
+    return load(_FACTORY / f"{name}.json")
+
+
 def _from_lv2(path: Path) -> Preset:
     """Load what a host saved for an LV2 plug-in."""
     if not path.exists():

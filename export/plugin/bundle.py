@@ -11,9 +11,10 @@ from ...chain.numbered import order, parameters, path_values, playing_order
 from ...files.distinct import SameFileError, check_replaced
 from ...files.streams import shown
 from ...native.build import SOURCES, kit, link
+from ...native.meters import METER_LABELS, METER_RANGE_DB
 from ...presets import Preset
-from ...presets.plugin_state import ORDER, slug, uri
-from .turtle import METERS, turtle
+from ...presets.lv2_writer import ORDER, slug, uri
+from .turtle import about, turtle
 
 HERE = Path(__file__).resolve().parent
 FORMATS = {".lv2": "lv2_descriptor", ".clap": "clap_entry"}
@@ -71,7 +72,6 @@ def _header(preset: Preset, name: str) -> str:
     """Write what the shells in C are told: names, and the preset's values."""
     values = path_values(preset.settings, preset.amount)
     playing = [order().index(effect) for effect in playing_order(preset.settings)]
-    about = preset.notes or f"The sound of {preset.name}, by afx-live."
     strings = {
         "PLUGIN_URI_STEREO": uri(name),
         "PLUGIN_URI_MONO": uri(name, 1),
@@ -80,15 +80,18 @@ def _header(preset: Preset, name: str) -> str:
         "PLUGIN_NAME": name,
         "PLUGIN_VENDOR": "afx-live",
         "PLUGIN_VERSION": _version(),
-        "PLUGIN_TEXT": about,
+        "PLUGIN_TEXT": about(preset),
     }
-    labels = ", ".join(map(json.dumps, METERS.values()))
+    low, high = METER_RANGE_DB
+    labels = ", ".join(map(json.dumps, METER_LABELS.values()))
     lines = [f"#define {key} {json.dumps(text, ensure_ascii=False)}" for key, text in strings.items()]
     bypass = next(q.number for q in parameters() if q.path == "bypass")
     numbers = ", ".join(repr(float(values[q.path])) for q in parameters())
     return "\n".join(
         [
             *lines,
+            f"#define PLUGIN_METER_LOW_DB {low!r}",
+            f"#define PLUGIN_METER_HIGH_DB {high!r}",
             f"enum {{ PLUGIN_BYPASS = {bypass} }};",
             f"static const double plugin_values[] = {{{numbers}}};",
             f"static const char *const plugin_meters[] __attribute__((unused)) = {{{labels}}};",
@@ -110,5 +113,5 @@ def _version() -> str:
         return "0"
 
 
-PLAYER = Preset("afx-live", ChainSettings())
+NEUTRAL = Preset("afx-live", ChainSettings())
 """What a plug-in opens with that is made without a preset: nothing is done to the sound."""

@@ -17,8 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_PARAMS = 256, MOST_EFFECTS = 16, MOST_METERS = 64, METERS_HZ = 30 };
-static const double METER_LOW = -120.0, METER_HIGH = 60.0; /* dB */
+enum { METERS_HZ = 30 };
 #define VERSION {1, 2, 0}
 
 struct plugin {
@@ -26,13 +25,13 @@ struct plugin {
     const struct clap_host *host;
     int channels;
     afx *engine, *shown;
-    _Atomic double shared[MOST_PARAMS];
-    _Atomic uint64_t order; /* 4 bits for each effect */
+    _Atomic double shared[AFX_MAX_PARAMS];
+    _Atomic uint64_t order; /* 4 bits for each of AFX_MAX_EFFECTS */
     atomic_bool loaded;
     uint32_t latency;
     bool restart_wanted;
     double rate;
-    _Atomic double meters[MOST_METERS];
+    _Atomic double meters[AFX_MAX_METERS];
     uint32_t until_meters; /* frames until they are told again */
 };
 
@@ -74,7 +73,7 @@ static double from_host(int param, double value) {
 }
 
 static uint64_t packed_order(const afx *a) {
-    int order[MOST_EFFECTS];
+    int order[AFX_MAX_EFFECTS];
     uint64_t packed = 0;
     afx_order(a, order);
     for (int i = afx_effect_count() - 1; i >= 0; i--)
@@ -83,7 +82,7 @@ static uint64_t packed_order(const afx *a) {
 }
 
 static void take_shared(struct plugin *p, afx *a) {
-    int order[MOST_EFFECTS];
+    int order[AFX_MAX_EFFECTS];
     uint64_t packed = atomic_load(&p->order);
     for (int i = 0; i < afx_effect_count(); i++, packed >>= 4)
         order[i] = (int)(packed & 15);
@@ -124,8 +123,8 @@ static bool meter_info(int meter, struct clap_param_info *info) {
     info->flags = CLAP_PARAM_IS_READONLY;
     snprintf(info->name, sizeof info->name, "%s", plugin_meters[meter]);
     snprintf(info->module, sizeof info->module, "meters");
-    info->min_value = METER_LOW;
-    info->max_value = METER_HIGH;
+    info->min_value = PLUGIN_METER_LOW_DB;
+    info->max_value = PLUGIN_METER_HIGH_DB;
     return true;
 }
 
@@ -194,7 +193,9 @@ static const struct clap_params params = {params_count, params_info, params_valu
 
 /* --- meters ------------------------------------------------------------------------------------- */
 
-static double held(double v) { return v > METER_LOW ? v < METER_HIGH ? v : METER_HIGH : METER_LOW; }
+static double held(double db) {
+    return db > PLUGIN_METER_LOW_DB ? db < PLUGIN_METER_HIGH_DB ? db : PLUGIN_METER_HIGH_DB : PLUGIN_METER_LOW_DB;
+}
 
 /* Tell the host what the meters read, if it is time; a value that it does not take now is told next time. */
 static void tell_meters(struct plugin *p, uint32_t frames, const struct clap_output_events *out) {
@@ -293,8 +294,7 @@ static const struct clap_state state = {state_save, state_load};
 static bool init(const struct clap_plugin *clap) {
     struct plugin *p = of(clap);
     p->shown = afx_create(48000.0, p->channels);
-    if (!p->shown || afx_param_count() > MOST_PARAMS || afx_effect_count() > MOST_EFFECTS ||
-        afx_meter_count() > MOST_METERS)
+    if (!p->shown)
         return false;
     plugin_preset(p->shown);
     for (int i = 0; i < afx_meter_count(); i++)

@@ -7,7 +7,7 @@ from ...files.distinct import Named, check_distinct
 from ...matching import ClipError, MatchModel, ModelError, match_clip, read_clip, read_reference
 from ...native.build import ToolError
 from ...presets import SHIPPED_MODEL, Preset, PresetError, fitting_name, load
-from .bundle import PLAYER, make_plugin
+from .bundle import NEUTRAL, make_plugin
 
 
 def parser() -> argparse.ArgumentParser:
@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> tuple[int, str]:
         if a.reference:
             preset = _matched(a.preset, a.reference, a.model, a.amount, a.name or a.output.stem)
         else:
-            preset = load(a.preset) if a.preset else PLAYER
+            preset = load(a.preset) if a.preset else NEUTRAL
         return 0, str(make_plugin(preset, a.output, a.name, a.force))
     except FileExistsError as error:
         return 2, str(error)

@@ -9,16 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_PARAMS = 256, MOST_METERS = 64 };
-
 struct plugin {
     afx *engine;
     int channels;
     const float *in[2];
     float *out[2];
-    const float *control[MOST_PARAMS];
-    float seen[MOST_PARAMS];
-    float *latency, *meter[MOST_METERS];
+    const float *control[AFX_MAX_PARAMS];
+    float seen[AFX_MAX_PARAMS];
+    float *latency, *meter[AFX_MAX_METERS];
     struct lv2_urid_map *map;
 };
 
@@ -39,8 +37,7 @@ static lv2_handle instantiate(const struct lv2_descriptor *d, double rate, const
         return NULL;
     p->channels = strcmp(d->uri, PLUGIN_URI_MONO) == 0 ? 1 : 2;
     p->engine = afx_create(rate, p->channels);
-    if (!p->engine || afx_param_count() > MOST_PARAMS || afx_meter_count() > MOST_METERS) {
-        afx_destroy(p->engine);
+    if (!p->engine) {
         free(p);
         return NULL;
     }
@@ -94,14 +91,14 @@ static void cleanup(lv2_handle handle) {
 
 /* --- state -------------------------------------------------------------------------------------- */
 
-enum { MOST_EFFECTS = 16, MOST_ORDER = 512 };
+enum { MOST_ORDER = 512 };
 
 static int save(lv2_handle handle, lv2_store store, void *to, uint32_t flags, const struct lv2_feature *const *f) {
     (void)flags, (void)f;
     struct plugin *p = handle;
     char text[MOST_ORDER] = "";
-    int order[MOST_EFFECTS];
-    if (!p->map || afx_effect_count() > MOST_EFFECTS)
+    int order[AFX_MAX_EFFECTS];
+    if (!p->map)
         return LV2_STATE_ERR_UNKNOWN;
     afx_order(p->engine, order);
     for (int i = 0; i < afx_effect_count(); i++) {
@@ -119,13 +116,13 @@ static int restore(lv2_handle handle, lv2_retrieve get, void *from, uint32_t fla
     struct plugin *p = handle;
     size_t size = 0;
     uint32_t type = 0;
-    int order[MOST_EFFECTS], count = 0;
+    int order[AFX_MAX_EFFECTS], count = 0;
     if (!p->map)
         return LV2_STATE_ERR_UNKNOWN;
     const char *text = get(from, p->map->map(p->map->handle, PLUGIN_ORDER), &size, &type, &flags);
     if (!text || type != p->map->map(p->map->handle, LV2_ATOM_STRING) || !size || text[size - 1])
         return LV2_STATE_ERR_NO_PROPERTY;
-    while (*text && count < MOST_EFFECTS) {
+    while (*text && count < AFX_MAX_EFFECTS) {
         size_t length = strcspn(text, " ");
         for (int k = 0; k < afx_effect_count(); k++)
             if (strlen(afx_effect_name(k)) == length && strncmp(afx_effect_name(k), text, length) == 0)

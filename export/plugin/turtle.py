@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from ... import presets
-from ...chain.numbered import Numbered, order, parameters, path_values
-from ...effects import load
+from ...chain.numbered import Numbered, parameters, path_values
+from ...native.meters import METER_LABELS, METER_RANGE_DB
 from ...presets import Preset
-from ...presets.plugin_state import ORDER_TURTLE, PREFIXES, lv2_preset, slug, text, uri
+from ...presets.lv2_writer import ORDER_TURTLE, PREFIXES, lv2_preset, manifest_entry, prefixes, slug, text, uri
 
 MORE_PREFIXES = {
     "doap": "http://usefulinc.com/ns/doap#",
@@ -14,37 +14,25 @@ MORE_PREFIXES = {
     "pprops": "http://lv2plug.in/ns/ext/port-props#",
     "units": "http://lv2plug.in/ns/extensions/units#",
     "urid": "http://lv2plug.in/ns/ext/urid#",
-    **PREFIXES,
 }
 CHANNELS = {1: (("", ""),), 2: (("_left", " left"), ("_right", " right"))}
-METERS = {
-    "in_lufs": "In loudness (LUFS)",
-    "out_lufs": "Out loudness (LUFS)",
-    "in_peak_db": "In peak",
-    "out_peak_db": "Out peak",
-    "ceiling_db": "Ceiling gain",
-    **{f"{e}_reduction_db": f"{e.capitalize()} gain reduction" for e in order() if load(e).meter is not None},
-}
-"""The library's meters in its order, and how people call them."""
-METER_RANGE = (-120.0, 60.0)
+
+
+def about(preset: Preset) -> str:
+    """Say of a plug-in what it is."""
+    return preset.notes or f"The sound of {preset.name}, by afx-live."
 
 
 def turtle(preset: Preset, name: str, library: str) -> dict[str, str]:
     """Write every file of the bundle but the library; returns text by file name."""
-    head = "".join(f"@prefix {p}: <{u}> .\n" for p, u in MORE_PREFIXES.items()) + "\n"
-    both = [uri(name), uri(name, 1)]
-    bank = {f"{uri(name)}:preset:{slug(n)}": presets.load(n) for n in presets.factory_names()}
+    head, both = prefixes({**MORE_PREFIXES, **PREFIXES}), [uri(name), uri(name, 1)]
+    bank = {f"{uri(name)}:preset:{slug(n)}": presets.load_factory(n) for n in presets.factory_names()}
     plugins = "".join(
         f"<{u}>\n    a lv2:Plugin ;\n    lv2:binary <{library}> ;\n    rdfs:seeAlso <plugin.ttl> .\n\n" for u in both
     )
-    applies = " , ".join(f"<{u}>" for u in both)
-    listed = "".join(
-        f"<{u}>\n    a pset:Preset ;\n    lv2:appliesTo {applies} ;\n    rdfs:label {text(p.name)} ;\n"
-        "    rdfs:seeAlso <presets.ttl> .\n\n"
-        for u, p in bank.items()
-    )
+    entries = "".join(f"{manifest_entry(p.name, u, both, 'presets.ttl')}\n" for u, p in bank.items())
     return {
-        "manifest.ttl": head + plugins + listed,
+        "manifest.ttl": head + plugins + entries,
         "plugin.ttl": head + ORDER_TURTLE + "".join(_plugin(preset, name, channels) for channels in (2, 1)),
         "presets.ttl": head + "".join(lv2_preset(p.name, p.settings, p.amount, u, both) for u, p in bank.items()),
     }
@@ -53,13 +41,12 @@ def turtle(preset: Preset, name: str, library: str) -> dict[str, str]:
 def _plugin(preset: Preset, name: str, channels: int) -> str:
     ports = " , ".join(f"[\n{port}    ]" for port in _ports(preset, channels))
     title = name if channels == 2 else f"{name} (mono)"
-    about = preset.notes or f"The sound of {preset.name}, by afx-live."
     return (
         f"<{uri(name, channels)}>\n    a lv2:Plugin , doap:Project ;\n    doap:name {text(title)} ;\n"
         "    doap:license <http://www.apache.org/licenses/LICENSE-2.0> ;\n"
         '    doap:maintainer [ foaf:name "afx-live" ] ;\n'
         "    lv2:minorVersion 2 ;\n    lv2:microVersion 0 ;\n"
-        f"    rdfs:comment {text(about)} ;\n"
+        f"    rdfs:comment {text(about(preset))} ;\n"
         "    lv2:optionalFeature lv2:hardRTCapable , urid:map ;\n"
         "    lv2:extensionData state:interface ;\n"
         f"    lv2:port {ports} .\n\n"
@@ -80,11 +67,11 @@ def _ports(preset: Preset, channels: int) -> Iterator[str]:
         index += 1
     latency = "lv2:designation lv2:latency ;\n        lv2:portProperty lv2:reportsLatency , lv2:integer ;"
     yield _port(index, "lv2:ControlPort , lv2:OutputPort", "latency", "Latency", f"        {latency}\n")
-    for symbol in METERS:
+    for symbol, label in METER_LABELS.items():
         index += 1
         unit = "        units:unit units:db ;\n" if symbol.endswith("_db") else ""
-        unit += _range(*METER_RANGE, default=0.0)
-        yield _port(index, "lv2:ControlPort , lv2:OutputPort", symbol, METERS[symbol], unit)
+        unit += _range(*METER_RANGE_DB, default=0.0)
+        yield _port(index, "lv2:ControlPort , lv2:OutputPort", symbol, label, unit)
 
 
 def _port(index: int, kind: str, symbol: str, name: str, more: str = "") -> str:

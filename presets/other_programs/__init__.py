@@ -5,7 +5,7 @@ to their length. A compressor keeps its static curve where there is one to set; 
 Distortion has no counterpart. What became of each effect is told.
 """
 
-from ..plugin_state import PLAYER
+from ..lv2_writer import PLAYER
 from .export import SAVED_AS, TARGETS, ExportError, export, write
 from .plan import Export, Fidelity
 

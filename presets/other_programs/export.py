@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from ...files.atomic_write import atomic_write
-from ..plugin_state import PLAYER, to_state, write_lv2
+from ..lv2_writer import PLAYER, write_lv2
+from ..plugin_state import to_state
 from ..preset import Preset
 from . import camilladsp, easyeffects, equalizer_apo, pipewire
 from .plan import EXACT, Export, Fidelity, played

@@ -12,13 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ...chain.player import PLAYER_STATE, SLOTS
 from ...dsp import library
 from ...dsp.compiler import at_address, c_function, carray, jit
 from ...dsp.cpu import now_ns
-from ...effects import MAX_PARAMS
-from .engine import ENGINE_STATE, Memory, play
-from .shared_memory import COMMAND, METERS
+from .engine import Memory, memory_at, play
+from .shared_memory import METERS
 
 INPUT_OVERFLOW, OUTPUT_UNDERFLOW = 2, 4
 """PortAudio's flags for drop-outs: input that came too late for us, output that we made too late."""
@@ -83,33 +81,9 @@ def leave(port, meters, frames, late):
     meters.callbacks += 1
 
 
-@jit
-def _memory(port):
-    """Build the arrays from their addresses."""
-    at, effects = port.at, port.effects
-    return Memory(
-        meters=carray(at_address(at.meters), (1,), METERS),
-        commands=carray(at_address(at.commands), (2,), COMMAND),
-        ring=carray(at_address(at.ring), (port.ring_frames, 2), np.float32),
-        command=carray(at_address(at.command), (1,), COMMAND),
-        engine=carray(at_address(at.engine), (1,), ENGINE_STATE),
-        players=carray(at_address(at.players), (2,), PLAYER_STATE),
-        effect_state=carray(at_address(at.effect_state), (2, SLOTS, port.slot_size), np.float64),
-        in_loudness=carray(at_address(at.in_loudness), (port.loudness_size,), np.float64),
-        out_loudness=carray(at_address(at.out_loudness), (port.loudness_size,), np.float64),
-        address=carray(at_address(at.address), (effects, 2), np.int64),
-        log=carray(at_address(at.log), (effects, MAX_PARAMS), np.bool_),
-        params=carray(at_address(at.params), (effects,), np.int64),
-        state_size=carray(at_address(at.state_size), (effects,), np.int64),
-        gauge=carray(at_address(at.gauge), (effects,), np.int64),
-        source=carray(at_address(at.source), (2,), np.int64),
-        sink=carray(at_address(at.sink), (2,), np.int64),
-    )
-
-
 def play_block(indata, outdata, frames, when, flags, user):
     port = carray(at_address(user), (1,), PORT)[0]
-    m = _memory(port)
+    m = memory_at(port.at, port.ring_frames, port.slot_size, port.loudness_size, port.effects)
     frames = np.int64(frames)
     late = enter(port, m.meters[0], frames, flags)
     x = carray(at_address(indata), (frames, port.inputs), np.float32)

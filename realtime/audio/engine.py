@@ -15,12 +15,12 @@ import numpy as np
 from ...chain import ChainSettings
 from ...chain.player import PLAYER_STATE, SLOTS, compiled_effects, ramp, start
 from ...chain.player import play as play_chain
-from ...dsp.compiler import jit
+from ...dsp.compiler import at_address, carray, jit
 from ...dsp.cpu import fence, flush_denormals, restore_denormals
 from ...dsp.dc_blocker import block_dc, dc_share
 from ...dsp.entry import FLOAT, INT, MATRIX, VECTOR, Array, Group
 from ...dsp.loudness import SHORT_TERM, meter, meter_state, read_loudness
-from ...effects import CONTROL_BLOCK
+from ...effects import CONTROL_BLOCK, MAX_PARAMS
 from .safety import FADE_IN_S, FADE_S, RELEASE_S, count_over, fade, is_finite, limit, read_input
 from .shared_memory import COMMAND, METERS, Shared
 
@@ -96,29 +96,45 @@ class Memory(NamedTuple):
     """(2,): output channels, from 0."""
 
 
-_INTS = Array(np.int64, 1)
-MEMORY = Group(
-    Memory,
-    (
-        Array(METERS, 1),
-        Array(COMMAND, 1),
-        Array(np.float32, 2),
-        Array(COMMAND, 1),
-        Array(ENGINE_STATE, 1),
-        Array(PLAYER_STATE, 1),
-        Array(np.float64, 3),
-        VECTOR,
-        VECTOR,
-        Array(np.int64, 2),
-        Array(np.bool_, 2),
-        _INTS,
-        _INTS,
-        _INTS,
-        _INTS,
-        _INTS,
-    ),
-)
+_ARRAYS = {
+    "meters": Array(METERS, 1),
+    "commands": Array(COMMAND, 1),
+    "ring": Array(np.float32, 2),
+    "command": Array(COMMAND, 1),
+    "engine": Array(ENGINE_STATE, 1),
+    "players": Array(PLAYER_STATE, 1),
+    "effect_state": Array(np.float64, 3),
+    "in_loudness": VECTOR,
+    "out_loudness": VECTOR,
+    "address": Array(np.int64, 2),
+    "log": Array(np.bool_, 2),
+    **dict.fromkeys(("params", "state_size", "gauge", "source", "sink"), Array(np.int64, 1)),
+}
+MEMORY = Group(Memory, tuple(_ARRAYS[name] for name in Memory._fields))
 """What the arrays are."""
+
+
+@jit
+def memory_at(at, ring_frames, slot_size, loudness_size, effects):
+    """Build a `Memory` from a record of addresses; slot_size is the numbers of state that each slot has room for."""
+    return Memory(
+        meters=carray(at_address(at.meters), (1,), METERS),
+        commands=carray(at_address(at.commands), (2,), COMMAND),
+        ring=carray(at_address(at.ring), (ring_frames, 2), np.float32),
+        command=carray(at_address(at.command), (1,), COMMAND),
+        engine=carray(at_address(at.engine), (1,), ENGINE_STATE),
+        players=carray(at_address(at.players), (2,), PLAYER_STATE),
+        effect_state=carray(at_address(at.effect_state), (2, SLOTS, slot_size), np.float64),
+        in_loudness=carray(at_address(at.in_loudness), (loudness_size,), np.float64),
+        out_loudness=carray(at_address(at.out_loudness), (loudness_size,), np.float64),
+        address=carray(at_address(at.address), (effects, 2), np.int64),
+        log=carray(at_address(at.log), (effects, MAX_PARAMS), np.bool_),
+        params=carray(at_address(at.params), (effects,), np.int64),
+        state_size=carray(at_address(at.state_size), (effects,), np.int64),
+        gauge=carray(at_address(at.gauge), (effects,), np.int64),
+        source=carray(at_address(at.source), (2,), np.int64),
+        sink=carray(at_address(at.sink), (2,), np.int64),
+    )
 
 
 @jit

@@ -62,6 +62,9 @@ METERS = np.dtype(
 )
 """Counters since the start; peaks fall by 20 dB/s; RMS over 0.3 s; loudness short-term (3 s)."""
 
+RING_OFFSET = METERS.itemsize + 2 * COMMAND.itemsize
+"""Where the input ring begins in the block, in bytes; it goes on to the end, 8 bytes a frame."""
+
 
 @jit(entry=(Array(METERS, 1), Array(COMMAND, 1), Array(COMMAND, 1)))
 def _publish(meters, commands, draft):
@@ -86,7 +89,7 @@ class Shared:
     def create(cls, path: Path | None, sample_rate: float) -> "Shared":
         """Make a fresh block, in a file or (without a path) in this process only. Raises OSError for a full disk."""
         frames = int(RING_S * sample_rate)
-        size = METERS.itemsize + 2 * COMMAND.itemsize + 8 * frames
+        size = RING_OFFSET + 8 * frames
         if path is None:
             return cls._split(np.zeros(size, np.uint8), None)
         with open(path, "wb") as file:
@@ -102,9 +105,8 @@ class Shared:
     @classmethod
     def _split(cls, memory: np.ndarray, path: Path | None) -> "Shared":
         raw = np.asarray(memory)
-        a = METERS.itemsize
-        b = a + 2 * COMMAND.itemsize
-        return cls(raw[:a].view(METERS), raw[a:b].view(COMMAND), raw[b:].view(np.float32).reshape(-1, 2), path)
+        meters, commands, ring = np.split(raw, [METERS.itemsize, RING_OFFSET])
+        return cls(meters.view(METERS), commands.view(COMMAND), ring.view(np.float32).reshape(-1, 2), path)
 
     def copy(self) -> "Shared":
         """Give a block of its own to this process, as this one is now; the ring is empty."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..audio.live_engine import LiveEngine
 from ..audio.shared_folder import SHARED
-from ..audio.shared_memory import COMMAND, METERS
+from ..audio.shared_memory import RING_OFFSET
 from ..session.session import Session
 from ..session.spectra import HZ
 from .desk import SessionDesk
@@ -52,10 +52,9 @@ class LiveDesk(SessionDesk):
         file = self._engine.folder / SHARED
         if not file.exists():
             return None
-        offset = METERS.itemsize + 2 * COMMAND.itemsize
-        frames = (file.stat().st_size - offset) // 8
+        frames = (file.stat().st_size - RING_OFFSET) // 8
         rate, hz = self._engine.sample_rate, [float(f) for f in HZ]
-        return {"file": str(file), "fields": dict(fields), "ring": [offset, frames], "rate": rate, "hz": hz}
+        return {"file": str(file), "fields": dict(fields), "ring": [RING_OFFSET, frames], "rate": rate, "hz": hz}
 
     def _go(self, _: Any) -> None:
         if self._leave is None:

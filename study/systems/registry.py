@@ -144,8 +144,7 @@ def _prior_mean(models: Path, allowed: Allowed) -> System:
 def _nearest_preset(models: Path, allowed: Allowed) -> System:
     """Play the factory preset after which the input's statistics, in the model's features, are nearest."""
     model = loaded(ours_folder(models))
-    factory = sorted(Path(presets.__file__).parent.glob("*.json"))
-    chains = [presets.load(path).settings for path in factory]
+    chains = [presets.load_factory(name).settings for name in presets.factory_names()]
 
     def play(pair: Pair) -> Result:
         wanted = model.analyse(pair.reference, pair.sample_rate).statistics

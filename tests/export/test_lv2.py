@@ -16,7 +16,7 @@ from afx_live.chain import ChainSettings
 from afx_live.chain.numbered import order, parameters, path_values
 from afx_live.export.cli import main as export
 from afx_live.export.plugin import make_plugin
-from afx_live.presets.plugin_state import uri, write_lv2
+from afx_live.presets.lv2_writer import uri, write_lv2
 from afx_live.realtime.audio.engine import Engine
 from afx_live.realtime.audio.safety import LOOKAHEAD
 from afx_live.realtime.cli.main import main as afx_live

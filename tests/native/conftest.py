@@ -8,7 +8,7 @@ import pytest
 
 from afx_live.dsp.sources import ROOT
 from afx_live.native import build
-from afx_live.native.library import open_library
+from support.afx_library import open_library
 
 ROOMS = ("dsp", "files", "effects", "chain", "presets", "matching", "native", "realtime")
 

@@ -15,11 +15,11 @@ from afx_live.chain import ChainSettings, EffectSettings
 from afx_live.chain.numbered import order, parameters, path_values
 from afx_live.effects import load, names
 from afx_live.native import build
-from afx_live.native.library import Instance
 from afx_live.presets.plugin_state import from_state, to_state
 from afx_live.realtime.audio.engine import Engine
 from afx_live.realtime.audio.safety import CEILING, LOOKAHEAD
 from support import native_cases
+from support.afx_library import Instance
 from support.native_cases import CASES, by_engine, by_library, put, settings_at_random
 
 EACH_LEVEL = pytest.mark.parametrize("level", build.levels())

@@ -5,7 +5,7 @@ import pytest
 
 from afx_live import presets
 from afx_live.chain.numbered import parameters, path_values, playing_order
-from afx_live.presets.plugin_state import uri, write_lv2
+from afx_live.presets.lv2_writer import uri, write_lv2
 from afx_live.presets.turtle_reader import TurtleError, read_turtle
 
 # As lilv's lilv_state_save writes it, which jalv, Ardour and Carla use: numbers are float32.

@@ -312,6 +312,7 @@ def test_names_and_the_users_own(home):
     assert load("my-voice").amount == 0.75
     save(preset(name="telephone"), "telephone")  # the user's comes first
     assert load("telephone").amount == 0.75
+    assert presets.load_factory("telephone").amount == 1.0
     assert len(presets.names()) == len(FACTORY) + 1
     for bad in ("..", ".hidden", "", "x" * 65, "a\nb"):
         with pytest.raises(PresetError):

@@ -80,7 +80,7 @@ def put(instance, settings, amount=1.0, bypass=False):
 
 
 def by_library(number, library, level=None):
-    from afx_live.native.library import Instance
+    from support.afx_library import Instance
 
     rate, channels, turns = story(number)
     instance, out = Instance(library, rate, channels, level), []

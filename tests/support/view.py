@@ -49,6 +49,9 @@ class Player:
         self._clip = soundfile.read(presets.clip("guitar"))[0].astype(np.float32)
         self._at = 0
 
+    def play(self, settings, **flags):
+        self.shared.play(settings, **flags)
+
     def meters(self):
         return self.shared.read()
 
@@ -150,9 +153,6 @@ class StandIn(Player):
 
     def __exit__(self, *_):
         self._stack.close()
-
-    def play(self, settings, **flags):
-        self.shared.play(settings, **flags)
 
     def revive(self):
         return False

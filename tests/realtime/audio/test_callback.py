@@ -5,13 +5,23 @@ import time
 import numpy as np
 
 from afx_live.chain import ChainSettings
-from afx_live.realtime.audio.callback import PORT, callback
-from afx_live.realtime.audio.engine import Engine, memory
+from afx_live.realtime.audio.callback import PORT, callback, port_of
+from afx_live.realtime.audio.engine import MEMORY, Engine, memory, memory_at
 from afx_live.realtime.audio.shared_memory import Shared
 from support.chains import full
 from support.sounds import noise, without_dc
 
 RATE = 48000
+
+
+def test_the_audio_thread_sees_the_very_arrays():
+    """A swapped type or size would be silent corruption."""
+    made = memory(Shared.create(None, RATE), RATE)
+    port = port_of(made, RATE, 2, 2)[0]
+    seen = memory_at(port["at"], port["ring_frames"], port["slot_size"], port["loudness_size"], port["effects"])
+    for name, here, there, spec in zip(made._fields, made, seen, MEMORY.fields, strict=True):
+        assert spec.matches(here), name
+        assert (there.ctypes.data, there.dtype, there.shape) == (here.ctypes.data, here.dtype, here.shape), name
 
 
 def test_callback_counts():
