@@ -14,9 +14,9 @@ from scipy.signal import oaconvolve
 
 from ...chain import ChainPlayer, ChainSettings, EffectSettings
 from ...dsp.compiler import jit
-from ...effects import load
+from ...effects import load, log_uniform
 from .filters import butterworth, filtered, response
-from .outcome import OtherEffect, RenderedLabel, chosen, log_uniform
+from .outcome import OtherEffect, RenderedLabel, chosen
 
 LOW_HZ, HIGH_HZ = (200.0, 1000.0), (4000.0, 10000.0)
 """Bands in which decay is measured; our settings are those that decay alike in both."""
