@@ -11,7 +11,6 @@ from typing import NamedTuple
 import torch
 
 from ..chain import ChainParameters
-from ..effects import Param
 from .audio_losses import spectral_distance, spectrum, square, transform
 from .features import BANDS, SAMPLE_RATE, band_centres
 from .network import REACH, Answer, amounts
@@ -120,7 +119,7 @@ def played(
         if effect.name == "equaliser" or not len(rows):
             continue
         a, mine = amount[rows, i], values[rows][:, chain.columns(effect.name)].unbind(1)
-        settings = [v if p.neutral is None else at_amount(p, v, a) for p, v in zip(effect.params, mine, strict=True)]
+        settings = [p.at_amount(v, a) for p, v in zip(effect.params, mine, strict=True)]
         wet = effect.process(y[rows, None], SAMPLE_RATE, *settings)[:, 0].to(y)
         if not effect.linear:
             in_front = in_front.index_fill(0, rows, 0.0)
@@ -129,14 +128,6 @@ def played(
             wet = wet / louder.pow(in_front[rows])[:, None]
         y = y.index_copy(0, rows, wet)
     return y
-
-
-def at_amount(param: Param, value: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
-    """Move a value towards the parameter's neutral one, in the curve's domain, as `EffectSettings.at_amount` does."""
-    assert param.neutral is not None
-    if param.curve == "slope":  # linear in 1 / value
-        return 1.0 / (1.0 / param.neutral + amount * (1.0 / value - 1.0 / param.neutral))
-    return param.neutral + amount * (value - param.neutral)
 
 
 def explored(logits: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
