@@ -8,19 +8,22 @@ from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from ..chain import ChainParameters
+from ..dsp.loudness import OFFSET, k_weighting_response
+from ..matching.decision import REACH
 from .audio_losses import spectral_distance, spectrum, square, transform
-from .features import BANDS, SAMPLE_RATE, band_centres
-from .network import REACH, Answer, amounts
+from .features import BANDS, LUFS, SAMPLE_RATE, band_centres
+from .network import Answer, amounts
 from .response_losses import band_loudness
 from .shards import Batch
 
 WINDOWS = (512, 2048, 8192)
 """Of the study's six windows those that tell most; a step costs as much as its FFTs."""
-LOUDNESS = 10 ** ((-23.0 + 0.691) / 10)
-"""Power after K-weighting at -23 LUFS."""
+LOUDNESS = 10 ** ((LUFS - OFFSET) / 10)
+"""Power after K-weighting at the loudness of training."""
 SETTLED = 0.15
 """An error that is added to doing nothing's before errors are divided by it: else a pair without f would weigh all."""
 HARM = 1.0
@@ -74,9 +77,8 @@ def power(x: torch.Tensor) -> torch.Tensor:
 @cache
 def _k_weighting(frames: int) -> torch.Tensor:
     """Say how much each bin's squared magnitude counts for loudness."""
-    hz = torch.linspace(0.0, SAMPLE_RATE / 2, frames // 2 + 1)
-    k_weighting_db = 10.0 * torch.log10(band_loudness() / torch.gradient(band_centres())[0])
-    return 10.0 ** (interpolated(k_weighting_db, hz) / 10.0) * 2.0 / frames**2
+    gain = k_weighting_response(np.linspace(0.0, SAMPLE_RATE / 2, frames // 2 + 1), SAMPLE_RATE)
+    return torch.from_numpy(gain**2 * 2.0 / frames**2).float()
 
 
 def interpolated(curve_db: torch.Tensor, hz: torch.Tensor) -> torch.Tensor:

@@ -257,17 +257,18 @@ def _bold(rng: np.random.Generator, order: tuple[str, ...]) -> tuple[tuple[str, 
 
 def _paper(rng: np.random.Generator, order: tuple[str, ...], equalised: float, compressed: float) -> MixedChain:
     """Draw what DeepAFx-ST does to one side of a pair, each with a chance; levels are those of a clip at -23 LUFS."""
-    laws: dict[str, OtherEffect] = {}
+    others: dict[str, OtherEffect] = {}
     if rng.random() < equalised:
-        laws["equaliser"] = filters.draw_bold(rng)
+        others["equaliser"] = filters.draw_bold(rng)
     if rng.random() < compressed:
         attack_ms = rng.uniform(0.5, 50.5)
-        laws["compressor"] = compressors.compressor(
+        others["compressor"] = compressors.compressor(
             "down", "level", rng.uniform(-57.0, -5.0), 1.0 + rng.uniform(0.05, 10.0),
             (attack_ms, attack_ms + rng.uniform(1.0, 200.0)), rng.uniform(0.1, 12.0),
         )  # fmt: skip
     plain = ChainSettings.default(order)
-    return MixedChain(replace(plain, effects=tuple(replace(s, enabled=s.effect in laws) for s in plain.effects)), laws)
+    steps = tuple(replace(s, enabled=s.effect in others) for s in plain.effects)
+    return MixedChain(replace(plain, effects=steps), others)
 
 
 def _labels(played: Played, corruption: Played | None) -> dict[str, Any]:
