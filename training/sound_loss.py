@@ -17,7 +17,7 @@ from ..matching.decision import REACH
 from .audio_losses import spectral_distance, spectrum, square, transform
 from .features import BANDS, LUFS, SAMPLE_RATE, band_centres
 from .network import Answer, amounts
-from .response_losses import band_loudness
+from .response_losses import louder_by
 from .shards import Batch
 
 WINDOWS = (512, 2048, 8192)
@@ -87,12 +87,6 @@ def interpolated(curve_db: torch.Tensor, hz: torch.Tensor) -> torch.Tensor:
     place = (torch.searchsorted(bands, mel.contiguous()) - 1).clamp(0, BANDS - 2)
     part = ((mel - bands[place]) / (bands[place + 1] - bands[place])).clamp(0.0, 1.0)
     return curve_db[..., place] * (1.0 - part) + curve_db[..., place + 1] * part
-
-
-def louder_by(average_db: torch.Tensor, curve_db: torch.Tensor) -> torch.Tensor:
-    """Tell by how many dB curves (batch, bands) make clips of such average spectra (batch, bands) louder: (batch,)."""
-    bands = 10.0 ** (average_db / 10.0) * band_loudness()
-    return 10.0 * torch.log10((bands * 10.0 ** (curve_db / 10.0)).sum(1) / bands.sum(1))
 
 
 def equalised(x: torch.Tensor, curve_db: torch.Tensor) -> torch.Tensor:

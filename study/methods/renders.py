@@ -18,11 +18,11 @@ from ...chain import CANONICAL, ChainParameters
 from ...files.atomic_write import atomic_path
 from ...training import priors, render_cache
 from ...training.datamodules import Rendered
-from ...training.features import FeatureExtractor
+from ...training.features import BANDS, FeatureExtractor
 from ...training.pairs import draw_take, level, render, window
 from ...training.recordings import Recording
-from ...training.response_losses import equaliser_curve
-from ...training.shards import level_normalised, louder_by
+from ...training.response_losses import equaliser_curve, louder_by
+from ...training.shards import level_normalised
 from ..pairs.ours import effects_of
 
 FRAMES = 131072
@@ -136,7 +136,7 @@ def load_renders(home: Path, count: int) -> Stored:
     s = {k: np.concatenate([p[k] for p in parts]) for k in _ARRAYS}
     bands = torch.from_numpy(s["values"][:, ChainParameters(CANONICAL).columns("equaliser")])
     curve = equaliser_curve(bands).numpy()[:, None]  # (renders, 1, bands)
-    tone_db = np.where(s["on"][:, :1], louder_by(s["dry"], curve), 0.0)  # (renders, sides)
+    tone_db = np.where(s["on"][:, :1], louder_by(s["dry"][..., :BANDS], curve), 0.0)  # (renders, sides)
     values = np.repeat(s["values"][:, None], 2, 1)
     values = level_normalised(ChainParameters(CANONICAL), values, tone_db).astype(np.float32)
     audio = [np.load(path.with_suffix(".npy"), mmap_mode="r") for path in files]

@@ -236,7 +236,7 @@ def test_an_equaliser_is_its_curve_and_keeps_the_loudness():
         ChainParameters(CANONICAL), x, average, curve, torch.zeros(1, 34), torch.tensor([[1.0, 0.0, 0.0, 0.0]])
     )
     shown = FeatureExtractor()(torch.from_numpy(np.resize(y.numpy(), WINDOW))[None])[:, :BANDS] - average
-    wanted = curve - sound_loss.louder_by(average, curve)[:, None]
+    wanted = curve - response_losses.louder_by(average, curve)[:, None]
     heard = average > average.max() - 50.0  # what is far below the rest is the front end's own floor
     assert (shown - wanted)[heard].abs().mean() < 0.6
 
