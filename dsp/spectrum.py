@@ -7,6 +7,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
+STFT_FLOOR = 1e-8
+"""Powers of bins under this are this to an STFT error: magnitudes of 1e-4, as in auraloss."""
 PAUSE_DB = 30.0
 """Frames this far under the loud ones (95th percentile) are pauses."""
 

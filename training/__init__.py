@@ -12,6 +12,5 @@ sound_loss       errors of how they sound, through the effects' kernels
 system           the LightningModule of both phases
 tuning           a few numbers of a trained network, by sound
 datamodules      the LightningDataModules
-pairs            what the study's trainings are rendered from
 cli              `afx-train`
 """
