@@ -25,12 +25,10 @@ from .equaliser_fit import fit_curve
 from .format import CONTROLLER, ENCODER, GRAPHS
 from .level import SILENT_LUFS
 from .onnx_sandbox import ModelError, check_graph, load_graph, run_graph, run_in_sandbox, trial_run
-from .windows import sounding
+from .windows import RELATIVE_GATE_LU, sounding
 
 BANDS = third_octaves(31.5, 20500.0)
 """Centres in Hz of a long-term spectrum's 29 bands, the highest of which goes by the name of 20 kHz."""
-RELATIVE_GATE_LU = 20.0
-"""Windows this far below the loudest one are left out."""
 MIN_CLIP_S = 1.0
 """A shorter clip says too little about a style."""
 MAX_LOG_ODDS = 1000.0

@@ -8,6 +8,7 @@ f(C) are kept for a short *segment* of each, on which training compares sound. T
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,14 +73,12 @@ class Shard:
         self.rows: dict[str, list] = {}
 
     def clip(self, x: np.ndarray) -> tuple[int, int]:
-        """Add the windows of a clip, each at -23 LUFS as the program hears it."""
+        """Add the windows of a clip that are heard, each at -23 LUFS as the program hears it; Silent if none is."""
         first = len(self.clips)
         for window in x.reshape(-1, WINDOW):
-            loudness = integrated_loudness(window, SAMPLE_RATE)
-            if loudness > -60.0:
-                level = torch.from_numpy((window * 10 ** ((LUFS - loudness) / 20)).astype(np.float32))
-                with torch.no_grad():
-                    self.clips.append(self.front_end(level[None])[0].numpy())
+            with suppress(Silent), torch.no_grad():
+                clip = torch.from_numpy(levelled(window).astype(np.float32))
+                self.clips.append(self.front_end(clip[None])[0].numpy())
         if len(self.clips) == first:
             raise Silent
         return first, len(self.clips) - first
