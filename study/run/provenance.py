@@ -10,6 +10,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ...matching.format import DESCRIPTION
 from ...matching.reference import file_sha256
 from ...training.recordings import Recording
 from ..systems import registry
@@ -76,4 +77,4 @@ def model_hash(name: str, models: Path) -> str | None:
     base, _ = registry.parse(name)
     if base in registry.TRAININGS:
         return file_hash(registry.checkpoint(models, base))
-    return file_hash(registry.ours_folder(models) / "model.json") if base == "ours" else None
+    return file_hash(registry.ours_folder(models) / DESCRIPTION) if base == "ours" else None

@@ -17,6 +17,7 @@ from ...chain import CANONICAL, ChainParameters, ChainSettings, play_clip
 from ...dsp.loudness import integrated_loudness
 from ...effects import names
 from ...matching import MatchModel, match, solve_level
+from ...matching.format import DESCRIPTION
 from ..pairs.condition import SILENT_LUFS, Pair, Result, System
 from . import baselines, rb_dsp, rule_matcher
 from .playing import at_reference_loudness, constrained, played
@@ -194,7 +195,7 @@ def loaded(folder: Path) -> MatchModel:
 
 def ours_folder(models: Path) -> Path:
     """Return the folder of the model that "ours" is."""
-    return models / "ours" if (models / "ours" / "model.json").is_file() else presets.SHIPPED_MODEL
+    return models / "ours" if (models / "ours" / DESCRIPTION).is_file() else presets.SHIPPED_MODEL
 
 
 def _ours(models: Path, allowed: Allowed) -> System:
