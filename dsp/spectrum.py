@@ -38,7 +38,7 @@ def _frame_size(sample_rate: float) -> int:
 
 def _frame_hz(sample_rate: float) -> NDArray[np.float64]:
     size = _frame_size(sample_rate)
-    return np.arange(size // 2 + 1) * (sample_rate / size)
+    return np.arange(size // 2 + 1, dtype=np.float64) * (sample_rate / size)
 
 
 def sounding(powers: ArrayLike) -> NDArray[np.bool_]:
