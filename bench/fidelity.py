@@ -25,7 +25,7 @@ import yaml
 from common import machine, table
 
 from afx_live.chain import ChainSettings, play_clip
-from afx_live.dsp.loudness import integrated_loudness
+from afx_live.dsp.loudness import at_loudness, integrated_loudness
 from afx_live.matching import match_clip, read_clip, read_reference
 from afx_live.presets import SHIPPED_MODEL
 from afx_live.realtime.audio import render
@@ -124,7 +124,8 @@ def ask(job: tuple[list[Recording], Path, str, str, int, int]) -> Outcome:
     _streamed(stage, session, _round(x, REST_S), chains)
     moved_db, moved_octaves = _moved(chains)
     session.close()
-    ours, theirs = (third_octave_levels(s, RATE)[1] for s in (_at(file, -23.0), _at(rounds[judged], -23.0)))
+    levelled = (at_loudness(s, RATE, -23.0) for s in (file, rounds[judged]))
+    ours, theirs = (third_octave_levels(s, RATE)[1] for s in levelled)
     loud = theirs > theirs.max() - 50.0
     return Outcome(
         row,
@@ -147,10 +148,6 @@ def _round(x: np.ndarray, seconds: float) -> np.ndarray:
     share, whole = np.linspace(0.0, 1.0, n), x.copy()
     whole[-n:] = (1.0 - share) * x[-n:] + share * x[:n][::-1]
     return np.resize(whole, int(seconds * RATE))
-
-
-def _at(x: np.ndarray, lufs: float) -> np.ndarray:
-    return x * 10 ** ((lufs - integrated_loudness(x, RATE)) / 20)
 
 
 def _streamed(stage: Stage, session: Session[Stage], x: np.ndarray, chains: list[ChainSettings]) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from afx_live.chain import CANONICAL
+from afx_live.effects import log_uniform
 from afx_live.study.pairs.condition import Audio
 
 Random = np.random.Generator
@@ -23,10 +24,6 @@ Draw = Callable[[Random, float], list[Any]]
 HEADROOM_DB = 30.0
 """SoX counts in 32-bit whole numbers: so far under full scale, its equaliser has room for any boost."""
 LADSPA = "/usr/lib/ladspa:/usr/local/lib/ladspa"
-
-
-def _log(rng: Random, low: float, high: float) -> float:
-    return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
 def _gain_db(rng: Random, intensity: float) -> float:
@@ -44,7 +41,7 @@ def _bands(rng: Random, intensity: float) -> list[tuple[str, float, float, float
     places = (("low", 60, 400), ("peak", 150, 900), ("peak", 600, 3000), ("peak", 2000, 8000), ("high", 3000, 10000))
     on = rng.random(5) < 0.75
     on[rng.integers(5)] = True
-    drawn = [(name, _log(rng, *hz), _gain_db(rng, intensity), _log(rng, 0.5, 3)) for name, *hz in places]
+    drawn = [(name, log_uniform(rng, *hz), _gain_db(rng, intensity), log_uniform(rng, 0.5, 3)) for name, *hz in places]
     return [
         (name, hz, db, q if name == "peak" else 0.7) for (name, hz, db, q), yes in zip(drawn, on, strict=True) if yes
     ]
@@ -64,7 +61,7 @@ def _pb_equaliser(rng: Random, intensity: float) -> list[Any]:
 
 def _pb_compressor(rng: Random, intensity: float) -> list[Any]:
     threshold_db, ratio = rng.uniform(-50, -24), _ratio(rng, intensity)
-    return [_pedalboard("Compressor", threshold_db, ratio, _log(rng, 0.5, 50), _log(rng, 30, 500))]
+    return [_pedalboard("Compressor", threshold_db, ratio, log_uniform(rng, 0.5, 50), log_uniform(rng, 30, 500))]
 
 
 def _pb_distortion(rng: Random, intensity: float) -> list[Any]:
@@ -106,7 +103,7 @@ def _sox_equaliser(rng: Random, intensity: float) -> Words:
 def _sox_compressor(rng: Random, intensity: float) -> Words:
     threshold_db = rng.uniform(-45, -22) - HEADROOM_DB
     top_db = threshold_db * (1 - 1 / _ratio(rng, intensity))
-    times = f"{_log(rng, 0.5, 50) / 1e3:.6f},{_log(rng, 30, 500) / 1e3:.6f}"
+    times = f"{log_uniform(rng, 0.5, 50) / 1e3:.6f},{log_uniform(rng, 30, 500) / 1e3:.6f}"
     return [
         "compand",
         times,
@@ -143,7 +140,7 @@ def _ff_equaliser(rng: Random, intensity: float) -> Words:
 
 def _ff_compressor(rng: Random, intensity: float) -> Words:
     threshold, ratio = 10 ** (rng.uniform(-45, -22) / 20), _ratio(rng, intensity)
-    times = f"attack={_log(rng, 0.5, 50):.3f}:release={_log(rng, 30, 500):.2f}"
+    times = f"attack={log_uniform(rng, 0.5, 50):.3f}:release={log_uniform(rng, 30, 500):.2f}"
     how = f"knee={rng.uniform(1, 6):.3f}:detection={'rms' if rng.random() < 0.5 else 'peak'}"
     return [f"acompressor=threshold={threshold:.6f}:ratio={ratio:.4f}:{times}:{how}"]
 
@@ -155,7 +152,7 @@ def _ff_distortion(rng: Random, intensity: float) -> Words:
 
 def _ff_reverb(rng: Random, intensity: float) -> Words:
     """Ffmpeg has no reverb: its convolver, and a room of its noise that dies away."""
-    rt60_s, dull_hz, delay_ms = _log(rng, 0.4, 2.5), _log(rng, 2000, 9000), rng.uniform(1, 40)
+    rt60_s, dull_hz, delay_ms = log_uniform(rng, 0.4, 2.5), log_uniform(rng, 2000, 9000), rng.uniform(1, 40)
     loud = f"sqrt({3 * 13.8 / rt60_s:.4f}/RATE)"  # as loud as the dry sound where the room isn't dull
     dying = f"volume='{loud}*exp(-6.9078*t/{rt60_s:.4f})':eval=frame,lowpass=f={dull_hz:.1f},adelay={delay_ms:.2f}"
     room = f"anoisesrc=d={rt60_s:.3f}:seed={rng.integers(1 << 31)}:r=RATE:n=256,{dying},aformat=sample_fmts=fltp[room]"
@@ -170,13 +167,19 @@ def _la_equaliser(rng: Random, intensity: float) -> Words:
     on = rng.random(7) < 0.6
     on[rng.integers(7)] = True
     gains = [min(20.0, _gain_db(rng, intensity)) * float(yes) for yes in on]
-    hz, octaves = [_log(rng, *place) for place in places], [_log(rng, 0.5, 2.5) for _ in places]
+    hz, octaves = [log_uniform(rng, *place) for place in places], [log_uniform(rng, 0.5, 2.5) for _ in places]
     return [_ladspa("tap_eqbw", "tap_equalizer_bw", *gains, 0.0, *hz, 10000.0, *octaves, 1.0)]
 
 
 def _la_compressor(rng: Random, intensity: float) -> Words:
     """S. Harris' SC4; its threshold ends at -30 dB, so the clip comes 12 dB up to it and goes down again."""
-    values = rng.uniform(0, 1), _log(rng, 1.5, 50), _log(rng, 30, 500), rng.uniform(-30, -10), _ratio(rng, intensity)
+    values = (
+        rng.uniform(0, 1),
+        log_uniform(rng, 1.5, 50),
+        log_uniform(rng, 30, 500),
+        rng.uniform(-30, -10),
+        _ratio(rng, intensity),
+    )
     return ["volume=12dB", _ladspa("sc4m_1916", "sc4m", *values, rng.uniform(1, 9), 0.0), "volume=-12dB"]
 
 
@@ -196,7 +199,7 @@ def _la_distortion(rng: Random, intensity: float) -> Words:
 
 def _la_reverb(rng: Random, intensity: float) -> Words:
     """S. Harris' plate; its left channel."""
-    values = _log(rng, 0.5, 6), rng.uniform(0.1, 0.8), min(1.0, intensity * rng.uniform(0.1, 0.5))
+    values = log_uniform(rng, 0.5, 6), rng.uniform(0.1, 0.8), min(1.0, intensity * rng.uniform(0.1, 0.5))
     return [_ladspa("plate_1423", "plate", *values), "pan=mono|c0=c0"]
 
 

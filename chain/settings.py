@@ -31,12 +31,8 @@ class EffectSettings:
 
     def scaled(self, amount: float) -> "EffectSettings":
         """Move every parameter that has a neutral value towards it, evenly to the ear; 0 is neutral, 1 is as set."""
-        values = dict(self.values)
-        for p in _load(self.effect).params:
-            if p.neutral is not None:
-                neutral = p.unit(p.neutral)
-                values[p.name] = p.clip(p.value(neutral + amount * (p.unit(values[p.name]) - neutral)))
-        return replace(self, values=values)
+        params = _load(self.effect).params
+        return replace(self, values={p.name: p.clip(p.at_amount(self.values[p.name], amount)) for p in params})
 
 
 @dataclass(frozen=True)

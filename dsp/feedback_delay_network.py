@@ -45,6 +45,13 @@ IN_LEFT, IN_RIGHT, OUT_LEFT, OUT_RIGHT = np.cos(_IN), np.sin(_IN), np.cos(_OUT),
 
 
 @jit
+def damper_pole(r, cos):
+    """Give a damper's pole: r is its power gain at `DAMPED_HZ` over that at DC, cos the cosine of that frequency."""
+    q = 1.0 - r * cos
+    return (1.0 - r) / (q + np.sqrt(q * q - (1.0 - r) * (1.0 - r)))
+
+
+@jit
 def design(sample_rate, rt60_s, hf_ratio):
     """Give length, gain and pole of each line, and the energy they give out for white noise of 1.
 
@@ -63,9 +70,7 @@ def design(sample_rate, rt60_s, hf_ratio):
         prime = max(prime + 1, np.searchsorted(PRIMES, LENGTHS[i] * sample_rate / 48000.0))
         length = float(PRIMES[prime])
         low = np.exp(rate * length)
-        r = np.exp(2.0 * rate * length * (1.0 / hf_ratio - 1.0))
-        q = 1.0 - r * cos
-        pole = (1.0 - r) / (q + np.sqrt(q * q - (1.0 - r) * (1.0 - r)))
+        pole = damper_pole(np.exp(2.0 * rate * length * (1.0 / hf_ratio - 1.0)), cos)
         high = low * (1.0 - pole) / (1.0 + pole)
         lengths = tuple_setitem(lengths, i, kind(length))
         gains = tuple_setitem(gains, i, low)

@@ -1,11 +1,14 @@
 """Long-term spectra in bands, and the minimum phase of a magnitude."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
+STFT_FLOOR = 1e-8
+"""Powers of bins under this are this to an STFT error: magnitudes of 1e-4, as in auraloss."""
 PAUSE_DB = 30.0
 """Frames this far under the loud ones (95th percentile) are pauses."""
 
@@ -24,10 +27,18 @@ def frame_powers(x: ArrayLike, sample_rate: float) -> tuple[NDArray[Any], NDArra
 
     x: (frames,). A sound shorter than a frame is filled up with silence.
     """
-    x, size = np.asarray(x, np.float64), 2 * round(sample_rate / 10)
+    x, size = np.asarray(x, np.float64), _frame_size(sample_rate)
     frames = sliding_window_view(np.pad(x, (0, max(0, size - len(x)))), size)[:: size // 2]
-    hz = (np.arange(size // 2 + 1) * (sample_rate / size)).astype(np.float64)
-    return hz, np.square(np.abs(np.fft.rfft(frames * np.hanning(size))))
+    return _frame_hz(sample_rate), np.square(np.abs(np.fft.rfft(frames * np.hanning(size))))
+
+
+def _frame_size(sample_rate: float) -> int:
+    return 2 * round(sample_rate / 10)
+
+
+def _frame_hz(sample_rate: float) -> NDArray[np.float64]:
+    size = _frame_size(sample_rate)
+    return np.arange(size // 2 + 1, dtype=np.float64) * (sample_rate / size)
 
 
 def sounding(powers: ArrayLike) -> NDArray[np.bool_]:
@@ -52,9 +63,15 @@ def long_term_spectrum(x: ArrayLike, sample_rate: float, centres_hz: ArrayLike) 
     A level is that of the band's mean magnitude over the frames that sound; see `frame_powers`, `sounding`
     and `triangles`.
     """
-    hz, powers = frame_powers(x, sample_rate)
-    mean = np.sqrt(powers[sounding(powers)] @ triangles(hz, centres_hz)).mean(axis=0)
+    _, powers = frame_powers(x, sample_rate)
+    weights = _frame_triangles(sample_rate, tuple(np.asarray(centres_hz)))
+    mean = np.sqrt(powers[sounding(powers)] @ weights).mean(axis=0)
     return 20 * np.log10(mean + 1e-9)
+
+
+@cache
+def _frame_triangles(sample_rate: float, centres_hz: tuple[float, ...]) -> NDArray[np.float64]:
+    return triangles(_frame_hz(sample_rate), centres_hz)
 
 
 def mean_power(x: ArrayLike, sample_rate: float) -> NDArray[np.float64]:

@@ -62,6 +62,16 @@ class Param:
             return (1 / value - 1 / self.low) / (1 / self.high - 1 / self.low)
         return (value - self.low) / (self.high - self.low)
 
+    def at_amount(self, value: Any, amount: Any) -> Any:
+        """Move a value towards the neutral one, evenly to the ear: 0 is neutral, 1 as it is. Numbers or tensors.
+
+        A parameter without a neutral value keeps its own. Rounding may leave the range: see `clip`.
+        """
+        if self.neutral is None:
+            return value
+        neutral = self.unit(self.neutral)
+        return self.value(neutral + amount * (self.unit(value) - neutral))
+
     def clip(self, value: float) -> float:
         """Bring a value into the range."""
         return min(max(float(value), self.low), self.high)

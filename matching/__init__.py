@@ -31,7 +31,7 @@ words          what was chosen, in words
 from .choices import Choices
 from .clips import Clip, ClipError, read_clip
 from .decision import Decision
-from .equaliser_fit import fit_curve, settings_curve_db
+from .equaliser_fit import fit_values, settings_curve_db
 from .explain import EffectReport, Explanation, explain, heard_enough
 from .level import loudness, solve_level
 from .match import Match, chosen_settings, given_settings, match, match_clip, match_features, result_in_range
@@ -57,7 +57,7 @@ __all__ = [
     "chosen_settings",
     "explain",
     "feature_distance",
-    "fit_curve",
+    "fit_values",
     "given_settings",
     "heard_enough",
     "loudness",

@@ -19,7 +19,7 @@ from ..files import AudioFileError, AudioReader
 from ..files.streams import shown
 from .blocks import BLOCK, prefetch
 from .level import SILENT_LUFS
-from .windows import sounds
+from .windows import RELATIVE_GATE_LU, sounds
 
 MAX_WINDOWS = 16
 """Windows of 5 s taken from a long file, spread over its active parts."""
@@ -178,7 +178,7 @@ def _excerpts(file: AudioReader, powers: np.ndarray, heard: _Hearing) -> np.ndar
     if frames > MAX_WINDOWS * size:
         level = np.convolve(powers, np.ones(50) / 50, "valid")  # of the 5 s from each tenth of a second on
         share = np.convolve(sounds(powers), np.ones(50) / 50, "valid")  # how much of them is sound
-        active = np.flatnonzero((level > level.max() * 10 ** (-20 / 10)) & (share > 0.5 * share.max()))
+        active = np.flatnonzero((level > level.max() * 10 ** (-RELATIVE_GATE_LU / 10)) & (share > 0.5 * share.max()))
         if not len(active):  # digital silence
             return np.zeros((0, 1), np.float32)
         hops = active[np.linspace(0, len(active) - 1, MAX_WINDOWS).astype(int)]

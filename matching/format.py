@@ -11,7 +11,7 @@ docs/model_hosts.md describes it for other programs.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +212,7 @@ def _fixed(value: Any) -> frozenset[tuple[str, str]]:
 
 def _decision(value: Any, chain: ChainParameters) -> Decision:
     rows = json_checks.as_object(value, "decision")
-    if missing := {"offset", "slope", "boldness", "span", "least"} - {*rows}:
+    if missing := {field.name for field in fields(Decision)} - {*rows}:
         raise SchemaError(f"decision: nothing is said of {', '.join(sorted(missing))}")
     offset = _by_effect(rows["offset"], "decision.offset", chain, -20.0, 20.0)
     slopes = json_checks.as_object(rows["slope"], "decision.slope")
@@ -243,8 +243,19 @@ def _pair(value: Any, where: str, low: float, high: float) -> tuple[float, float
 
 def plain_decision(chain: ChainParameters) -> dict[str, Any]:
     """Give a decision, as `model.json` holds it, that takes the model's amounts as they are."""
-    offset, slope = {e: [0.0, 0.0] for e in chain.order}, dict.fromkeys(chain.order, 1.0)
-    return {"offset": offset, "slope": slope, "boldness": 0.5, "span": 3.0, "least": 0.08}
+    effects = len(chain.order)
+    return decision_data(Decision(np.zeros((effects, 2)), np.ones(effects), 0.5, 3.0, 0.08), chain)
+
+
+def decision_data(decision: Decision, chain: ChainParameters) -> dict[str, Any]:
+    """Give a decision as `model.json` holds it."""
+    return {
+        "offset": dict(zip(chain.order, np.round(decision.offset, 3).tolist(), strict=True)),
+        "slope": dict(zip(chain.order, np.round(decision.slope, 3).tolist(), strict=True)),
+        "boldness": decision.boldness,
+        "span": decision.span,
+        "least": decision.least,
+    }
 
 
 def chain_data(chain: ChainParameters) -> list[dict[str, Any]]:
@@ -273,14 +284,7 @@ def write_calibration(
     calibrated on. Raises ModelError.
     """
     description = read(folder)[0]
-    order = description.chain.order
-    chosen = {
-        "offset": dict(zip(order, np.round(decision.offset, 3).tolist(), strict=True)),
-        "slope": dict(zip(order, np.round(decision.slope, 3).tolist(), strict=True)),
-        "boldness": decision.boldness,
-        "span": decision.span,
-        "least": decision.least,
-    }
+    chosen = decision_data(decision, description.chain)
     reach = [round(v, 3) for v in max_distance]
     write(folder, {**description.data, "decision": chosen, "reach": reach, "calibration": dict(about)})
     return chosen

@@ -17,18 +17,18 @@ import numpy as np
 from ..chain import ChainSettings
 from ..dsp.loudness import integrated_loudness
 from ..dsp.polarity import mono
+from ..dsp.spectrum import long_term_spectrum, third_octaves
 from ..presets import MODELS, SHIPPED_MODEL
 from . import format as model_format
 from .clips import ClipError
 from .equaliser_fit import fit_curve
 from .format import CONTROLLER, ENCODER, GRAPHS
 from .level import SILENT_LUFS
-from .long_term_spectrum import BANDS, long_term_spectrum
 from .onnx_sandbox import ModelError, check_graph, load_graph, run_graph, run_in_sandbox, trial_run
-from .windows import sounding
+from .windows import RELATIVE_GATE_LU, sounding
 
-RELATIVE_GATE_LU = 20.0
-"""Windows this far below the loudest one are left out."""
+BANDS = third_octaves(31.5, 20500.0)
+"""Centres in Hz of a long-term spectrum's 29 bands, the highest of which goes by the name of 20 kHz."""
 MIN_CLIP_S = 1.0
 """A shorter clip says too little about a style."""
 MAX_LOG_ODDS = 1000.0
@@ -159,7 +159,7 @@ class MatchModel:
         """Give the long-term spectrum (BANDS,) of a clip (frames,) or (frames, channels) at training loudness."""
         x = mono(np.asarray(x, np.float64))
         lufs = max(integrated_loudness(x, sample_rate, faint=True), SILENT_LUFS)
-        return long_term_spectrum(x * 10 ** ((self.lufs - lufs) / 20), sample_rate)
+        return long_term_spectrum(x * 10 ** ((self.lufs - lufs) / 20), sample_rate, BANDS)
 
     def _windows(self, x: np.ndarray) -> list[np.ndarray]:
         """Cut into adjacent windows; the last one reaches back, a short clip is repeated."""
@@ -175,7 +175,7 @@ class MatchModel:
         statistics, embedding = run_graph(self.folder, ENCODER, self._encoder, [waveform])
         if not (np.isfinite(statistics).all() and np.isfinite(embedding).all()):
             return None
-        return Features(statistics[0], embedding[0], 1.0, long_term_spectrum(window, self.sample_rate))
+        return Features(statistics[0], embedding[0], 1.0, long_term_spectrum(window, self.sample_rate, BANDS))
 
     def _check_itself(self) -> None:
         """Raise ModelError if the encoder answers noise, too, with NaN."""

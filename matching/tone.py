@@ -8,8 +8,7 @@ from ..chain import ChainSettings, EffectSettings, play_clip
 from ..effects import load
 from .choices import Choices
 from .equaliser_fit import fit_values, settings_curve_db
-from .long_term_spectrum import BANDS
-from .model import MatchModel, Prediction
+from .model import BANDS, MatchModel, Prediction
 
 ROUNDS = 4
 """Plays: what is driven or compressed answers a change of tone by less, or more, than the change."""

@@ -6,6 +6,8 @@ from numpy.typing import ArrayLike, NDArray
 from ..dsp.loudness import LoudnessMeter
 
 HOP_S = 0.1
+RELATIVE_GATE_LU = 20.0
+"""Windows of 5 s this far below the loudest one are left out."""
 QUIET_DB = 45.0
 """Hops this far under the loudest one are silence."""
 REST_HOPS = 10

@@ -231,7 +231,7 @@ void afx_order(const afx *a, int *effects) { memcpy(effects, a->order, sizeof a-
 
 void afx_cross_over(afx *a) { a->changed = a->crossing = true; }
 
-/* A value as the amount leaves it: EffectSettings.scaled. */
+/* A value as the amount leaves it: Param.at_amount in effects/_effect.py, clipped. */
 static double scaled(const afx *a, int param) {
     const struct afx_param *p = &afx_params[param];
     double amount = a->values[AFX_AMOUNT];

@@ -7,7 +7,8 @@ preset           a preset as JSON
 provenance       where settings come from
 bundled          clips and models
 plugin_state     presets as plug-ins keep them
-lv2_reader       presets as hosts save them for LV2 plug-ins; lv2_writer: the same way out; turtle_reader: their language
+lv2_reader       presets as hosts save them for LV2 plug-ins; turtle_reader: their language
+lv2_writer       presets for LV2 hosts
 other_programs/  presets for other programs
 """
 

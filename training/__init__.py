@@ -15,7 +15,6 @@ system           the LightningModule of both phases
 weights          what a training starts from
 tuning           a few numbers of a trained network, by sound
 datamodules      the LightningDataModules
-pairs            what the study's trainings are rendered from
 render_cache     renders made once, in folders named by all that they depend on
 synthetic        sounds made up, where recordings are too few
 cli              `afx-train`
@@ -28,7 +27,6 @@ __all__ = [
     "features",
     "network",
     "other_effects",
-    "pairs",
     "priors",
     "recordings",
     "render_cache",

@@ -1,34 +1,11 @@
 """Losses that compare sounds."""
 
-from collections.abc import Sequence
 from functools import cache
 
 import torch
 from torch import nn
 
-WINDOWS = (32, 128, 512, 2048, 8192, 32768)
-"""Window sizes in frames; hops are half of them."""
-POWER_FLOOR = 1e-8  # no bin's magnitude is below 1e-4, as in auraloss
-
-
-def mr_stft_error(y: torch.Tensor, target: torch.Tensor, windows: Sequence[int] = WINDOWS) -> torch.Tensor:
-    """Return the multi-resolution STFT error of each clip: (batch, frames) twice to (batch,), without a unit.
-
-    For each window size mean |ln magnitude ratio| + mean |magnitude difference|, then the mean over sizes:
-    auraloss 0.4's MultiResolutionSTFTLoss with w_sc=0, w_log_mag=1, w_lin_mag=1. Differentiable in y; no
-    gradient reaches `target`. Raises ValueError if the clips are too short for the largest window.
-    C. J. Steinmetz, N. J. Bryan, J. D. Reiss, Style Transfer of Audio Effects with Differentiable Signal
-    Processing, JAES 70(9), 2022.
-    """
-    if y.shape[-1] <= max(windows) // 2:
-        raise ValueError(f"{y.shape[-1]} frames are too few for a window of {max(windows)}")
-    return torch.stack([_stft_error(y, target.to(y), size) for size in windows]).mean(0)
-
-
-def _stft_error(y: torch.Tensor, target: torch.Tensor, size: int) -> torch.Tensor:
-    with torch.no_grad():
-        wanted = spectrum(target, size)
-    return spectral_distance(spectrum(y, size), wanted)
+from ..dsp.spectrum import STFT_FLOOR
 
 
 def spectrum(x: torch.Tensor, size: int) -> torch.Tensor:
@@ -83,7 +60,7 @@ class _Distance(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, y: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        p, q = (square(s).clamp_(min=POWER_FLOOR) for s in (y, target))
+        p, q = (square(s).clamp_(min=STFT_FLOOR) for s in (y, target))
         ctx.save_for_backward(y, p, q)
         return (0.5 * torch.log(p / q).abs() + (p.sqrt() - q.sqrt()).abs()).flatten(1).mean(1)
 
@@ -92,5 +69,5 @@ class _Distance(torch.autograd.Function):
         y, p, q = ctx.saved_tensors
         # d/dp of both parts is sign(p - q) / 2 times (1 / p + 1 / sqrt p); dp/d(part) is twice the part
         each = (grads[0] / p[0].numel()).reshape(-1, *[1] * (p.ndim - 1))
-        slope = torch.sign(p - q) * (1.0 / p + p.rsqrt()) * (p > POWER_FLOOR) * each
+        slope = torch.sign(p - q) * (1.0 / p + p.rsqrt()) * (p > STFT_FLOOR) * each
         return y * slope[..., None], None

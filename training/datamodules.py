@@ -3,7 +3,6 @@
 import logging
 import shutil
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from multiprocessing import get_context
 from pathlib import Path
@@ -44,7 +43,7 @@ def held_out_of(
     return split(rest, held_out)[1], kept
 
 
-class RecordingsDataModule(lightning.LightningDataModule, ABC):
+class RecordingsDataModule(lightning.LightningDataModule):
     """What is made from any folder of recordings, and from LibriTTS, VCTK and MUSDB18 as they come.
 
     folder: where the recordings are, or several folders, separated by commas; layout: auto, folder, folders, libritts,
@@ -83,39 +82,6 @@ class RecordingsDataModule(lightning.LightningDataModule, ABC):
         train = [r for r in known if r not in validation and r not in test]
         check_sides(train, validation)
         return train, validation
-
-
-class Rendered(RecordingsDataModule):
-    """TakesDataModule, rendered before training.
-
-    takes, validation_takes: how many; a cut-off render goes on where it stopped. All else: see `RecordingsDataModule`.
-    """
-
-    def __init__(self, folder: str, *, takes: int = 6000, validation_takes: int = 300, **kwargs: Any) -> None:
-        super().__init__(folder, **kwargs)
-        self.takes, self.validation_takes = takes, validation_takes
-
-    @abstractmethod
-    def render(self, recordings: Sequence[Recording], takes: int, seed: int, vary: bool) -> Path:
-        """Render takes, varied as training needs them or not; returns their folder."""
-
-    @abstractmethod
-    def load(self, home: Path, takes: int) -> Any:
-        """Open a rendered folder."""
-
-    def prepare_data(self) -> None:
-        """Render what the cache lacks. Lightning calls this on one process of each node."""
-        train, held_out = self.recordings()
-        self._homes = (
-            self.render(train, self.takes, self.seed, True),
-            self.render(held_out, self.validation_takes, self.seed + 1, False),
-        )
-
-    def setup(self, stage: str | None = None) -> None:
-        """Open the renders on every process."""
-        self.prepare_data()  # all there by now: finds the folders
-        self.train = self.load(self._homes[0], self.takes)
-        self.validation = self.load(self._homes[1], self.validation_takes)
 
 
 class TakesDataModule(RecordingsDataModule):

@@ -5,10 +5,12 @@ All clips are mono, 48 kHz, 5 s, and brought to -23 LUFS before they come here.
 
 import math
 
+import numpy as np
 import torch
 import torchaudio
 from torch import nn
 
+from ..dsp.loudness import at_loudness
 from .stft import PowerSpectra
 
 SAMPLE_RATE = 48000
@@ -38,6 +40,16 @@ def _mel(hz: float) -> float:
 def _db(power: torch.Tensor) -> torch.Tensor:
     # clamped, not "+ 1e-10": the exporter's optimiser takes so small a constant for zero and drops it
     return 10.0 * torch.log10(power.clamp(min=1e-10))
+
+
+def level(x: np.ndarray) -> np.ndarray:
+    """Bring a clip to the loudness that models are trained at; silence stays as it is."""
+    return at_loudness(x, SAMPLE_RATE, LUFS)
+
+
+def window(x: np.ndarray) -> np.ndarray:
+    """Make a clip exactly 5 s long: the first 5 s, or itself again and again."""
+    return np.resize(x, WINDOW)
 
 
 class FeatureExtractor(nn.Module):

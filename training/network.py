@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from ..matching.decision import REACH
 from .features import BANDS, SPECTRA, WINDOW, FeatureExtractor, condense
 
 
@@ -38,10 +39,6 @@ class Answer(NamedTuple):
     amount: torch.Tensor
     curve: torch.Tensor
     same_source: torch.Tensor
-
-
-REACH = 0.1
-"""An amount reaches so far beyond 0 and 1, and is held there: so that "off" and "whole" can be said exactly."""
 
 
 def amounts(logits: torch.Tensor) -> torch.Tensor:

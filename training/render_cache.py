@@ -1,15 +1,12 @@
-"""Renders are made once: folders named by all that they depend on, filled by several processes."""
+"""Renders are made once: folders named by all that they depend on."""
 
 import ast
 import hashlib
 import inspect
 import json
-import multiprocessing
 import textwrap
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from ..chain import ChainParameters
@@ -53,23 +50,3 @@ def meaning(part: Any) -> str:
 
 def _is_docstring(line: ast.stmt) -> bool:
     return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) and isinstance(line.value.value, str)
-
-
-def files(home: Path, count: int, per_file: int) -> list[tuple[Path, int]]:
-    """Name the files of so many renders, and how many are in each; only the last may hold fewer."""
-    counts = [per_file] * (count // per_file) + ([count % per_file] if count % per_file else [])
-    return [(home / (f"{i:05d}.npz" if n == per_file else f"{i:05d}-{n}.npz"), n) for i, n in enumerate(counts)]
-
-
-def fill(home: Path, render: Callable[[Any], Any], jobs: Sequence[tuple[Any, ...]], workers: int, words: str) -> Path:
-    """Render the jobs whose file, the first thing in each, is not there yet; `words` name the progress bar."""
-    home.mkdir(parents=True, exist_ok=True)
-    missing = [job for job in jobs if not job[0].exists()]
-    if missing:
-        from rich.progress import track
-
-        # spawn: numba's thread pool does not survive a fork
-        with ProcessPoolExecutor(max(1, workers), multiprocessing.get_context("spawn")) as pool:
-            for _ in track(pool.map(render, missing), words, total=len(missing)):
-                pass
-    return home

@@ -4,9 +4,12 @@ Many settings give one sound, so an error in knobs says little. None of this ren
 costs what the small network costs.
 """
 
+from typing import Any
+
 import torch
 
 from ..chain import ChainParameters
+from ..dsp import array_math
 from ..dsp.loudness import k_weighting_response
 from ..effects import Effect, compressor, distortion, equaliser
 from .features import SAMPLE_RATE, band_centres
@@ -64,6 +67,15 @@ def band_loudness() -> torch.Tensor:
     hz = band_centres().double()
     gain = torch.from_numpy(k_weighting_response(hz.numpy(), SAMPLE_RATE))
     return (gain.square() * torch.gradient(hz)[0]).float()
+
+
+def louder_by(average_db: Any, curve_db: Any) -> Any:
+    """Tell by how many dB curves (…, bands) make clips of such average spectra (…, bands) louder: (…,).
+
+    Arrays or tensors that broadcast.
+    """
+    power = 10.0 ** (average_db / 10.0) * array_math.constant(band_loudness().numpy(), average_db)
+    return 10.0 * array_math.log10((power * 10.0 ** (curve_db / 10.0)).sum(-1) / power.sum(-1))
 
 
 def compressor_error(p: torch.Tensor, t: torch.Tensor, confidence: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch
 from ..chain import ChainParameters
 from ..effects import load as load_effect
 from .features import AVERAGE, BANDS, FLOOR, SPECTRA
-from .response_losses import band_loudness
+from .response_losses import louder_by
 from .takes import SEGMENT
 
 
@@ -105,12 +105,6 @@ def level_normalised(chain: ChainParameters, values: np.ndarray, front_db: np.nd
     return values
 
 
-def louder_by(statistics: np.ndarray, curve_db: np.ndarray) -> np.ndarray:
-    """Tell by how many dB filters (…, bands) make clips (…, size) louder."""
-    power = 10 ** (statistics[..., :BANDS] / 10) * band_loudness().numpy()
-    return 10 * np.log10((power * 10 ** (curve_db / 10)).sum(-1) / power.sum(-1))
-
-
 class Pairs:
     """Draws batches of pairs from shards.
 
@@ -142,7 +136,7 @@ class Pairs:
             here, there = _coloured(here, colour), _coloured(there, colour)
         corruption_db = table["corruption_db"]
         curve = table["curve"] - corruption_db
-        curve = curve - louder_by(here, curve)[:, None]
+        curve = curve - louder_by(here[:, :BANDS], curve)[:, None]
         undone = np.array([e == "equaliser" for e in s.chain.order]) * (np.abs(corruption_db).max(1) > 0.0)[:, None]
         on = np.maximum(table["on"], undone)
         clips = self._sounds(rows, table, same) if sound else (np.zeros((len(rows), 0)),) * 2

@@ -8,20 +8,22 @@ from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from ..chain import ChainParameters
-from ..effects import Param
+from ..dsp.loudness import OFFSET, k_weighting_response
+from ..matching.decision import REACH
 from .audio_losses import spectral_distance, spectrum, square, transform
-from .features import BANDS, SAMPLE_RATE, band_centres
-from .network import REACH, Answer, amounts
-from .response_losses import band_loudness
+from .features import BANDS, LUFS, SAMPLE_RATE, band_centres
+from .network import Answer, amounts
+from .response_losses import louder_by
 from .shards import Batch
 
 WINDOWS = (512, 2048, 8192)
 """Of the study's six windows those that tell most; a step costs as much as its FFTs."""
-LOUDNESS = 10 ** ((-23.0 + 0.691) / 10)
-"""Power after K-weighting at -23 LUFS."""
+LOUDNESS = 10 ** ((LUFS - OFFSET) / 10)
+"""Power after K-weighting at the loudness of training."""
 SETTLED = 0.15
 """An error that is added to doing nothing's before errors are divided by it: else a pair without f would weigh all."""
 HARM = 1.0
@@ -75,9 +77,8 @@ def power(x: torch.Tensor) -> torch.Tensor:
 @cache
 def _k_weighting(frames: int) -> torch.Tensor:
     """Say how much each bin's squared magnitude counts for loudness."""
-    hz = torch.linspace(0.0, SAMPLE_RATE / 2, frames // 2 + 1)
-    k_weighting_db = 10.0 * torch.log10(band_loudness() / torch.gradient(band_centres())[0])
-    return 10.0 ** (interpolated(k_weighting_db, hz) / 10.0) * 2.0 / frames**2
+    gain = k_weighting_response(np.linspace(0.0, SAMPLE_RATE / 2, frames // 2 + 1), SAMPLE_RATE)
+    return torch.from_numpy(gain**2 * 2.0 / frames**2).float()
 
 
 def interpolated(curve_db: torch.Tensor, hz: torch.Tensor) -> torch.Tensor:
@@ -86,12 +87,6 @@ def interpolated(curve_db: torch.Tensor, hz: torch.Tensor) -> torch.Tensor:
     place = (torch.searchsorted(bands, mel.contiguous()) - 1).clamp(0, BANDS - 2)
     part = ((mel - bands[place]) / (bands[place + 1] - bands[place])).clamp(0.0, 1.0)
     return curve_db[..., place] * (1.0 - part) + curve_db[..., place + 1] * part
-
-
-def louder_by(average_db: torch.Tensor, curve_db: torch.Tensor) -> torch.Tensor:
-    """Tell by how many dB curves (batch, bands) make clips of such average spectra (batch, bands) louder: (batch,)."""
-    bands = 10.0 ** (average_db / 10.0) * band_loudness()
-    return 10.0 * torch.log10((bands * 10.0 ** (curve_db / 10.0)).sum(1) / bands.sum(1))
 
 
 def equalised(x: torch.Tensor, curve_db: torch.Tensor) -> torch.Tensor:
@@ -120,7 +115,7 @@ def played(
         if effect.name == "equaliser" or not len(rows):
             continue
         a, mine = amount[rows, i], values[rows][:, chain.columns(effect.name)].unbind(1)
-        settings = [v if p.neutral is None else at_amount(p, v, a) for p, v in zip(effect.params, mine, strict=True)]
+        settings = [p.at_amount(v, a) for p, v in zip(effect.params, mine, strict=True)]
         wet = effect.process(y[rows, None], SAMPLE_RATE, *settings)[:, 0].to(y)
         if not effect.linear:
             in_front = in_front.index_fill(0, rows, 0.0)
@@ -129,14 +124,6 @@ def played(
             wet = wet / louder.pow(in_front[rows])[:, None]
         y = y.index_copy(0, rows, wet)
     return y
-
-
-def at_amount(param: Param, value: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
-    """Move a value towards the parameter's neutral one, in the curve's domain, as `EffectSettings.at_amount` does."""
-    assert param.neutral is not None
-    if param.curve == "slope":  # linear in 1 / value
-        return 1.0 / (1.0 / param.neutral + amount * (1.0 / value - 1.0 / param.neutral))
-    return param.neutral + amount * (value - param.neutral)
 
 
 def explored(logits: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:

@@ -138,7 +138,7 @@ class SettingsSystem(lightning.LightningModule):
     def response_errors(
         self, values: torch.Tensor, true: torch.Tensor, on: torch.Tensor, wanted: torch.Tensor, confidence: torch.Tensor
     ) -> torch.Tensor:
-        """Give each effect's mean error (effects,) over the pairs that tell of it; see `responses.errors`."""
+        """Give each effect's mean error (effects,) over the pairs that tell of it; see `response_losses.errors`."""
         known = self._known(on, confidence)
         return (errors(self.chain, values, true, confidence, wanted) * known).sum(0) / known.sum(0).clamp(min=1.0)
 

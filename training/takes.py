@@ -8,6 +8,7 @@ f(C) are kept for a short *segment* of each, on which training compares sound. T
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,14 +73,12 @@ class Shard:
         self.rows: dict[str, list] = {}
 
     def clip(self, x: np.ndarray) -> tuple[int, int]:
-        """Add the windows of a clip, each at -23 LUFS as the program hears it."""
+        """Add the windows of a clip that are heard, each at -23 LUFS as the program hears it; Silent if none is."""
         first = len(self.clips)
         for window in x.reshape(-1, WINDOW):
-            loudness = integrated_loudness(window, SAMPLE_RATE)
-            if loudness > -60.0:
-                level = torch.from_numpy((window * 10 ** ((LUFS - loudness) / 20)).astype(np.float32))
-                with torch.no_grad():
-                    self.clips.append(self.front_end(level[None])[0].numpy())
+            with suppress(Silent), torch.no_grad():
+                clip = torch.from_numpy(levelled(window).astype(np.float32))
+                self.clips.append(self.front_end(clip[None])[0].numpy())
         if len(self.clips) == first:
             raise Silent
         return first, len(self.clips) - first
@@ -257,17 +256,18 @@ def _bold(rng: np.random.Generator, order: tuple[str, ...]) -> tuple[tuple[str, 
 
 def _paper(rng: np.random.Generator, order: tuple[str, ...], equalised: float, compressed: float) -> MixedChain:
     """Draw what DeepAFx-ST does to one side of a pair, each with a chance; levels are those of a clip at -23 LUFS."""
-    laws: dict[str, OtherEffect] = {}
+    others: dict[str, OtherEffect] = {}
     if rng.random() < equalised:
-        laws["equaliser"] = filters.draw_bold(rng)
+        others["equaliser"] = filters.draw_bold(rng)
     if rng.random() < compressed:
         attack_ms = rng.uniform(0.5, 50.5)
-        laws["compressor"] = compressors.compressor(
+        others["compressor"] = compressors.compressor(
             "down", "level", rng.uniform(-57.0, -5.0), 1.0 + rng.uniform(0.05, 10.0),
             (attack_ms, attack_ms + rng.uniform(1.0, 200.0)), rng.uniform(0.1, 12.0),
         )  # fmt: skip
     plain = ChainSettings.default(order)
-    return MixedChain(replace(plain, effects=tuple(replace(s, enabled=s.effect in laws) for s in plain.effects)), laws)
+    steps = tuple(replace(s, enabled=s.effect in others) for s in plain.effects)
+    return MixedChain(replace(plain, effects=steps), others)
 
 
 def _labels(played: Played, corruption: Played | None) -> dict[str, Any]:

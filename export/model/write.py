@@ -18,9 +18,8 @@ from ...files.distinct import Named, check_replaced
 from ...matching import format as model_format
 from ...matching.format import CONTROLLER, DESCRIPTION, ENCODER, GRAPHS, PROOF, PROOF_CLIPS
 from ...matching.onnx_sandbox import GraphFormat
-from ...training.features import LUFS, SAMPLE_RATE, WINDOW, WINDOW_S, band_centres
+from ...training.features import LUFS, SAMPLE_RATE, WINDOW, WINDOW_S, band_centres, level, window
 from ...training.network import SettingsNetwork
-from ...training.pairs import level, window
 from ...training.response_losses import band_weights
 from ...training.system import SettingsSystem
 from .proof import TOLERANCE, check

@@ -116,7 +116,7 @@ def _add_devices(command: argparse.ArgumentParser) -> Any:
     g.add_argument("-i", "--input-device", type=values.device, metavar="DEV", help="number or part of the name")
     g.add_argument("-o", "--output-device", type=values.device, metavar="DEV", help="number or part of the name")
     g.add_argument(
-        "-c", "--input-channels", type=values.channels, metavar="N[,M]", help="which inputs (a single one feeds both outputs)"
+        "-c", "--input-channels", type=values.channels, metavar="N[,M]", help="inputs to use (one feeds both outputs)"
     )
     g.add_argument("--output-channels", type=values.channels, metavar="N[,M]", help="which outputs")
     g.add_argument(
@@ -215,7 +215,7 @@ def _studio(studio: argparse.ArgumentParser) -> None:
     studio.add_argument("recording", nargs="?", type=Path, metavar="RECORDING", help="audio file to work on")
     _add_reference(studio)
     studio.add_argument(
-        "--demo", nargs="?", const="guitar", choices=CLIPS, help="begin with a bundled clip and reference (default: guitar)"
+        "--demo", nargs="?", const="guitar", choices=CLIPS, help="begin with a bundled clip (default: guitar)"
     )
     _add_choices(studio, lock=False)
     studio.set_defaults(lock=[])

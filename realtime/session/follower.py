@@ -14,6 +14,7 @@ import numpy as np
 
 from ...chain import ChainSettings
 from ...matching.explain import explain, heard_enough
+from ...matching.level import TRAINED_LUFS
 from ...matching.match import result_in_range
 from ...matching.model import Features, MatchModel, Prediction
 from ...matching.reference import mean_lufs
@@ -21,7 +22,7 @@ from . import undo
 from .decider import Decider, Heard
 from .hysteresis import with_hysteresis
 from .input_analyser import InputAnalyser
-from .level import TRAINED_LUFS, LevelSolver
+from .level import LevelSolver
 from .places import keep_locked, shared_out
 from .playing_engine import PlayingEngine
 from .state import SessionState

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...chain import ChainSettings
 from ...dsp.loudness import integrated_loudness
-from ...matching.level import SILENT_LUFS, solve_level
+from ...matching.level import SILENT_LUFS, TRAINED_LUFS, solve_level
 from .playing_engine import PlayingEngine
 from .signal_gate import SignalGate
 
@@ -14,8 +14,6 @@ LEVEL_S = 12.0
 """Seconds of input on which levels are solved: long enough that a phrase does not move them."""
 QUICK_S = 3.0
 """Seconds for a first answer."""
-TRAINED_LUFS = -23.0
-"""Loudness at which a chain works where no model names another."""
 AVERAGED = 15
 """Solved levels are averaged over this many passes."""
 JUMP_LU = 2.0

@@ -9,15 +9,14 @@ import soxr
 import torch
 
 from ...chain import CANONICAL, ChainSettings, play_clip
-from ...dsp.loudness import integrated_loudness
+from ...dsp.loudness import at_loudness, integrated_loudness
 from ...effects import load as load_effect
-from ...training.features import LUFS, SAMPLE_RATE, WINDOW
+from ...matching.windows import RELATIVE_GATE_LU
+from ...training.features import LUFS, SAMPLE_RATE, WINDOW, level
 from ..pairs.condition import SILENT_LUFS, Result
 from .system import CONDITIONS, MethodSystem
 
 MIN_SECONDS = 0.5
-QUIET_LU = 20.0
-"""Windows this far below the loudest one are left out, as `matching` does."""
 
 
 class Trained:
@@ -46,7 +45,7 @@ class Trained:
             unit, logits = self.model.network(self._features(x, rate), self._features(reference, rate), mask)
         loudness = integrated_loudness(reference, rate)
         if self.model.method in CONDITIONS or (self.model.method == "np" and not self.hard):
-            return Result(_at_loudness(self._by_networks(x, rate, unit, mask), loudness, rate))
+            return Result(at_loudness(self._by_networks(x, rate, unit, mask), rate, loudness))
         settings = self._settings(unit, mask * (logits > 0) if self.model.method == "response" else mask)
         return self._by_effects(x, rate, settings, loudness)
 
@@ -87,7 +86,8 @@ class Trained:
         loudest = max(levels)
         if not loudest > SILENT_LUFS:
             raise ValueError(f"a clip is silent: its loudest 5 s are at {loudest:.0f} LUFS")
-        kept = [w * 10 ** ((LUFS - at) / 20) for w, at in zip(windows, levels, strict=True) if at > loudest - QUIET_LU]
+        active = [(at, w) for at, w in zip(levels, windows, strict=True) if at > loudest - RELATIVE_GATE_LU]
+        kept = [w * 10 ** ((LUFS - at) / 20) for at, w in active]
         with torch.no_grad():
             extract = self.model.network.front_end
             found = [extract(torch.from_numpy(w.astype(np.float32))[None]) for w in kept]
@@ -116,17 +116,11 @@ class Trained:
         return Result(y * 10 ** (out_db / 20), settings)
 
     def _by_networks(self, x: np.ndarray, rate: float, unit: torch.Tensor, mask: torch.Tensor) -> np.ndarray:
-        there = x if rate == SAMPLE_RATE else soxr.resample(x, rate, SAMPLE_RATE, quality="HQ")
-        there = there * 10 ** ((LUFS - integrated_loudness(there, SAMPLE_RATE)) / 20)
+        there = level(x if rate == SAMPLE_RATE else soxr.resample(x, rate, SAMPLE_RATE, quality="HQ"))
         with torch.no_grad():
             y = self.model.sound(torch.from_numpy(there.astype(np.float32))[None], unit, mask)[0].double().numpy()
         back = y if rate == SAMPLE_RATE else soxr.resample(y, SAMPLE_RATE, rate, quality="HQ")
         return np.pad(back, (0, max(0, len(x) - len(back))))[: len(x)]
-
-
-def _at_loudness(x: np.ndarray, lufs: float, rate: float) -> np.ndarray:
-    found = integrated_loudness(x, rate)
-    return x * 10 ** ((lufs - found) / 20) if np.isfinite(found) else x
 
 
 def load(checkpoint: str | Path, hard: bool = False) -> Trained:

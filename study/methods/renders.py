@@ -5,7 +5,9 @@ the input and the other the reference, so a render has two *sides*: side s has s
 other stretch) as the reference and f(stretch s) as the answer.
 """
 
+import multiprocessing
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,13 @@ from torch.utils.data import DataLoader, Dataset
 from ...chain import CANONICAL, ChainParameters
 from ...files.atomic_write import atomic_path
 from ...training import priors, render_cache
-from ...training.datamodules import Rendered
-from ...training.features import FeatureExtractor
-from ...training.pairs import draw_take, level, render, window
+from ...training.datamodules import RecordingsDataModule
+from ...training.features import BANDS, FeatureExtractor, level, window
 from ...training.recordings import Recording
-from ...training.response_losses import equaliser_curve
-from ...training.shards import level_normalised, louder_by
+from ...training.response_losses import equaliser_curve, louder_by
+from ...training.shards import level_normalised
 from ..pairs.ours import effects_of
+from .stretches import draw_take, render
 
 FRAMES = 131072
 """Frames kept of each stretch, from its beginning, where f starts from silence, as a model's chain does."""
@@ -39,13 +41,15 @@ CHAINS = {
     "all": 0.24,
 }
 """How often f has which effects: one, several joined by "+", "all" or "none"."""
+Job = tuple[Path, list[Recording], int, list[int], bool, dict[str, float]]
+"""A file to render: recordings, how many renders, seed, whether they vary, chains."""
 _ARRAYS = ("dry", "wet", "values", "on", "recording", "kind")
 
 
 # --- rendering -----------------------------------------------------------------------------------------
 
 
-def _render_file(job: tuple[Path, list[Recording], int, list[int], bool, dict[str, float]]) -> None:
+def _render_file(job: Job) -> None:
     path, recordings, count, seed, vary, chains = job
     torch.set_num_threads(1)
     front_end, rng, chain = FeatureExtractor(), np.random.default_rng(seed), ChainParameters(CANONICAL)
@@ -99,9 +103,28 @@ def render_audio(
     home = folder / render_cache.made_of(
         recordings, ChainParameters(CANONICAL), parts, seed, vary, chains=dict(chains), frames=FRAMES
     )
-    files = render_cache.files(home, count, PER_FILE)
-    jobs = [(path, list(recordings), n, [seed, i], vary, dict(chains)) for i, (path, n) in enumerate(files)]
-    return render_cache.fill(home, _render_file, jobs, workers, "Rendering pairs")
+    files = enumerate(_files(home, count))
+    _fill(home, [(path, list(recordings), n, [seed, i], vary, dict(chains)) for i, (path, n) in files], workers)
+    return home
+
+
+def _files(home: Path, count: int) -> list[tuple[Path, int]]:
+    """Name the files of so many renders, and how many are in each; only the last may hold fewer."""
+    counts = [PER_FILE] * (count // PER_FILE) + ([count % PER_FILE] if count % PER_FILE else [])
+    return [(home / (f"{i:05d}.npz" if n == PER_FILE else f"{i:05d}-{n}.npz"), n) for i, n in enumerate(counts)]
+
+
+def _fill(home: Path, jobs: Sequence[Job], workers: int) -> None:
+    """Render the jobs whose file is not there yet."""
+    home.mkdir(parents=True, exist_ok=True)
+    missing = [job for job in jobs if not job[0].exists()]
+    if missing:
+        from rich.progress import track
+
+        # spawn: numba's thread pool does not survive a fork
+        with ProcessPoolExecutor(max(1, workers), multiprocessing.get_context("spawn")) as pool:
+            for _ in track(pool.map(_render_file, missing), "Rendering pairs", total=len(missing)):
+                pass
 
 
 # --- reading -------------------------------------------------------------------------------------------
@@ -131,12 +154,12 @@ class Stored:
 
 def load_renders(home: Path, count: int) -> Stored:
     """Open a rendered folder; its audio is read from disk on access."""
-    files = [path for path, _ in render_cache.files(home, count, PER_FILE)]
+    files = [path for path, _ in _files(home, count)]
     parts = [dict(np.load(path)) for path in files]
     s = {k: np.concatenate([p[k] for p in parts]) for k in _ARRAYS}
     bands = torch.from_numpy(s["values"][:, ChainParameters(CANONICAL).columns("equaliser")])
     curve = equaliser_curve(bands).numpy()[:, None]  # (renders, 1, bands)
-    tone_db = np.where(s["on"][:, :1], louder_by(s["dry"], curve), 0.0)  # (renders, sides)
+    tone_db = np.where(s["on"][:, :1], louder_by(s["dry"][..., :BANDS], curve), 0.0)  # (renders, sides)
     values = np.repeat(s["values"][:, None], 2, 1)
     values = level_normalised(ChainParameters(CANONICAL), values, tone_db).astype(np.float32)
     audio = [np.load(path.with_suffix(".npy"), mmap_mode="r") for path in files]
@@ -169,11 +192,13 @@ class Sides(Dataset):
         return tuple(torch.from_numpy(np.array(c, np.float32)) for c in columns)
 
 
-class Renders(Rendered):
-    """Pairs with their audio, 2 MB a take.
+class Renders(RecordingsDataModule):
+    """Pairs with their audio, 2 MB a take, rendered before training.
 
-    chains: how often f is which chain. only: use only renders of these chains, from the same cache.
-    frames: length of the audio in training, at 48 kHz, at most 131072; validation always uses all.
+    takes, validation_takes: how many; a cut-off render goes on where it stopped. chains: how often f is which
+    chain. only: use only renders of these chains, from the same cache. frames: length of the audio in training, at
+    48 kHz, at most 131072; validation always uses all.
+    All else: see `RecordingsDataModule`.
     """
 
     KEPT = "renders"
@@ -193,18 +218,27 @@ class Renders(Rendered):
         frames: int = 65536,
         **kwargs: Any,
     ) -> None:
-        super().__init__(folder, takes=takes, validation_takes=validation_takes, **kwargs)
+        super().__init__(folder, **kwargs)
         if not 0 <= frames <= FRAMES:
             raise ValueError(f"frames: {frames} is not in 0 … {FRAMES}, which is what a render holds")
         self.save_hyperparameters()
+        self.takes, self.validation_takes = takes, validation_takes
         self.chains, self.only, self.frames = dict(chains), only, frames
         self.batch_size, self.validation_batch_size = batch_size, validation_batch_size
 
-    def render(self, recordings: Sequence[Recording], takes: int, seed: int, vary: bool) -> Path:
-        return render_audio(recordings, self.cache, takes, seed, self.workers, vary, self.chains)
+    def prepare_data(self) -> None:
+        """Render what the cache lacks. Lightning calls this on one process of each node."""
+        train, held_out = self.recordings()
+        self._homes = (
+            render_audio(train, self.cache, self.takes, self.seed, self.workers, True, self.chains),
+            render_audio(held_out, self.cache, self.validation_takes, self.seed + 1, self.workers, False, self.chains),
+        )
 
-    def load(self, home: Path, takes: int) -> Stored:
-        return load_renders(home, takes)
+    def setup(self, stage: str | None = None) -> None:
+        """Open the renders on every process."""
+        self.prepare_data()  # all there by now: finds the folders
+        self.train = load_renders(self._homes[0], self.takes)
+        self.validation = load_renders(self._homes[1], self.validation_takes)
 
     @property
     def statistics(self) -> torch.Tensor:

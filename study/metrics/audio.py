@@ -15,6 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from ...dsp.loudness import integrated_loudness
+from ...dsp.spectrum import STFT_FLOOR
 
 Audio = NDArray[np.float64]
 T = TypeVar("T")
@@ -25,7 +26,6 @@ MATCHED_LUFS = -23.0
 """Loudness at which clips are compared when level should not count (EBU R 128's target)."""
 MEL_BANDS = 64
 """Bands of the mel error, 30 Hz to 16 kHz."""
-_POWER_FLOOR = 1e-8  # auraloss' eps: no bin's magnitude is under 1e-4
 _MEL_FLOOR = 1e-8  # of the power in the middle bin of a full-scale sine: -80 dB
 _RMS_FLOOR = 1e-6  # -120 dBFS
 _LUFS_FLOOR = -70.0  # BS.1770's absolute gate
@@ -112,8 +112,8 @@ def _stft_error(result: Audio, truth: Audio, result_gain_db: float, truth_gain_d
         error, step = 0.0, max(1, _CHUNK // whole[0].shape[1])
         for i in range(0, len(whole[0]), step):
             p, q = (s[i : i + step] * gain for s, gain in zip(whole, (ours, theirs), strict=True))
-            np.maximum(p, _POWER_FLOOR, out=p)
-            np.maximum(q, _POWER_FLOOR, out=q)
+            np.maximum(p, STFT_FLOOR, out=p)
+            np.maximum(q, STFT_FLOOR, out=q)
             error += 0.5 * float(np.abs(np.log(p / q)).sum()) + float(np.abs(np.sqrt(p) - np.sqrt(q)).sum())
         total += error / whole[0].size
     return total / len(WINDOWS)

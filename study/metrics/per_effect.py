@@ -326,5 +326,5 @@ def _raised_db(settings: ChainSettings, x: Audio, sample_rate: float) -> float:
 
 
 def _row(step: EffectSettings, raised_db: float) -> list[float]:
-    shift = {"threshold_db": -raised_db, "ceiling_db": -raised_db, "drive_db": raised_db}
-    return [step.values[p.name] + shift.get(p.name, 0.0) for p in load(step.effect).params]
+    effect = load(step.effect)
+    return [step.values[p.name] - raised_db * effect.follows_level.get(p.name, 0.0) for p in effect.params]

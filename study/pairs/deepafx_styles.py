@@ -29,9 +29,9 @@ from scipy.signal import lfilter
 
 from ...chain import GAIN, ChainSettings, EffectSettings
 from ...dsp.biquad import high_shelf, low_shelf, peak
-from ...dsp.compiler import jit
 from ...training.recordings import Recording, read_mono, two_stretches
 from .condition import Audio, Condition, Pair
+from .deepafx_compressor import gain_reduction_db, pole, smoothed
 from .ours import description, play_chain, scaled
 from .sources import Generator, Play, others, pool, stream, take
 
@@ -95,21 +95,6 @@ def equalised(x: Audio, rate: int, values: dict[str, float]) -> Audio:
     return x
 
 
-def gain_reduction_db(level_db: Audio, threshold_db: float, ratio: float, knee_db: float, corrected: bool) -> Audio:
-    """Return the compressor's gain reduction in dB at a steady level; the knee as published, or corrected.
-
-    As published, the knee raises the level, and its upper edge is a step: of 5.9 dB at a ratio of 20 and 12 dB.
-    """
-    over = level_db - threshold_db
-    out = np.where(2 * over > knee_db, threshold_db + over / ratio, level_db)
-    if knee_db > 0:
-        bend = (
-            (1 / ratio - 1) * (over + knee_db / 2) ** 2 if corrected else (1 / ratio) * ((over + knee_db) / 2) ** 2
-        ) / (2 * knee_db)
-        out = np.where(2 * np.abs(over) <= knee_db, level_db + bend, out)
-    return level_db - out
-
-
 def compressed(
     x: Audio,
     rate: int,
@@ -122,19 +107,9 @@ def compressed(
 ) -> Audio:
     """Play the authors' compressor: each sample's level, its gain reduction, smoothed; times are from 10 to 90 %."""
     level_db = np.maximum(20 * np.log10(np.abs(x) + 1e-8), -96.0)
-    wanted = gain_reduction_db(level_db, threshold_db, ratio, knee_db, corrected)
-    rise, fall = (math.exp(-math.log(9) / (rate * seconds)) for seconds in (attack_s, release_s))
-    return x * 10 ** (-_smooth(wanted, rise, fall) / 20)
-
-
-@jit(fastmath=False)
-def _smooth(wanted, rise, fall):
-    """Smooth a gain reduction with attack and release poles, from 0."""
-    followed = np.zeros(len(wanted))
-    for n in range(1, len(wanted)):
-        keep = rise if wanted[n] > followed[n - 1] else fall
-        followed[n] = keep * followed[n - 1] + (1.0 - keep) * wanted[n]
-    return followed
+    wanted_db = gain_reduction_db(level_db, threshold_db, ratio, knee_db, corrected)
+    wanted_db[0] = 0.0  # as published, smoothing begins behind the first sample
+    return x * 10 ** (-smoothed(wanted_db, pole(rate, attack_s), pole(rate, release_s)) / 20)
 
 
 # --- styles ----------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from ...chain import GAIN, ChainSettings
-from ...dsp.loudness import integrated_loudness
+from ...dsp.loudness import at_loudness, integrated_loudness
 from ...training.features import LUFS, SAMPLE_RATE, WINDOW_S
 from ...training.recordings import (
     NoRecordings,
@@ -157,8 +157,7 @@ def sources(condition: Condition, recordings: Sequence[Recording], index: int, s
 
 def delivered(clips: Sequence[Audio], rate: int, lufs: float) -> list[Audio]:
     """Bring clips to one loudness, all of them lower where a peak of one would exceed -1 dBFS; silence stays."""
-    levels = [integrated_loudness(x, rate) for x in clips]
-    levelled = [x * 10 ** ((lufs - at) / 20) if np.isfinite(at) else x for x, at in zip(clips, levels, strict=True)]
+    levelled = [at_loudness(x, rate, lufs) for x in clips]
     return [x * min(1.0, PEAK / max(1e-9, *(np.abs(y).max() for y in levelled))) for x in levelled]
 
 

@@ -12,8 +12,8 @@ import torch
 
 from ...chain import CANONICAL, ChainParameters, ChainSettings, EffectSettings, play_clip
 from ...dsp.loudness import ABSOLUTE_GATE, OFFSET, RELATIVE_GATE, k_weighting_response
-from ...training.audio_losses import mr_stft_error
 from ...training.priors import is_learned
+from ..methods.losses import mr_stft_error
 from ..metrics.audio import MATCHED_LUFS, Audio, matched, matched_stft_error
 from ..pairs.condition import Pair
 from .playing import constrained, level_for

@@ -1,23 +1,22 @@
 """RB-DSP, the rule-based baseline of DeepAFx-ST: a match EQ, then a compressor by search.
 
-Audio is mono, shape (frames,), float64, full scale 1. Filters, knee and smoothing here are the authors', and so a
-second definition beside our effects' on purpose.
+Audio is mono, shape (frames,), float64, full scale 1. Filters, knee and smoothing here are the authors', not
+our effects'.
 """
-
-import math
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ...dsp.compiler import jit
 from ...dsp.loudness import integrated_loudness
 from ..metrics.audio import Audio, mono
+from ..pairs.deepafx_compressor import gain_reduction_db, pole, smoothed
 
 PEAK = 10 ** (-12 / 20)
 SPECTRUM = 65536
 """Frames of its spectra."""
 SMOOTH = 1025
 """Bins over which they are smoothed (0.75 kHz at 48 kHz), by a parabola."""
+RATIO, KNEE_DB = 3.0, 6.0
 GAP_LU = 0.5
 MIN_THRESHOLD_DB = -80.0
 
@@ -43,7 +42,7 @@ def rb_dsp(x: Audio, reference: Audio, sample_rate: float, taps: int = 63, align
     delay = taps // 2 if aligned else 0
     x = _peak(np.asarray(oaconvolve(x, fir))[delay : delay + len(x)])
     target_lufs = integrated_loudness(reference, sample_rate)
-    return _peak(_compressed(x, target_lufs, sample_rate, knee_as_published=not aligned))
+    return _peak(_compressed(x, target_lufs, sample_rate, corrected=aligned))
 
 
 def _peak(x: Audio) -> Audio:
@@ -62,37 +61,17 @@ def _smooth_spectrum(x: Audio) -> Audio:
     return np.maximum(smooth, 1e-6 * smooth.max())  # a parabola may dip below zero
 
 
-def _compressed(x: Audio, target_lufs: float, sample_rate: float, knee_as_published: bool) -> Audio:
+def _compressed(x: Audio, target_lufs: float, sample_rate: float, corrected: bool) -> Audio:
     """Lower the threshold until the clip, normalised to its peak, reaches the loudness; return the clip before that.
 
     Where x is already loud enough, or within 0.5 LU, it is unchanged. Where fast attacks pass and the rest is
     attenuated, the normalised clip only gets quieter, and the search ends at -80 dB, as published.
     """
-    attack, release = (math.exp(-math.log(9.0) / (s * sample_rate)) for s in (0.001, 0.05))
+    attack, release = pole(sample_rate, 0.001), pole(sample_rate, 0.05)
     level_db = 20 * np.log10(np.maximum(np.abs(x), 10 ** (-96 / 20)))
     loudness, threshold_db, before, now = integrated_loudness(x, sample_rate), 0.0, x, x
     while target_lufs - loudness > GAP_LU and threshold_db > MIN_THRESHOLD_DB:
-        gain_db = np.empty_like(x)
-        _gain_db(level_db, threshold_db, attack, release, knee_as_published, gain_db)
-        before, now = now, _peak(x * 10 ** (gain_db / 20))
+        wanted_db = gain_reduction_db(level_db, threshold_db, RATIO, KNEE_DB, corrected)
+        before, now = now, _peak(x * 10 ** (-smoothed(wanted_db, attack, release) / 20))
         loudness, threshold_db = integrated_loudness(now, sample_rate), threshold_db - 0.5
     return before
-
-
-@jit
-def _gain_db(level_db, threshold_db, attack, release, knee_as_published, gain_db):
-    """Write the gains in dB of a compressor with ratio 3 and a knee of 6 dB, smoothed by attack and release."""
-    slope, knee, s = 1.0 / 3.0, 6.0, 0.0
-    for n in range(level_db.shape[0]):
-        over = level_db[n] - threshold_db
-        if over < -0.5 * knee:
-            static_db = 0.0
-        elif over > 0.5 * knee:
-            static_db = (slope - 1.0) * over
-        elif knee_as_published:
-            static_db = slope * (0.5 * (over + knee)) ** 2 / (2.0 * knee)
-        else:
-            static_db = (slope - 1.0) * (over + 0.5 * knee) ** 2 / (2.0 * knee)
-        pole = attack if static_db < s else release
-        s = pole * s + (1.0 - pole) * static_db
-        gain_db[n] = s

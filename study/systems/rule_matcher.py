@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ...chain import CANONICAL, ChainSettings, play_clip
 from ...effects import load
-from ...matching import fit_curve, solve_level
+from ...matching import fit_values, solve_level
 from ..metrics.audio import MATCHED_LUFS, Audio, matched
 from ..metrics.spectrum import third_octave_levels
 
@@ -65,10 +65,7 @@ def _with_equaliser(
     curve = np.clip(curve, -MAX_GAIN_DB, MAX_GAIN_DB)
     if np.abs(curve - curve.mean()).mean() < 0.5:
         return bare
-    effect = load("equaliser")
-    start = np.array([p.unit(p.default) for p in effect.params])
-    unit = fit_curve(curve, hz, np.ones_like(hz), start, sample_rate)
-    values = {p.name: p.clip(p.value(float(u))) for p, u in zip(effect.params, unit, strict=True)}
+    values = fit_values(curve, hz, np.ones_like(hz), load("equaliser").defaults, sample_rate)
     return settings.with_effect("equaliser", enabled=True, **values)
 
 

@@ -8,6 +8,7 @@ import pytest
 from afx_live import presets
 from afx_live.chain import CANONICAL, ChainSettings, play_clip
 from afx_live.dsp.loudness import integrated_loudness
+from afx_live.dsp.spectrum import long_term_spectrum
 from afx_live.matching import (
     Choices,
     Decision,
@@ -18,7 +19,7 @@ from afx_live.matching import (
     heard_enough,
     match_features,
 )
-from afx_live.matching.long_term_spectrum import BANDS, long_term_spectrum
+from afx_live.matching.model import BANDS
 from support.clips import RATE, bundled
 
 PLAIN = Decision(np.zeros((4, 2)), np.ones(4), 0.5, 3.0, 0.08)
@@ -178,8 +179,8 @@ def test_enough_is_heard_when_two_looks_agree(model):
 
 def test_a_long_term_spectrum_is_level_and_tone():
     x = np.random.default_rng(1).standard_normal(5 * RATE)
-    levels = long_term_spectrum(x, RATE)
-    np.testing.assert_allclose(long_term_spectrum(0.1 * x, RATE), levels - 20.0, atol=1e-6)
+    levels = long_term_spectrum(x, RATE, BANDS)
+    np.testing.assert_allclose(long_term_spectrum(0.1 * x, RATE, BANDS), levels - 20.0, atol=1e-6)
     assert np.ptp(levels[6:-1]) < 1.5  # white noise: the mean of a bin is the same everywhere
 
 

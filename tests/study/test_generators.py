@@ -17,7 +17,7 @@ from afx_live.chain import CANONICAL, ChainSettings, EffectSettings, play_clip
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.presets import clip
 from afx_live.study.metrics.audio import matched_stft_error
-from afx_live.study.pairs import deepafx_pairs, deepafx_styles, ours, sources
+from afx_live.study.pairs import deepafx_compressor, deepafx_pairs, deepafx_styles, ours, sources
 from afx_live.study.pairs.condition import Condition
 from afx_live.study.pairs.generators import GENERATORS, draw_pair
 from afx_live.training.recordings import NoRecordings, Recording, find
@@ -323,12 +323,12 @@ def test_warm_turns_the_treble_up_as_published_and_down_as_meant():
 
 def test_the_published_knee_is_wrong_and_the_corrected_one_is_a_knee():
     level = np.linspace(-40.0, 0.0, 4001)
-    published, meant = (deepafx_styles.gain_reduction_db(level, -20.0, 20.0, 12.0, c) for c in (False, True))
+    published, meant = (deepafx_compressor.gain_reduction_db(level, -20.0, 20.0, 12.0, c) for c in (False, True))
     assert np.abs(np.diff(meant)).max() < 0.02
     assert np.abs(np.diff(published)).max() == pytest.approx(5.87, abs=0.05)  # style_transfer.md, defect 1
-    at = deepafx_styles.gain_reduction_db(np.array([-20.0]), -20.0, 4.0, 6.0, False)
+    at = deepafx_compressor.gain_reduction_db(np.array([-20.0]), -20.0, 4.0, 6.0, False)
     assert -at[0] == pytest.approx(0.19, abs=0.01)
-    at = deepafx_styles.gain_reduction_db(np.array([-20.0]), -20.0, 4.0, 6.0, True)
+    at = deepafx_compressor.gain_reduction_db(np.array([-20.0]), -20.0, 4.0, 6.0, True)
     assert -at[0] == pytest.approx(-0.56, abs=0.01)
 
 

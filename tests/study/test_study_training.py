@@ -17,11 +17,12 @@ from afx_live.study.methods.budget import Budget
 from afx_live.study.methods.cli import main
 from afx_live.study.methods.losses import AudioLoss, at_level_of
 from afx_live.study.methods.proxy import Proxy
+from afx_live.study.methods.stretches import draw_take, render
 from afx_live.study.methods.system import MethodSystem
 from afx_live.study.methods.tcn import DILATIONS, KERNEL, Tcn
 from afx_live.study.methods.unit_parameters import UnitParameters, draw_masks
 from afx_live.study.metrics.audio import stft_error
-from afx_live.training import pairs
+from afx_live.training.features import LUFS, SAMPLE_RATE, WINDOW
 from afx_live.training.recordings import find
 
 pytestmark = pytest.mark.slow  # networks are trained
@@ -46,7 +47,7 @@ def cache(folder, tmp_path_factory) -> Path:
     """Where renders of `folder` are: the slow part, made once, in this process."""
     home = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(renders.render_cache, "ProcessPoolExecutor", _InThisProcess)
+        patch.setattr(renders, "ProcessPoolExecutor", _InThisProcess)
         data(folder, home).prepare_data()
     return home
 
@@ -190,6 +191,14 @@ def test_masks_hold_what_f_uses_unless_they_are_of_another_kind():
 # --- renders ---------------------------------------------------------------------------------------
 
 
+def test_a_take_is_two_stretches_at_the_training_loudness(folder):
+    take = draw_take(find(folder), np.random.default_rng(0))
+    for x in (take.a, take.b):
+        assert x.shape == (WINDOW,)
+        assert abs(integrated_loudness(x, SAMPLE_RATE) - LUFS) < 0.1
+    assert not np.array_equal(take.a, take.b)
+
+
 def test_renders_hold_f_of_either_side(folder, cache):
     module = data(folder, cache)
     module.setup()
@@ -208,11 +217,11 @@ def test_renders_hold_f_of_either_side(folder, cache):
 
 
 def settings_play(settings, dry) -> torch.Tensor:
-    return torch.from_numpy(pairs.render(dry.numpy(), settings))[None]
+    return torch.from_numpy(render(dry.numpy(), settings))[None]
 
 
 def test_renders_are_the_same_again_and_are_kept(folder, cache, tmp_path, monkeypatch):
-    monkeypatch.setattr(renders.render_cache, "ProcessPoolExecutor", _InThisProcess)
+    monkeypatch.setattr(renders, "ProcessPoolExecutor", _InThisProcess)
     train = find(folder)
     a, b = (renders.render_audio(train, tmp_path / n, 1, 7, 1, chains=CHAINS) for n in "ab")
     assert a.name == b.name

@@ -14,9 +14,9 @@ from afx_live.chain import ChainParameters, ChainPlayer, ChainSettings, EffectSe
 from afx_live.effects import _catalogue
 from afx_live.matching import MatchModel, match
 from afx_live.presets import clip
-from afx_live.training import pairs, response_losses, shards, sound_loss
+from afx_live.training import response_losses, shards, sound_loss
 from afx_live.training.cli import main as train
-from afx_live.training.features import BANDS, SAMPLE_RATE
+from afx_live.training.features import BANDS, SAMPLE_RATE, level
 from afx_live.training.priors import draw
 from afx_live.training.recordings.decoded import decoded, playing
 from afx_live.training.system import SettingsSystem
@@ -44,7 +44,7 @@ def takes(folder, tmp_path_factory) -> shards.Shards:
 @pytest.fixture(scope="module")
 def voice() -> torch.Tensor:
     x, rate = soundfile.read(clip("voice"))
-    return torch.from_numpy(pairs.level(signal.resample_poly(x, SAMPLE_RATE, rate))[None, :SEGMENT]).float()
+    return torch.from_numpy(level(signal.resample_poly(x, SAMPLE_RATE, rate))[None, :SEGMENT]).float()
 
 
 @pytest.mark.slow

@@ -8,8 +8,7 @@ import torch
 
 from afx_live.chain import CANONICAL, ChainParameters, ChainPlayer, ChainSettings, EffectSettings
 from afx_live.effects import load
-from afx_live.training import pairs
-from afx_live.training.features import BANDS, band_centres
+from afx_live.training.features import BANDS, band_centres, level
 from afx_live.training.other_effects import chains, compressors, distortions, filters, reverbs
 from afx_live.training.priors import draw, is_learned
 from afx_live.training.response_losses import errors
@@ -27,7 +26,7 @@ def clip(seed: int = 0, seconds: float = 2.0, tone: float = 0.3) -> np.ndarray:
     rng, n = np.random.default_rng(seed), int(seconds * RATE)
     t = np.arange(n) / RATE
     bursts = np.exp(-8.0 * (t % 0.4)) * rng.standard_normal(n)
-    return pairs.level(bursts + tone * np.sin(2 * np.pi * 150.0 * t))
+    return level(bursts + tone * np.sin(2 * np.pi * 150.0 * t))
 
 
 def ours(effect: str, values, x: np.ndarray) -> np.ndarray:
@@ -178,7 +177,7 @@ def test_a_labelled_distortion_is_nearer_than_none(kind):
     """Waveforms at the best gain: ours as labelled leaves less than half of what doing nothing leaves."""
     t = np.arange(int(2 * RATE)) / RATE  # low tones, so that our half-bands only delay them, by 4.3 frames
     x = np.exp(-3.0 * (t % 0.5)) * (np.sin(2 * np.pi * 110.0 * t) + np.sin(2 * np.pi * 163.0 * t))
-    x = pairs.level(x)
+    x = level(x)
     heard = distortions.distortion(kind, 0.5, 24.0, bias=0.1).play(x, RATE)
     assert heard.on
     assert heard.on_certain
@@ -228,7 +227,7 @@ def test_our_own_room_as_a_law_gets_its_own_settings_back(rt60_s, hf_ratio, pred
     assert heard.values["hf_ratio"] == pytest.approx(hf_ratio, abs=0.1)
     assert heard.values["predelay_ms"] == pytest.approx(predelay_ms, abs=0.5)
     mine = ours("reverb", {**heard.values, **true, "mix": heard.values["mix"]}, x)
-    assert np.std(pairs.level(mine) - pairs.level(heard.audio)) < 0.02 * np.std(x)  # so the mix is right as well
+    assert np.std(level(mine) - level(heard.audio)) < 0.02 * np.std(x)  # so the mix is right as well
 
 
 # --- chains ----------------------------------------------------------------------------------------

@@ -18,9 +18,9 @@ from afx_live.chain import CANONICAL, ChainParameters, ChainPlayer, ChainSetting
 from afx_live.dsp.loudness import integrated_loudness
 from afx_live.effects import load
 from afx_live.presets import clip
-from afx_live.training import cli, pairs, response_losses, shards, sound_loss, tuning
+from afx_live.training import cli, response_losses, shards, sound_loss, tuning
 from afx_live.training.cli import main as train
-from afx_live.training.features import BANDS, LUFS, SAMPLE_RATE, WINDOW, FeatureExtractor, band_centres
+from afx_live.training.features import BANDS, LUFS, SAMPLE_RATE, WINDOW, FeatureExtractor, band_centres, level, window
 from afx_live.training.network import SettingsNetwork, amounts
 from afx_live.training.priors import draw, is_learned
 from afx_live.training.recordings import find, read_mono, split
@@ -45,14 +45,6 @@ def takes(rendered) -> shards.Shards:
     return shards.load(rendered, ChainParameters())
 
 
-def test_a_take_is_two_stretches_at_the_training_loudness(folder):
-    take = pairs.draw_take(find(folder), np.random.default_rng(0))
-    for x in (take.a, take.b):
-        assert x.shape == (WINDOW,)
-        assert abs(integrated_loudness(x, SAMPLE_RATE) - LUFS) < 0.1
-    assert not np.array_equal(take.a, take.b)
-
-
 def test_draws_are_reproducible_and_leave_effects_out():
     assert draw(np.random.default_rng(5)) == draw(np.random.default_rng(5))
     rng = np.random.default_rng(0)
@@ -69,7 +61,7 @@ def test_draws_are_reproducible_and_leave_effects_out():
 def test_settling_moves_threshold_and_drive_and_keeps_the_sound():
     """A chain on a signal, and its settled form on the signal levelled after the equaliser, agree."""
     rng = np.random.default_rng(2)
-    x = pairs.level(np.asarray(signal.lfilter([1], [1, -0.9], rng.standard_normal(SAMPLE_RATE * 2))))
+    x = level(np.asarray(signal.lfilter([1], [1, -0.9], rng.standard_normal(SAMPLE_RATE * 2))))
     tone = {"low_shelf_db": 9.0, "peak_3_db": -6.0}
     given = ChainSettings(
         (EffectSettings("equaliser", tone), EffectSettings("compressor", {"threshold_db": -30.0, "ratio": 4.0}))
@@ -80,7 +72,7 @@ def test_settling_moves_threshold_and_drive_and_keeps_the_sound():
     )
     moved = given.with_effect("compressor", threshold_db=-30.0 - gain)
     settled = ChainSettings(moved.effects, input_gain_db=-gain)
-    a, b = (pairs.level(ChainPlayer(s, SAMPLE_RATE, 1).play(x[:, None])[:, 0]) for s in (given, settled))
+    a, b = (level(ChainPlayer(s, SAMPLE_RATE, 1).play(x[:, None])[:, 0]) for s in (given, settled))
     assert np.abs(a - b).max() < 1e-3 * np.abs(a).max()
 
 
@@ -190,7 +182,7 @@ def test_batches_hold_what_is_asked_for(takes):
 def test_colouring_numbers_is_filtering_sound():
     """What `Pairs` adds to the statistics is what a filter does to those of a real clip."""
     x, rate = soundfile.read(clip("guitar"))
-    x = np.resize(x, WINDOW) if rate == SAMPLE_RATE else pairs.window(signal.resample_poly(x, SAMPLE_RATE, rate))
+    x = np.resize(x, WINDOW) if rate == SAMPLE_RATE else window(signal.resample_poly(x, SAMPLE_RATE, rate))
     tone = ChainSettings((EffectSettings("equaliser", {"low_shelf_db": 5.0, "peak_3_db": -6.0, "high_shelf_db": 3.0}),))
     values = ChainParameters(("equaliser",)).vector(tone)
     curve = response_losses.equaliser_curve(torch.from_numpy(values[None])).numpy()
@@ -206,7 +198,7 @@ def test_colouring_numbers_is_filtering_sound():
 
 def voice(frames: int = SEGMENT, count: int = 1) -> torch.Tensor:
     x, rate = soundfile.read(clip("voice"))
-    x = pairs.level(signal.resample_poly(x, SAMPLE_RATE, rate))
+    x = level(signal.resample_poly(x, SAMPLE_RATE, rate))
     return torch.from_numpy(np.stack([x[i * frames : (i + 1) * frames] for i in range(count)])).float()
 
 
@@ -236,7 +228,7 @@ def test_an_equaliser_is_its_curve_and_keeps_the_loudness():
         ChainParameters(CANONICAL), x, average, curve, torch.zeros(1, 34), torch.tensor([[1.0, 0.0, 0.0, 0.0]])
     )
     shown = FeatureExtractor()(torch.from_numpy(np.resize(y.numpy(), WINDOW))[None])[:, :BANDS] - average
-    wanted = curve - sound_loss.louder_by(average, curve)[:, None]
+    wanted = curve - response_losses.louder_by(average, curve)[:, None]
     heard = average > average.max() - 50.0  # what is far below the rest is the front end's own floor
     assert (shown - wanted)[heard].abs().mean() < 0.6
 

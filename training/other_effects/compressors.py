@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ...dsp.compiler import jit
-from ...effects import load
+from ...effects import load, log_uniform
 from ...effects.compressor import DB, smoothing_pole, soft_knee_db
-from .outcome import OtherEffect, RenderedLabel, chosen, log_uniform, loudest_part
+from .outcome import OtherEffect, RenderedLabel, chosen, loudest_part
 
 SMOOTH = {"level": 0, "power": 1, "level_db": 2, "gain_db": 3, "gain": 4, "decoupled_db": 5}
 """What attack and release are applied to."""

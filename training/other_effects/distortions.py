@@ -14,9 +14,10 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from ...dsp.compiler import jit
-from ...effects import load
+from ...effects import load, log_uniform
+from ...effects.distortion import curve as own_curve
 from .filters import TAPS, Piece, butterworth, filtered, measured, peak, response, shelf
-from .outcome import OtherEffect, RenderedLabel, chosen, log_uniform
+from .outcome import OtherEffect, RenderedLabel, chosen
 
 MIN_AUDIBLE_DB = -42.0
 """Less distortion than this, under the signal, is not heard as one."""
@@ -104,9 +105,8 @@ def bend(u, kind, shape, drive, bias, follow, pole, hold):
 def _ours() -> tuple[np.ndarray, np.ndarray]:
     """Give our distortion's curves: settings (curves, 3) of drive, bias, mix, and outputs (curves, levels)."""
     settings = np.array([(d, b, m) for d in DRIVES_DB for b in BIASES for m in MIXES])
-    drive, bias, mix = 10 ** (settings[:, :1] / 20), settings[:, 1:2], settings[:, 2:]
-    wet = 0.1 / np.tanh(0.1 * drive) * (np.tanh(drive * LEVELS + bias) - np.tanh(bias))
-    return settings, (1.0 - mix) * LEVELS + mix * wet
+    drive_db, bias, mix = np.split(settings, 3, 1)
+    return settings, (1.0 - mix) * LEVELS + mix * own_curve(LEVELS, drive_db, bias)
 
 
 def fit(u: np.ndarray, y: np.ndarray) -> tuple[dict[str, float], float, float]:

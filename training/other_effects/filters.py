@@ -12,8 +12,9 @@ import numpy as np
 from scipy.signal import oaconvolve
 
 from ...dsp.spectrum import minimum_phase
+from ...effects import log_uniform
 from ..features import band_centres
-from .outcome import OtherEffect, RenderedLabel, chosen, log_uniform
+from .outcome import OtherEffect, RenderedLabel, chosen
 
 TAPS = 16384
 DEEPEST_DB, HIGHEST_DB = -36.0, 24.0

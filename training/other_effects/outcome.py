@@ -7,7 +7,6 @@ puts them in series. Each measures, on the clip that it plays, what our own effe
 and how reliable each of these labels is. None copies the constants of a known product.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -41,11 +40,6 @@ class OtherEffect:
 
     kind: str
     play: Callable[[np.ndarray, float], RenderedLabel]
-
-
-def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    """Draw evenly in equal ratios."""
-    return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
 def chosen(rng: np.random.Generator, weights: Mapping[str, float]) -> str:

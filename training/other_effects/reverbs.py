@@ -14,18 +14,19 @@ from scipy.signal import oaconvolve
 
 from ...chain import ChainPlayer, ChainSettings, EffectSettings
 from ...dsp.compiler import jit
-from ...effects import load
+from ...dsp.feedback_delay_network import DAMPED_HZ, damper_pole
+from ...effects import load, log_uniform
+from ...effects.reverb import LEFT_S
 from .filters import butterworth, filtered, response
-from .outcome import OtherEffect, RenderedLabel, chosen, log_uniform
+from .outcome import OtherEffect, RenderedLabel, chosen
 
 LOW_HZ, HIGH_HZ = (200.0, 1000.0), (4000.0, 10000.0)
 """Bands in which decay is measured; our settings are those that decay alike in both."""
 MAX_S = 4.5
-FIRST_TAP_MS = 110 / 48.0
+FIRST_TAP_MS = int(LEFT_S[0] * 48000.0) / 48.0
 """Our own reverb's first reflection comes so much after its pre-delay, in whole frames: halves of one cost treble."""
 LINE = 1920.0
-"""The mean length of our reverb's lines, in frames at 48 kHz: its damping depends a little on it."""
-SQUARE = math.sqrt(0.5)
+"""About the mean length of our reverb's lines (1932), in frames at 48 kHz: its damping depends a little on it."""
 
 
 # --- how a response decays -------------------------------------------------------------------------
@@ -59,8 +60,7 @@ def own_decay_s(rt60_s: float, hf_ratio: float, hz: float) -> float:
     """Give our reverb's decay time at a frequency: a gain and a one-pole low-pass once in each round."""
     rate = -3.0 * math.log(10.0) / (48000.0 * rt60_s)
     r = math.exp(2.0 * rate * LINE * (1.0 / hf_ratio - 1.0))
-    q = 1.0 - r * math.cos(2.0 * math.pi * 16000.0 / 48000.0)
-    pole = (1.0 - r) / (q + math.sqrt(max(q * q - (1.0 - r) ** 2, 0.0)))
+    pole = damper_pole(r, math.cos(2.0 * math.pi * DAMPED_HZ / 48000.0))
     w = 2.0 * math.pi * hz / 48000.0
     damping = math.log((1.0 - pole) / math.sqrt(1.0 - 2.0 * pole * math.cos(w) + pole * pole))
     return rt60_s * rate * LINE / (rate * LINE + damping)

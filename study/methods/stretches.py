@@ -1,14 +1,14 @@
-"""Pairs of stretches of one recording, and one chain played on them: what the study's trainings are rendered from."""
+"""Two stretches of one recording, and one chain played on them: what the study's trainings are rendered from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..chain import ChainPlayer, ChainSettings
-from ..dsp.loudness import integrated_loudness
-from .features import LUFS, SAMPLE_RATE, WINDOW, WINDOW_S
-from .recordings import (
+from ...chain import ChainPlayer, ChainSettings
+from ...dsp.loudness import integrated_loudness
+from ...training.features import SAMPLE_RATE, WINDOW_S, level, window
+from ...training.recordings import (
     NoRecordings,
     Recording,
     Variation,
@@ -27,17 +27,6 @@ class Take:
     a: np.ndarray
     b: np.ndarray
     recording: int
-
-
-def level(x: np.ndarray) -> np.ndarray:
-    """Bring a clip to the loudness that models are trained at; silence stays as it is."""
-    loudness = integrated_loudness(x, SAMPLE_RATE)
-    return x if loudness == -np.inf else x * 10 ** ((LUFS - loudness) / 20)
-
-
-def window(x: np.ndarray) -> np.ndarray:
-    """Make a clip exactly 5 s long: the first 5 s, or itself again and again."""
-    return np.resize(x, WINDOW)
 
 
 def render(x: np.ndarray, settings: ChainSettings) -> np.ndarray:
