@@ -34,7 +34,7 @@ def test_a_hand_on_each_effect(matched, studio):
     card = matched.page.locator("#effect-reverb")
     card.get_by_label("Match reverb").select_option("only")
     matched.until("state.session.values['reverb/only'] && !state.session.values['reverb/bypass']", 30)
-    assert {e.effect for e in studio.session.state.settings.effects if e.enabled} == {"reverb"}
+    until(lambda: {e.effect for e in studio.session.state.settings.effects if e.enabled} == {"reverb"})
     amount = card.get_by_role("slider", name="reverb: how much")
     amount.focus()
     matched.page.keyboard.press("Home")
