@@ -227,8 +227,9 @@ def integrated_loudness(x: ArrayLike, sample_rate: float, faint: bool = False) -
     return float(OFFSET + 10 * np.log10(total / len(x))) if total > 0 else -np.inf
 
 
-def at_loudness(x: NDArray[np.float64], sample_rate: float, lufs: float) -> NDArray[np.float64]:
+def at_loudness(x: ArrayLike, sample_rate: float, lufs: float) -> NDArray[np.float64]:
     """Bring a clip to an integrated loudness in LUFS; silence stays; raises as `integrated_loudness`."""
+    x = np.asarray(x, np.float64)
     found = integrated_loudness(x, sample_rate)
     return x * 10 ** ((lufs - found) / 20) if np.isfinite(found) else x
 

@@ -3,7 +3,7 @@
 import time
 
 
-def until(condition, seconds=10.0, about=""):
+def until(condition, seconds=10.0, about: object = ""):
     """Wait for a condition; returns how long it took, and fails after so many seconds, telling what it is `about`."""
     began = time.monotonic()
     while not condition():
