@@ -100,7 +100,7 @@ def _globals() -> tuple[Address, ...]:
         _plain(
             "boldness",
             "float",
-            "how bold the match is: 0 near-certain effects only, 1 all that is suggested",
+            "how bold: 0 near-certain effects only, 1 all that is suggested",
             c.BOLDNESS,
             c.UNSAID_BOLDNESS,
         ),

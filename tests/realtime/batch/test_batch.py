@@ -217,7 +217,7 @@ def test_a_process_that_dies_takes_only_its_file(here):
 
 def test_a_recording_is_no_manifest(here):
     root = here("a.wav")
-    with pytest.raises(ManifestError, match="no manifest"):
+    with pytest.raises(ManifestError, match="not a manifest"):
         Manifest(root / "a.wav", "k")
     assert (root / "a.wav").read_text() == "a.wav"
 
