@@ -50,11 +50,11 @@ def sounding(powers: ArrayLike) -> NDArray[np.bool_]:
 def triangles(hz: ArrayLike, centres_hz: ArrayLike) -> NDArray[np.float64]:
     """Give weights (bins, bands), each band's with a sum of 1: triangles over log frequency.
 
-    They reach a third of an octave to either side of their centre.
+    They reach a third of an octave to either side of their centre; one that no bin is in has no weight.
     """
     bins = np.maximum(np.asarray(hz, np.float64), 1e-3)[:, None]
     weight = np.maximum(0.0, 1 - 3 * np.abs(np.log2(bins / np.asarray(centres_hz))))
-    return weight / weight.sum(axis=0)
+    return weight / np.maximum(weight.sum(axis=0), 1e-30)
 
 
 def long_term_spectrum(x: ArrayLike, sample_rate: float, centres_hz: ArrayLike) -> NDArray[np.float64]:

@@ -69,7 +69,7 @@ class Decider:
             return
         wanted_db = np.mean([r.features.spectrum_db for r in references], 0)
         if sketch:
-            yield sketched_tone(wanted_db, heard.features.spectrum_db, model, base, share)
+            yield sketched_tone(wanted_db, heard.features.spectrum_db, model, base, heard.sample_rate, share)
         # What is left of x's own tone is not the input's, and is not to be taken away.
         own_db = model.spectrum_db(heard.x, heard.sample_rate) - heard.features.spectrum_db
         found = with_tone_of(

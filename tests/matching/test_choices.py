@@ -1,9 +1,11 @@
 """What the user may say: boldness, the effects in question, locks; and what a match says back."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.signal import resample_poly
 
 from afx_live import presets
 from afx_live.chain import CANONICAL, ChainSettings, play_clip
@@ -17,6 +19,7 @@ from afx_live.matching import (
     ReferenceClip,
     explain,
     heard_enough,
+    match,
     match_features,
 )
 from afx_live.matching.model import BANDS
@@ -127,6 +130,21 @@ def test_at_the_greatest_boldness_the_tone_is_the_references(model):
         print(source, wanted, "{:.1f} dB before, {:.1f} dB after".format(*rows[-1]))
     assert np.mean(rows, 0)[1] < 2.5
     assert max(after for _, after in rows) < 3.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 32000])
+def test_so_it_is_at_low_sample_rates(model, rate):
+    """Bands above half the sample rate hold nothing, and are not waited for."""
+    whole = math.gcd(rate, RATE)
+    x, there = (
+        resample_poly(bundled(name), rate // whole, RATE // whole, axis=0) for name in ("guitar", "voice_reference")
+    )
+    y = match(x, there, rate, model, boldness=1.0).play(x)
+    span = (BANDS > 99.0) & (BANDS < 0.45 * rate)
+    before, left = (np.abs(model.spectrum_db(there, rate) - model.spectrum_db(z, rate))[span] for z in (x, y))
+    print(f"{rate} Hz: {before.mean():.1f} dB before, {left[before < 12.0].mean():.1f} dB after")
+    assert left[before < 12.0].mean() < 2.5
 
 
 def test_bolder_is_never_less(model):
