@@ -199,7 +199,8 @@ function sentence(explanation) {
   if (value("preset")) return `Playing the preset ${value("preset")}.`;
   if (value("morph/a") && value("morph/b")) return `Playing between ${value("morph/a")} and ${value("morph/b")}.`;
   if (!there) return "Nothing is matched yet: the input is heard as it is.";
-  if (!explanation) return state.mode === "files" ? "Waiting for a recording to work on." : "Listening: play or speak for a few seconds.";
+  if (!explanation && state.mode !== "files") return "Listening: play or speak for a few seconds.";
+  if (!explanation) return state.recording ? "Matching the recording …" : "Waiting for a recording to work on.";
   if (explanation.verdict) return `${explanation.verdict[0].toUpperCase()}${explanation.verdict.slice(1)}.`;
   return value("freeze") ? "Matched, and frozen." : "Matched; how sure it is of each effect:";
 }
