@@ -39,7 +39,7 @@ export function startMatch() {
     if (sliders.children.length === 1 && value("boldness") !== undefined) sliders.append(slider("boldness", BOLDNESS, { label: "Boldness", lock: false }));
     showHeard();
   });
-  on("references session", () => showReferences(chips));
+  on("references", () => showReferences(chips));
   on("references", () => {
     blending.hidden = !state.references?.length;
     blend.checked &&= !blending.hidden;
