@@ -85,8 +85,8 @@ def _heard(sample_rate: float) -> np.ndarray:
 
 def _smoothed(away_db: np.ndarray, sample_rate: float) -> np.ndarray:
     """Smooth over bands; those above half the sample rate, which hold nothing, go with the highest below it."""
-    highest = np.searchsorted(BANDS, sample_rate / 2) - 1
-    away_db = np.pad(away_db[: highest + 1], (1, len(BANDS) - highest), "edge")
+    there = int(np.searchsorted(BANDS, sample_rate / 2))
+    away_db = np.pad(away_db[:there], (1, len(BANDS) - there + 1), "edge")
     return np.convolve(away_db, SMOOTHING, "valid")
 
 
